@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The NTB devices that are ours to use: all that no other client of the NTB API has taken.
+
+use crate::{bindings as raw, endpoint::Endpoint};
+use core::ptr;
+use kernel::{
+    error::{from_result, to_result},
+    prelude::*,
+    str::CStr,
+    sync::Arc,
+    types::Opaque,
+};
+
+/// An NTB device, as long as this module is bound to it.
+pub(crate) struct Device {
+    ntb: *mut raw::ntb_dev,
+    /// Who uses it.
+    user: Option<Arc<Endpoint>>,
+}
+
+// SAFETY: an NTB device may be used from any thread; the pointer is used only while the entry is in `DEVICES`.
+unsafe impl Send for Device {}
+
+kernel::sync::global_lock! {
+    // SAFETY: `init()` is called before anything else of this module runs.
+    unsafe(uninit) static DEVICES: Mutex<KVec<Device>> = KVec::new();
+}
+
+/// Makes the list of devices ready. Called once, first thing in the module's init.
+pub(crate) fn init() {
+    // SAFETY: called once, by the module's init.
+    unsafe { DEVICES.init() };
+}
+
+/// The name in /sys/bus/ntb/devices.
+fn name_of(ntb: *mut raw::ntb_dev) -> *const kernel::ffi::c_char {
+    // SAFETY: `ntb` is a registered device; its name was set when it was registered and does not change.
+    let device = unsafe { &(*ntb).dev };
+    if device.init_name.is_null() {
+        device.kobj.name
+    } else {
+        device.init_name
+    }
+}
+
+/// Gives the device called `name` to a new endpoint.
+///
+/// Context: may sleep.
+///
+/// # Errors
+///
+/// `ENODEV`: no such device, or another client of the NTB API has it; `EBUSY`: another link has it; `ENOMEM`.
+pub(crate) fn take(name: &CStr, link: *mut raw::yoke_link) -> Result<Arc<Endpoint>> {
+    let mut devices = DEVICES.lock();
+    let device = devices
+        .iter_mut()
+        // SAFETY: names of registered devices are C strings.
+        .find(|device| unsafe { CStr::from_char_ptr(name_of(device.ntb)) } == name)
+        .ok_or(ENODEV)?;
+    if device.user.is_some() {
+        return Err(EBUSY);
+    }
+    let endpoint = Endpoint::new(device.ntb, link)?;
+    device.user = Some(endpoint.clone());
+    Ok(endpoint)
+}
+
+/// Takes the device back. The endpoint is stopped.
+pub(crate) fn release(endpoint: &Arc<Endpoint>) {
+    let mut devices = DEVICES.lock();
+    for device in devices.iter_mut() {
+        let is_user = device
+            .user
+            .as_ref()
+            .is_some_and(|user| Arc::ptr_eq(user, endpoint));
+        if is_user {
+            device.user = None;
+        }
+    }
+}
+
+/// Called by the NTB core for each bridge. Context: may sleep.
+///
+/// # Safety
+///
+/// `ntb` is a live device.
+unsafe extern "C" fn probe(_client: *mut raw::ntb_client, ntb: *mut raw::ntb_dev) -> c_int {
+    from_result(|| {
+        // SAFETY: the NTB core passes a live device, whose operations it has checked.
+        let peers = unsafe { raw::ntb_peer_port_count(ntb) };
+        if peers != 1 {
+            pr_err!("bridge with {peers} peers: only one peer is supported; not used\n");
+            return Err(ENODEV);
+        }
+        DEVICES
+            .lock()
+            .push(Device { ntb, user: None }, GFP_KERNEL)?;
+        Ok(0)
+    })
+}
+
+/// Called by the NTB core when a bridge goes away. Context: may sleep.
+///
+/// # Safety
+///
+/// `ntb` is a device that probe() took; it is live until this returns.
+unsafe extern "C" fn remove(_client: *mut raw::ntb_client, ntb: *mut raw::ntb_dev) {
+    let mut devices = DEVICES.lock();
+    let place = devices.iter().position(|device| device.ntb == ntb);
+    let user = place
+        .and_then(|place| devices.remove(place).ok())
+        .and_then(|device| device.user);
+    // Under the lock: nobody can take or release the device while its last user is cut off.
+    if let Some(user) = user {
+        user.cut_off();
+    }
+}
+
+/// Makes the NTB core offer every bridge without a client to this module, until it is dropped.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Registration {
+    #[pin]
+    raw: Opaque<raw::ntb_client>,
+}
+
+// SAFETY: the NTB core may call back on any CPU; nothing here changes after the registration.
+unsafe impl Send for Registration {}
+// SAFETY: as above.
+unsafe impl Sync for Registration {}
+
+impl Registration {
+    /// Registers with the NTB core. Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// What the driver core returns: `EEXIST` if the name is taken, `ENOMEM`.
+    pub(crate) fn new(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            raw <- Opaque::try_ffi_init(|slot: *mut raw::ntb_client| {
+                // SAFETY: `slot` is memory for one client, which is zeroed, filled and then registered; it is
+                // pinned, and unregistered before it goes. The name is static and ends in NUL.
+                unsafe {
+                    ptr::write_bytes(slot, 0, 1);
+                    (*slot).ops.probe = Some(probe);
+                    (*slot).ops.remove = Some(remove);
+                    to_result(raw::__ntb_register_client(
+                        slot,
+                        module.as_ptr(),
+                        c"yoke_ntb".as_char_ptr(),
+                    ))
+                }
+            }),
+        })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Registration {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: registered by the constructor. remove() was called for every device when this returns.
+        unsafe { raw::ntb_unregister_client(self.raw.get()) }
+    }
+}

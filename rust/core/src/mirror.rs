@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Mirroring: the log, the slots in the partner's regions, the regions themselves (PROTOCOL P2, P4 to P6).
+
+pub mod header;
+pub mod message;
+pub mod presence;
+
+pub mod entry;
+pub mod log;
+mod ready;

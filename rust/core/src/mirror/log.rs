@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The log: every version of every block that is not (or not provably) on the disk alone.
+//!
+//! Entries `0..slots` are the own slots, numbered as the slots of the partner's regions; `slots..2 * slots` are the
+//! adopted ones. Of each block the newest version is in a hash bucket, the older ones hang below it. An entry stands
+//! in one of three lists: free, not done (in the order of insertion), done (in the order of having been done). All
+//! operations take constant time but for walks over versions, each of which is taken once in the life of a version.
+
+use core::ops::DerefMut;
+
+use super::entry::{Entry, List, BUSY, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN};
+use crate::guards::Guards;
+use crate::ids::mix;
+
+/// Storage that a machine is given: a vector of the host, or of the kernel.
+pub trait Slab<T>: DerefMut<Target = [T]> {}
+
+impl<T, S: DerefMut<Target = [T]>> Slab<T> for S {}
+
+/// The log of one volume.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Log<E, B> {
+    entries: E,
+    buckets: B,
+    pub(super) guards: Guards,
+    slots: u32,
+    free: List,
+    /// Not done, oldest first.
+    order: List,
+    /// Done and not freed, in the order in which they were done.
+    done: List,
+    /// May be destaged; at most one version of each block.
+    pub(super) ready: List,
+    /// Whether unproved entries may be destaged too.
+    pub(super) unproved_too: bool,
+    stamp: u64,
+    sequence: u64,
+    done_no: u64,
+    /// Proved somewhere and not done.
+    proved_dirty: u32,
+    /// Adopted and not done.
+    adopted_dirty: u32,
+    adopted_live: u32,
+    /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
+    spare: Entry,
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
+    pub(crate) fn new(entries: E, buckets: B, slots: u32, guards: Guards) -> Self {
+        let mut log = Self {
+            entries,
+            buckets,
+            guards,
+            slots,
+            free: List::EMPTY,
+            order: List::EMPTY,
+            done: List::EMPTY,
+            ready: List::EMPTY,
+            unproved_too: false,
+            stamp: 0,
+            sequence: 0,
+            done_no: 0,
+            proved_dirty: 0,
+            adopted_dirty: 0,
+            adopted_live: 0,
+            spare: Entry::EMPTY,
+        };
+        log.entries.fill(Entry::EMPTY);
+        log.buckets.fill(NONE);
+        for slot in 0..slots {
+            log.push(Which::Free, slot);
+        }
+        log
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, entry: u32) -> &Entry {
+        self.entries.get(entry as usize).unwrap_or(&self.spare)
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, entry: u32) -> &mut Entry {
+        match self.entries.get_mut(entry as usize) {
+            Some(entry) => entry,
+            None => {
+                self.spare = Entry::EMPTY;
+                &mut self.spare
+            }
+        }
+    }
+
+    pub(crate) fn free_slots(&self) -> u32 {
+        self.free.len
+    }
+
+    /// Entries that are not done.
+    pub(crate) fn dirty(&self) -> u32 {
+        self.order.len
+    }
+
+    pub(crate) fn proved_dirty(&self) -> u32 {
+        self.proved_dirty
+    }
+
+    pub(crate) fn adopted_dirty(&self) -> u32 {
+        self.adopted_dirty
+    }
+
+    /// Adopted slots that are in use, done or not.
+    pub(crate) fn adopted_live(&self) -> u32 {
+        self.adopted_live
+    }
+
+    #[inline]
+    pub(crate) fn is_live(&self, entry: u32) -> bool {
+        self.at(entry).is(LIVE)
+    }
+
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// The oldest entry that is not done.
+    pub(crate) fn oldest_dirty(&self) -> Option<u32> {
+        (self.order.head != NONE).then_some(self.order.head)
+    }
+
+    /// The entry that was done first of those not freed.
+    pub(crate) fn first_done(&self) -> Option<u32> {
+        (self.done.head != NONE).then_some(self.done.head)
+    }
+
+    pub(crate) fn done_no(&self) -> u64 {
+        self.done_no
+    }
+
+    /// The stamp that the next entry gets.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    #[inline]
+    fn bucket_of(&self, block: u64) -> usize {
+        mix(block) as usize & (self.buckets.len().wrapping_sub(1))
+    }
+
+    #[inline]
+    fn bucket(&self, bucket: usize) -> u32 {
+        self.buckets.get(bucket).copied().unwrap_or(NONE)
+    }
+
+    fn set_bucket(&mut self, bucket: usize, entry: u32) {
+        if let Some(place) = self.buckets.get_mut(bucket) {
+            *place = entry;
+        }
+    }
+
+    /// The newest version of a block.
+    pub(crate) fn newest(&self, block: u64) -> Option<u32> {
+        let mut entry = self.bucket(self.bucket_of(block));
+        while entry != NONE {
+            let at = self.at(entry);
+            if at.block == block {
+                return Some(entry);
+            }
+            entry = at.chain;
+        }
+        None
+    }
+
+    /// Puts `with` in the place of `old` in its bucket; `NONE` takes `old` out.
+    fn replace_in_bucket(&mut self, old: u32, with: u32) {
+        let (block, after) = (self.at(old).block, self.at(old).chain);
+        let follow = if with == NONE {
+            after
+        } else {
+            self.at_mut(with).chain = after;
+            with
+        };
+        let bucket = self.bucket_of(block);
+        let mut entry = self.bucket(bucket);
+        if entry == old {
+            self.set_bucket(bucket, follow);
+        } else {
+            while entry != NONE && self.at(entry).chain != old {
+                entry = self.at(entry).chain;
+            }
+            self.at_mut(entry).chain = follow;
+        }
+        self.at_mut(old).chain = NONE;
+    }
+
+    /// Takes a free own slot for the next version of `block`. The caller fills it.
+    pub(crate) fn take(&mut self, block: u64, generation: u64, ticket: u32) -> Option<u32> {
+        let slot = self.free.head;
+        if slot == NONE {
+            return None;
+        }
+        self.remove(Which::Free, slot);
+        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = self.sequence;
+        *self.at_mut(slot) = Entry {
+            block,
+            generation,
+            sequence,
+            ticket,
+            flags: FILLING,
+            ..Entry::EMPTY
+        };
+        self.insert(slot);
+        Some(slot)
+    }
+
+    /// Adopts a slot of the old owner, unless a newer version of its block was adopted. Only while the log is empty
+    /// otherwise.
+    pub(crate) fn adopt(&mut self, slot: u32, entry: Entry) {
+        let index = self.slots.saturating_add(slot);
+        if slot >= self.slots {
+            return;
+        }
+        let there = self.at(index);
+        if there.is(LIVE) {
+            if there.version() >= entry.version() {
+                return;
+            }
+            self.discard(index);
+        }
+        if let Some(other) = self.newest(entry.block) {
+            if self.at(other).version() >= entry.version() {
+                return;
+            }
+            self.discard(other);
+        }
+        *self.at_mut(index) = entry;
+        self.adopted_dirty = self.adopted_dirty.saturating_add(1);
+        self.adopted_live = self.adopted_live.saturating_add(1);
+        self.insert(index);
+    }
+
+    /// Makes an entry the newest version of its block.
+    fn insert(&mut self, entry: u32) {
+        let block = self.at(entry).block;
+        match self.newest(block) {
+            Some(older) => {
+                let busy = self.at(older).is(BUSY | super::entry::BELOW_BUSY);
+                self.replace_in_bucket(older, entry);
+                self.at_mut(older).newer = entry;
+                self.at_mut(entry).older = older;
+                if busy {
+                    self.at_mut(entry).set(super::entry::BELOW_BUSY);
+                }
+            }
+            None => {
+                let bucket = self.bucket_of(block);
+                self.at_mut(entry).chain = self.bucket(bucket);
+                self.set_bucket(bucket, entry);
+            }
+        }
+        self.stamp = self.stamp.wrapping_add(1);
+        let stamp = self.stamp;
+        let at = self.at_mut(entry);
+        at.stamp = stamp;
+        at.set(LIVE);
+        self.push(Which::Order, entry);
+    }
+
+    /// Takes an entry out of the index and of all lists. An own slot becomes free, unless somebody outside the lock
+    /// still has it, or a write of it is in flight: then it is an orphan.
+    pub(crate) fn discard(&mut self, entry: u32) {
+        self.unready(entry);
+        let at = *self.at(entry);
+        if !at.is(LIVE) {
+            return;
+        }
+        if at.newer == NONE {
+            self.replace_in_bucket(entry, at.older);
+        } else {
+            self.at_mut(at.newer).older = at.older;
+        }
+        if at.older != NONE {
+            self.at_mut(at.older).newer = at.newer;
+        }
+        if entry >= self.slots {
+            self.adopted_live = self.adopted_live.saturating_sub(1);
+        }
+        if at.is(DONE) {
+            self.remove(Which::Done, entry);
+        } else {
+            self.remove(Which::Order, entry);
+            self.undirty(entry);
+        }
+        let kept = at.flags & (FILLING | BUSY);
+        let at = self.at_mut(entry);
+        (at.older, at.newer) = (NONE, NONE);
+        (at.carried, at.proved) = (0, 0);
+        at.flags = kept;
+        if kept != 0 {
+            at.set(ORPHAN);
+        } else {
+            self.release(entry);
+        }
+    }
+
+    /// Discards everything.
+    pub(crate) fn discard_all(&mut self) {
+        for entry in 0..self.slots.saturating_mul(2) {
+            self.discard(entry);
+        }
+    }
+
+    /// An orphan came back from whoever had it.
+    pub(crate) fn returned(&mut self, entry: u32, flag: u16) {
+        self.at_mut(entry).unset(flag);
+        let at = self.at(entry);
+        if at.is(ORPHAN) && !at.is(FILLING | BUSY) {
+            self.release(entry);
+        }
+    }
+
+    fn release(&mut self, entry: u32) {
+        if entry < self.slots {
+            *self.at_mut(entry) = Entry::EMPTY;
+            self.push(Which::Free, entry);
+        } else {
+            *self.at_mut(entry) = Entry::EMPTY;
+        }
+    }
+
+    fn undirty(&mut self, entry: u32) {
+        if self.at(entry).proved != 0 {
+            self.proved_dirty = self.proved_dirty.saturating_sub(1);
+        }
+        if entry >= self.slots {
+            self.adopted_dirty = self.adopted_dirty.saturating_sub(1);
+        }
+    }
+
+    /// The entry was proved to be in the region of a link.
+    pub(crate) fn prove(&mut self, entry: u32, link: u8) {
+        let at = self.at_mut(entry);
+        let first = at.proved == 0 && at.is(LIVE) && !at.is(DONE);
+        at.proved |= link;
+        if first {
+            self.proved_dirty = self.proved_dirty.saturating_add(1);
+        }
+        self.consider(entry);
+    }
+
+    /// The regions of these links are gone: what was in them counts for nothing any more.
+    pub(crate) fn forget_regions(&mut self, links: u8) {
+        for entry in 0..self.slots {
+            let at = self.at_mut(entry);
+            let was = at.proved != 0;
+            at.carried &= !links;
+            at.proved &= !links;
+            if was && at.proved == 0 && at.is(LIVE) && !at.is(DONE) {
+                self.proved_dirty = self.proved_dirty.saturating_sub(1);
+            }
+        }
+    }
+
+    /// The entry, or a newer version of its block, is on the disk.
+    pub(super) fn mark_done(&mut self, entry: u32) {
+        if self.at(entry).is(DONE) || !self.at(entry).is(LIVE) {
+            return;
+        }
+        self.unready(entry);
+        self.undirty(entry);
+        self.remove(Which::Order, entry);
+        self.done_no = self.done_no.wrapping_add(1);
+        let number = self.done_no;
+        let at = self.at_mut(entry);
+        at.set(DONE);
+        at.done_no = number;
+        self.push(Which::Done, entry);
+    }
+
+    /// Begins to free an entry: it leaves the list of what is done.
+    pub(crate) fn set_freeing(&mut self, entry: u32) {
+        self.at_mut(entry).set(FREEING);
+    }
+
+    fn list_mut(&mut self, which: Which) -> &mut List {
+        match which {
+            Which::Free => &mut self.free,
+            Which::Order => &mut self.order,
+            Which::Done => &mut self.done,
+        }
+    }
+
+    fn push(&mut self, which: Which, entry: u32) {
+        let list = self.list_mut(which);
+        let tail = list.tail;
+        list.tail = entry;
+        list.len = list.len.saturating_add(1);
+        if tail == NONE {
+            list.head = entry;
+        } else {
+            self.at_mut(tail).next = entry;
+        }
+        let at = self.at_mut(entry);
+        (at.prev, at.next) = (tail, NONE);
+    }
+
+    fn remove(&mut self, which: Which, entry: u32) {
+        let (prev, next) = (self.at(entry).prev, self.at(entry).next);
+        let list = self.list_mut(which);
+        list.len = list.len.saturating_sub(1);
+        if prev == NONE {
+            list.head = next;
+        }
+        if next == NONE {
+            list.tail = prev;
+        }
+        if prev != NONE {
+            self.at_mut(prev).next = next;
+        }
+        if next != NONE {
+            self.at_mut(next).prev = prev;
+        }
+        let at = self.at_mut(entry);
+        (at.prev, at.next) = (NONE, NONE);
+    }
+}
+
+/// The lists that share `prev` and `next`.
+#[derive(Clone, Copy)]
+enum Which {
+    Free,
+    Order,
+    Done,
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One volume on one controller: its log, its regions at the partner, the regions that it grants, its own block on the
+//! shared disk, and its role. How an environment drives it stands in docs/protocol-mirror.md.
+
+pub mod action;
+pub mod config;
+mod copying;
+mod cycle;
+mod destage;
+mod disk;
+mod flush;
+mod freeing;
+mod holding;
+mod leases;
+mod lending;
+mod machine;
+mod opening;
+mod owning;
+pub mod plan;
+mod poll;
+mod read;
+mod regions;
+mod report;
+pub mod states;
+pub mod status;
+mod taking;
+mod tickets;
+mod write;
+
+pub use action::{Action, Command, Input, LongRange, Token};
+pub use config::{Config, PowerLoss, BLOCKS_MAX};
+pub use machine::{Volume, RUNS_MAX};
+pub use plan::{
+    DestageEnd, DestagePlan, FenceSample, LongBegin, PassOp, PostTo, Range, ReadBegin, ReadEnd,
+    ReadPlan, ReadTicket, RunId, Source, TicketId, WriteBegin, WriteEnd, WritePlan,
+};
+pub use status::{Mode, Reason, Role, Status};
+pub use tickets::Ticket;

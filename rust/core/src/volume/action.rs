@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the machine asks for, and what it is told.
+
+use super::plan::{FenceSample, PassOp, PostTo, Range, TicketId};
+use super::status::{Reason, Role};
+use crate::disk::node_block::NodeBlock;
+use crate::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId};
+use crate::mirror::header::{SlotHeader, HEADER_SIZE};
+use crate::mirror::message::Message;
+use crate::window::Place;
+
+/// Names one action whose result the machine waits for. An input with another token than the awaited one changes
+/// nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub(crate) u32);
+
+/// One thing for the environment to do, outside the lock.
+///
+/// Actions that name the same link are done in the order in which they were polled: a fence is issued when all posts
+/// polled before it have been stored (or dropped). Others may be done in any order, and late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Read the blocks of all nodes from the shared disk, then [`Input::NodeBlocks`]. Never served from a cache.
+    ReadNodeBlocks {
+        /// To be given back.
+        token: Token,
+    },
+    /// Write the own block, PREFLUSH|FUA, to the copy that its sequence names, then [`Input::NodeBlockWritten`].
+    WriteNodeBlock {
+        /// To be given back.
+        token: Token,
+        /// What to write.
+        block: NodeBlock,
+    },
+    /// Post own log slot `slot`: data, barrier, then `header` (put the data's CRC into it, and encode it for
+    /// `to.epoch`). No result: the next [`Action::Fence`] to the same region answers for it.
+    PostSlot {
+        /// Where to.
+        to: PostTo,
+        /// Own slot and region's slot.
+        slot: u32,
+        /// The header, without the data's CRC.
+        header: SlotHeader,
+    },
+    /// Post a header of zeroes. No result: the next [`Action::Fence`] to the same region answers for it.
+    PostInvalid {
+        /// Where to.
+        to: PostTo,
+        /// The region's slot.
+        slot: u32,
+    },
+    /// Read the epoch word through the link, then [`Input::Fenced`].
+    Fence {
+        /// To be given back.
+        token: Token,
+        /// The region.
+        to: PostTo,
+    },
+    /// Store `word` in the epoch word of the volume's region of our own window, so that every later read of the peer
+    /// sees it; then [`Input::WordSet`]. 0: no grant.
+    SetWord {
+        /// To be given back.
+        token: Token,
+        /// Whose window.
+        link: LinkId,
+        /// The word.
+        word: u64,
+    },
+    /// Zero all slot headers of the volume's region of our own window, then [`Input::Cleared`].
+    ClearRegion {
+        /// To be given back.
+        token: Token,
+        /// Whose window.
+        link: LinkId,
+    },
+    /// Read the slots of the volume's region of our own window: copy each header, decode it with `epoch`
+    /// ([`SlotHeader::decode`]), and for those that decode take the CRC of the data and call
+    /// [`Input::Slot`]; at last [`Input::Scanned`].
+    ScanRegion {
+        /// To be given back with every slot.
+        token: Token,
+        /// Whose window.
+        link: LinkId,
+        /// The grant whose slots count.
+        epoch: Epoch,
+    },
+    /// Flush the disk's cache, then [`Input::DiskFlushed`].
+    FlushDisk {
+        /// To be given back.
+        token: Token,
+    },
+    /// Preempt and abort the reservation of `victim`, then [`Input::Preempted`].
+    Preempt {
+        /// To be given back.
+        token: Token,
+        /// Whose commands may be in the queue.
+        victim: NodeId,
+    },
+    /// Issue the operation to the backing disk, then [`Input::PassedDown`]. Now, as a destage: the lease was checked at
+    /// `now`, and the bound on a command's life counts from here.
+    PassDown {
+        /// The I/O.
+        ticket: TicketId,
+        /// What.
+        op: PassOp,
+        /// Where: may be longer than [`super::config::BLOCKS_MAX`].
+        range: LongRange,
+    },
+    /// Send to the partner through the session.
+    Send(Message),
+    /// Complete the bio of this ticket: now, before anything else is asked of the machine.
+    Complete(TicketId),
+    /// Fail the bio of this ticket.
+    Fail(TicketId, Reason),
+    /// Begin all parked I/O again.
+    Wake,
+    /// For people: the role has changed.
+    Notify(Role),
+}
+
+/// A run of blocks of any length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LongRange {
+    /// The first block.
+    pub block: u64,
+    /// How many blocks, at least one.
+    pub count: u64,
+}
+
+impl From<Range> for LongRange {
+    fn from(range: Range) -> Self {
+        Self {
+            block: range.block,
+            count: u64::from(range.count),
+        }
+    }
+}
+
+/// What a person, or a policy, wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Become the owner, if the rules allow it.
+    TakeOver,
+    /// As `TakeOver` after a total power loss, whatever the policy: what was acknowledged and not on the disk is lost.
+    ForceFromDisk,
+    /// Empty the log, release the volume, and ask the partner to claim it.
+    GiveBack,
+    /// Forget a `GiveBack`; if the volume is released already, claim it again.
+    AbortGiveBack,
+    /// Stop. The owner empties the log and releases the volume, nobody is asked to claim it; a holder first lets the
+    /// owner go solo. Ends in [`Role::Closed`].
+    Close,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Our own window has room for the volume's region on this link (none: `None`). Told once, before any other
+    /// input, and again when the link's window is made anew (while the link is down): what was in the old one is gone,
+    /// so it must not be made anew while [`super::Status::adopted_total`] slots of it serve.
+    Room {
+        /// The link.
+        link: LinkId,
+        /// Where the region stands in our window.
+        place: Option<Place>,
+    },
+    /// There is a session with the partner.
+    SessionUp {
+        /// Its incarnation.
+        incarnation: Incarnation,
+    },
+    /// The session is over. No message of it will come any more, none that was not delivered will be.
+    SessionGone,
+    /// This link carries slots: its handshake has just run, so nothing posted before it is under way any more.
+    LinkUp {
+        /// The link.
+        link: LinkId,
+        /// This life of the link; the partner calls it by the same number.
+        life: LinkEpoch,
+        /// The driver's link-down counter, read now.
+        downs: u64,
+    },
+    /// This link carries nothing any more.
+    LinkDown {
+        /// The link.
+        link: LinkId,
+    },
+    /// From the partner, in order, once.
+    Message(Message),
+    /// The own block was written, or not, or nobody knows.
+    NodeBlockWritten {
+        /// From the action.
+        token: Token,
+        /// Whether it certainly landed.
+        ok: bool,
+    },
+    /// The blocks of all nodes, in any order; nodes that were never in the appliance may be left out. `None`: the
+    /// disk reported an error, or a block is damaged in both copies.
+    NodeBlocks {
+        /// From the action.
+        token: Token,
+        /// What stands on the disk.
+        blocks: Option<&'a [NodeBlock]>,
+    },
+    /// The fence was read.
+    Fenced {
+        /// From the action.
+        token: Token,
+        /// What it found.
+        sample: FenceSample,
+    },
+    /// The word is set.
+    WordSet {
+        /// From the action.
+        token: Token,
+    },
+    /// The region is cleared.
+    Cleared {
+        /// From the action.
+        token: Token,
+    },
+    /// One slot of the region that is scanned.
+    Slot {
+        /// From the action.
+        token: Token,
+        /// Its number.
+        slot: u32,
+        /// Its header, as copied.
+        raw: &'a [u8; HEADER_SIZE],
+        /// The CRC-32C of its data, as copied.
+        crc: u32,
+    },
+    /// All slots were told.
+    Scanned {
+        /// From the action.
+        token: Token,
+    },
+    /// The disk's cache was flushed, or not.
+    DiskFlushed {
+        /// From the action.
+        token: Token,
+        /// Whether it was.
+        ok: bool,
+    },
+    /// The reservation was preempted, or could not be.
+    Preempted {
+        /// From the action.
+        token: Token,
+        /// Whether no command of the victim can land any more.
+        ok: bool,
+    },
+    /// The operation was done, or not.
+    PassedDown {
+        /// From the action.
+        ticket: TicketId,
+        /// Whether it was.
+        ok: bool,
+    },
+    /// A person wants something.
+    Command(Command),
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a volume is told once, when it is opened.
+
+use crate::ids::{Incarnation, NodeId, Uuid};
+
+/// The most blocks that one I/O, or one destage run, may have. The environment splits what is longer.
+pub const BLOCKS_MAX: usize = 64;
+
+/// What to do when the acknowledged data was in two memories and both are gone (PROTOCOL P11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PowerLoss {
+    /// Refuse to serve, and say why.
+    Refuse,
+    /// Serve what the disk has, loudly, once owner and holder are both proved dead.
+    StartFromDisk,
+}
+
+/// The settings of one volume on one controller. They hold until it is closed. Times are in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Config {
+    /// The volume: stands in every slot header and message.
+    pub volume: Uuid,
+    /// This controller.
+    pub node: NodeId,
+    /// This life of this controller.
+    pub incarnation: Incarnation,
+    /// The controller that mirrors for this one, and the other way round.
+    pub partner: NodeId,
+    /// Length of the volume in blocks of 4096 bytes.
+    pub blocks: u64,
+    /// Slots of the own log, and of each region of the partner: 1 to 65,536.
+    pub slots: u32,
+    /// More entries than this that are not on the disk park new writes; 1 to `slots`. Bounds every stall that has to
+    /// empty the log.
+    pub dirty_limit: u32,
+    /// L: how long a good fence read is a right to answer.
+    pub link_lease_ns: u64,
+    /// How long a renewal of the disk lease is a right to answer; a whole number of milliseconds, at least 3.
+    pub disk_lease_ns: u64,
+    /// T_io: the longest life of a command in the disk's queue, from its issue.
+    pub io_life_ns: u64,
+    /// How far the clocks of two controllers may drift apart, in parts per million.
+    pub drift_ppm: u32,
+    /// How often one who waits reads the node blocks; the wait after a failed disk command.
+    pub poll_ns: u64,
+    /// The longest random back-off after a withdrawn claim.
+    pub backoff_ns: u64,
+    /// How long a released volume may stay unclaimed before this controller, which released it, takes it back.
+    pub giveback_ns: u64,
+    /// How many times in a row destaging may fail before this controller stops serving.
+    pub io_attempts: u32,
+    /// The disk has a volatile cache.
+    pub volatile_cache: bool,
+    /// [`super::Action::Preempt`] can cut off another controller's commands, queued ones included.
+    pub reservations: bool,
+    /// What to do after a total power loss.
+    pub power_loss: PowerLoss,
+    /// Take over without being told when the owner is dead and the rules allow it.
+    pub auto_takeover: bool,
+    /// Claim a released volume without being told.
+    pub home: bool,
+    /// A random number, never used before by this controller. Epochs and back-offs are derived from it.
+    pub seed: u64,
+}
+
+impl Config {
+    /// `time` by a clock that may be the fastest, against one that may be the slowest: what one must wait on the own
+    /// clock so that `time` has certainly passed on the other's.
+    pub(crate) fn stretch(&self, time: u64) -> u64 {
+        // In two parts: a kernel has no division of 128 bits.
+        let ppm = u64::from(self.drift_ppm);
+        let whole = (time / 1_000_000).saturating_mul(ppm);
+        let rest = (time % 1_000_000).saturating_mul(ppm) / 1_000_000;
+        time.saturating_add(whole)
+            .saturating_add(rest)
+            .saturating_add(1)
+    }
+
+    /// Whether the settings can work.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.node == self.partner {
+            return Err("a controller cannot be its own partner");
+        }
+        if self.blocks == 0 {
+            return Err("the volume has no blocks");
+        }
+        if self.slots == 0 || self.slots > 65_536 {
+            return Err("the log has 1 to 65,536 slots");
+        }
+        if self.dirty_limit == 0 || self.dirty_limit > self.slots {
+            return Err("the dirty limit is 1 to the number of slots");
+        }
+        if self.disk_lease_ns < 3_000_000 || self.disk_lease_ns % 1_000_000 != 0 {
+            return Err("the disk lease is a whole number of milliseconds, at least 3");
+        }
+        if self.disk_lease_ns / 1_000_000 > u64::from(u32::MAX) {
+            return Err("the disk lease is too long");
+        }
+        if self.link_lease_ns == 0 || self.poll_ns == 0 || self.io_attempts == 0 {
+            return Err("link lease, poll time and attempts are at least 1");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Copying slots to another region: all of them for a rejoin, those of a dead link before it is retired (PROTOCOL P6,
+//! P9).
+//!
+//! A pass walks over the own slots. Of each block that needs it the newest version is posted first, then the older ones;
+//! so no scan ever finds an older version without the newer. Each batch is fenced before the next one begins.
+
+use super::action::{Action, Token};
+use super::machine::{bit, Volume};
+use super::plan::{FenceSample, PostTo};
+use super::tickets::Ticket;
+use crate::guards::Guard;
+use crate::ids::{Generation, LinkId};
+use crate::mirror::entry::{Entry, DONE, FILLING, FREEING, NONE};
+use crate::mirror::header::SlotHeader;
+use crate::mirror::log::Slab;
+
+/// Slots that are posted before a fence.
+pub(crate) const BATCH: usize = 32;
+
+/// Slots that are looked at in one call.
+const STEP: u32 = 512;
+
+/// The copying that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Copying {
+    /// The region that is copied to.
+    pub(crate) target: Option<LinkId>,
+    /// The links whose regions are copied from; 0: everything.
+    pub(crate) from: u8,
+    /// Every slot that needs it was copied and proved.
+    pub(crate) complete: bool,
+    /// The next slot to look at.
+    next: u32,
+    /// Something needs another pass.
+    again: bool,
+    batch: [u32; BATCH],
+    len: u8,
+    posted: u8,
+    fence: Option<Token>,
+    /// The region that the fence in flight was issued to.
+    fenced: Option<LinkId>,
+}
+
+impl Copying {
+    pub(crate) const NONE: Self = Self {
+        target: None,
+        from: 0,
+        complete: false,
+        next: 0,
+        again: false,
+        batch: [NONE; BATCH],
+        len: 0,
+        posted: 0,
+        fence: None,
+        fenced: None,
+    };
+
+    /// Stops, and begins nothing.
+    pub(crate) fn reset(&mut self) {
+        *self = Self {
+            fence: self.fence,
+            fenced: self.fenced,
+            ..Self::NONE
+        };
+    }
+
+    /// Begins a new pass.
+    pub(crate) fn begin(&mut self, target: LinkId, from: u8) {
+        self.reset();
+        (self.target, self.from) = (Some(target), from);
+    }
+
+    /// An entry has come that was not there when the pass went by.
+    pub(crate) fn look_again(&mut self) {
+        if self.target.is_some() {
+            self.again = true;
+            self.complete = false;
+        }
+    }
+
+    /// Whether a fence to the region of a link is in flight.
+    pub(crate) fn waits_for(&self, link: LinkId) -> bool {
+        self.fenced == Some(link)
+    }
+
+    fn clear_batch(&mut self) {
+        (self.batch, self.len, self.posted) = ([NONE; BATCH], 0, 0);
+    }
+
+    /// Slots that are being copied.
+    pub(crate) fn batch(&self) -> &[u32] {
+        self.batch.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Whether an entry has to be in the target too.
+    fn needs_copy(&self, entry: u32, target: LinkId) -> bool {
+        let at = self.log.at(entry);
+        let from = self.copying.from;
+        let there = at.proved & bit(target) != 0 || self.copying.batch().contains(&entry);
+        let wanted = if from == 0 {
+            self.guards.on(Guard::JoinCopies)
+        } else {
+            let kept = !at.is(DONE) || self.guards.on(Guard::CopyDestaged);
+            at.carried & from != 0 && kept || at.proved == 0 && !at.is(DONE)
+        };
+        self.log.is_live(entry)
+            && !at.is(FILLING | FREEING)
+            && entry < self.log.slots()
+            && !there
+            && wanted
+    }
+
+    /// Collects the next batch.
+    fn fill_batch(&mut self, target: LinkId) {
+        let mut steps = STEP;
+        while steps > 0 && usize::from(self.copying.len) < BATCH {
+            steps = steps.saturating_sub(1);
+            let slot = self.copying.next;
+            if slot >= self.log.slots() {
+                return;
+            }
+            if !self.needs_copy(slot, target) {
+                self.copying.next = slot.saturating_add(1);
+                continue;
+            }
+            let chosen = if self.guards.on(Guard::CopyOrder) {
+                self.newest_needing(slot, target)
+            } else {
+                slot
+            };
+            if let Some(place) = self.copying.batch.get_mut(usize::from(self.copying.len)) {
+                *place = chosen;
+                self.copying.len = self.copying.len.saturating_add(1);
+            }
+        }
+    }
+
+    /// The newest version of the block in `slot` that needs to be copied.
+    fn newest_needing(&self, slot: u32, target: LinkId) -> u32 {
+        let (mut chosen, mut newer) = (slot, self.log.at(slot).newer);
+        while newer != NONE {
+            if self.needs_copy(newer, target) {
+                chosen = newer;
+            }
+            newer = self.log.at(newer).newer;
+        }
+        chosen
+    }
+
+    /// The next post or fence of the copying.
+    pub(crate) fn next_copy(&mut self, now: u64) -> Option<Action> {
+        let target = self.copying.target?;
+        let to = self.post_to(target)?;
+        if self.copying.fence.is_some() || !self.held(target).answers() {
+            return None;
+        }
+        if self.copying.len == 0 && !self.copying.complete {
+            self.fill_batch(target);
+            if self.copying.len == 0 {
+                self.end_pass(now);
+                return None;
+            }
+        }
+        let next = self
+            .copying
+            .batch()
+            .get(usize::from(self.copying.posted))
+            .copied();
+        if let Some(slot) = next {
+            self.copying.posted = self.copying.posted.saturating_add(1);
+            // It may have been freed since it was collected.
+            if !self.log.is_live(slot) || self.log.at(slot).is(FREEING | FILLING) {
+                return self.next_copy(now);
+            }
+            self.log.at_mut(slot).carried |= bit(target);
+            return Some(self.post_slot(to, slot));
+        }
+        (self.copying.len > 0).then(|| {
+            let token = self.token();
+            (self.copying.fence, self.copying.fenced) = (Some(token), Some(target));
+            Action::Fence { token, to }
+        })
+    }
+
+    fn end_pass(&mut self, now: u64) {
+        if self.copying.next < self.log.slots() {
+            // More slots to look at in the next call.
+            return self.at(now);
+        }
+        self.copying.next = 0;
+        if self.copying.again {
+            self.copying.again = false;
+            self.at(now);
+        } else {
+            self.copying.complete = true;
+        }
+    }
+
+    /// The header of an own slot, without the data's CRC.
+    pub(crate) fn header_of(&self, slot: u32) -> SlotHeader {
+        let at = self.log.at(slot);
+        SlotHeader {
+            volume: self.config.volume,
+            generation: Generation::new(at.generation),
+            sequence: at.sequence,
+            block: at.block,
+            slot,
+            data_crc: 0,
+        }
+    }
+
+    fn post_slot(&self, to: PostTo, slot: u32) -> Action {
+        Action::PostSlot {
+            to,
+            slot,
+            header: self.header_of(slot),
+        }
+    }
+
+    /// The fence of a batch was read. False: it was none.
+    pub(crate) fn copied(&mut self, token: Token, sample: FenceSample) -> bool {
+        if self.copying.fence != Some(token) {
+            return false;
+        }
+        let link = self.copying.fenced;
+        (self.copying.fence, self.copying.fenced) = (None, None);
+        let (Some(link), Some(to)) = (link, link.and_then(|link| self.post_to(link))) else {
+            return true;
+        };
+        let good = self.judge(link, to.epoch, sample) || !self.guards.on(Guard::JoinFence);
+        if good && self.copying.target == Some(link) && self.copying.len > 0 {
+            for slot in self.copying.batch {
+                let posted = slot != NONE && self.log.at(slot).carried & bit(link) != 0;
+                if posted && self.log.is_live(slot) {
+                    self.log.prove(slot, bit(link));
+                    let ticket = self.log.at(slot).ticket;
+                    self.tickets.queue(ticket);
+                }
+            }
+            self.copying.clear_batch();
+        }
+        true
+    }
+}

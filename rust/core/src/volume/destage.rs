@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Destaging: sorted runs of blocks to the disk (PROTOCOL P5).
+
+use super::config::BLOCKS_MAX;
+use super::machine::{Run, Volume};
+use super::plan::{DestageEnd, DestagePlan, Range, RunId, Source};
+use super::status::{Mode, Reason};
+use super::tickets::Ticket;
+use crate::mirror::entry::{Entry, NONE};
+use crate::mirror::log::Slab;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// The next run of at most `max` blocks to write to the backing disk. To be issued at once: the lease was checked
+    /// at `now`. `None` if there is nothing, or it may not be now.
+    pub fn next_destage(&mut self, now: u64, max: u32) -> Option<DestagePlan> {
+        if now < self.destage_from || self.right_to_io(now).is_err() {
+            return None;
+        }
+        let max = max.min(BLOCKS_MAX as u32).max(1);
+        let index = self.runs.iter().position(|run| !run.active)?;
+        let middle = self.log.first_ready()?;
+        let mut first = middle;
+        let mut count = 1;
+        while count < max && first > 0 && self.log.ready_version(first - 1).is_some() {
+            (first, count) = (first - 1, count + 1);
+        }
+        let mut end = middle.saturating_add(1);
+        while count < max && end < self.config.blocks && self.log.ready_version(end).is_some() {
+            (end, count) = (end.saturating_add(1), count + 1);
+        }
+        let mut sources = [Source::Disk; BLOCKS_MAX];
+        let (mut head, mut last) = (NONE, NONE);
+        for (block, source) in (first..end).zip(&mut sources) {
+            let Some(entry) = self.log.ready_version(block) else {
+                continue;
+            };
+            *source = self.log_source(entry);
+            self.log.start(entry);
+            if last == NONE {
+                head = entry;
+            } else {
+                self.log.at_mut(last).ready_next = entry;
+            }
+            last = entry;
+        }
+        let run = self.runs.get_mut(index)?;
+        *run = Run {
+            serial: run.serial.wrapping_add(1),
+            first: head,
+            active: true,
+        };
+        Some(DestagePlan {
+            run: RunId {
+                index: index as u8,
+                serial: run.serial,
+            },
+            range: Range {
+                block: first,
+                count,
+            },
+            sources,
+        })
+    }
+
+    /// Whether somebody waits for the log to get emptier: then the environment does well not to wait for longer runs.
+    pub fn destage_is_urgent(&self) -> bool {
+        let dirty = self.log.dirty();
+        dirty > self.config.dirty_limit / 2
+            || self.leaving.is_some()
+            || self.tickets.used() > 0
+            || !matches!(self.mode(), Some(Mode::Mirrored))
+    }
+
+    /// A run is over.
+    pub fn destage_finish(&mut self, run: RunId, end: DestageEnd, now: u64) {
+        let Some(found) = self.run(run) else {
+            return;
+        };
+        if let Some(run) = self.runs.get_mut(usize::from(run.index)) {
+            run.active = false;
+            run.first = NONE;
+        }
+        let mut entry = found.first;
+        let mut owned = false;
+        while entry != NONE {
+            let next = self.log.at(entry).ready_next;
+            self.log.at_mut(entry).ready_next = NONE;
+            owned |= self.log.is_live(entry);
+            let tickets = &mut self.tickets;
+            self.log
+                .finish(entry, end == DestageEnd::Written, |ticket| {
+                    if ticket != NONE {
+                        tickets.queue(ticket);
+                    }
+                });
+            entry = next;
+        }
+        self.tickets.queue_long();
+        self.stir();
+        match end {
+            DestageEnd::Written => self.io_failures = 0,
+            DestageEnd::Corrupt if owned => self.stop(Reason::Corrupt),
+            DestageEnd::Failed if owned => {
+                self.io_failures = self.io_failures.saturating_add(1);
+                self.destage_from = now.saturating_add(self.config.poll_ns);
+                if self.io_failures >= self.config.io_attempts {
+                    self.stop(Reason::Disk);
+                }
+            }
+            _ => (),
+        }
+    }
+
+    /// Whether a run is in flight.
+    pub(crate) fn is_destaging(&self) -> bool {
+        self.runs.iter().any(|run| run.active)
+    }
+}

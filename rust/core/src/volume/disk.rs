@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The node blocks on the shared disk: the cycle of writing the own one and reading all (PROTOCOL P1, P3).
+
+use super::action::{Action, Token};
+use super::cycle::Phase;
+use super::machine::Volume;
+use super::status::{Reason, Role};
+use super::tickets::Ticket;
+use crate::disk::node_block::{Lease, NodeBlock, Record};
+use crate::guards::Guard;
+use crate::ids::{Generation, NodeId};
+use crate::mirror::entry::Entry;
+use crate::mirror::log::Slab;
+use crate::owner::survey::Survey;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// The highest generation that was seen on the disk.
+    pub(crate) fn known_generation(&self) -> Generation {
+        self.survey
+            .map_or(Generation::NONE, |survey| survey.generation())
+    }
+
+    /// Begins to write the own block: this record, as an owner, with the next lease.
+    pub(crate) fn write_record(&mut self, record: Record, now: u64) {
+        let expiry_ms = u32::try_from(self.config.disk_lease_ns / 1_000_000).unwrap_or(u32::MAX);
+        let lease = Lease {
+            counter: self.cycle.mine.lease.counter.wrapping_add(1),
+            expiry_ms,
+        };
+        self.write_block(record, lease, None, now);
+    }
+
+    /// Begins to write the own block.
+    pub(crate) fn write_block(
+        &mut self,
+        record: Record,
+        lease: Lease,
+        claim: Option<Generation>,
+        now: u64,
+    ) {
+        let block = NodeBlock {
+            node: self.own_place(),
+            incarnation: Some(self.config.incarnation),
+            sequence: 0,
+            lease,
+            record,
+            claim,
+        };
+        self.cycle.write(block, now);
+    }
+
+    /// Whose block this controller writes: its own.
+    pub(crate) fn own_place(&self) -> NodeId {
+        let first = NodeId::new(0).filter(|_| !self.guards.on(Guard::OwnBlock));
+        first.unwrap_or(self.config.node)
+    }
+
+    /// The next write or read of node blocks.
+    pub(crate) fn next_block(&mut self, now: u64) -> Option<Action> {
+        let phase = self.cycle.phase;
+        match phase {
+            Phase::ToWrite { at } if self.due(at, now) => {
+                let token = self.token();
+                self.cycle.issued = now;
+                self.cycle.flushes = self.log.done_no();
+                self.cycle.phase = Phase::Writing { token };
+                Some(Action::WriteNodeBlock {
+                    token,
+                    block: self.cycle.block,
+                })
+            }
+            Phase::ToRead { at } if self.due(at, now) => {
+                let token = self.token();
+                self.cycle.read_issued = now;
+                self.cycle.phase = Phase::Reading { token };
+                Some(Action::ReadNodeBlocks { token })
+            }
+            _ => None,
+        }
+    }
+
+    /// The own block was written, or perhaps not.
+    pub(crate) fn block_written(&mut self, token: Token, ok: bool, now: u64) {
+        if self.cycle.phase != (Phase::Writing { token }) {
+            return;
+        }
+        if !ok {
+            // It may land for as long as a command lives. Then it is written once more, to the same copy.
+            self.cycle.unsure = true;
+            self.cycle.block.sequence = self.cycle.block.sequence.wrapping_add(2);
+            let wait = self.config.poll_ns.max(self.config.io_life_ns);
+            self.cycle.phase = Phase::ToWrite {
+                at: now.saturating_add(wait),
+            };
+            self.reason = Some(Reason::Disk);
+            return;
+        }
+        self.cycle.unsure = false;
+        self.cycle.mine = self.cycle.block;
+        self.cycle.phase = Phase::ToRead { at: now };
+        self.flushes.safe_upto = self.flushes.safe_upto.max(self.cycle.flushes);
+        if !self.guards.on(Guard::RenewByRead) && self.mode().is_some() {
+            self.lease_until = Some(self.cycle.issued.saturating_add(self.config.disk_lease_ns));
+        }
+        self.landed(now);
+    }
+
+    /// All blocks were read, or not.
+    pub(crate) fn blocks_read(&mut self, token: Token, blocks: Option<&[NodeBlock]>, now: u64) {
+        if self.cycle.phase != (Phase::Reading { token }) {
+            return;
+        }
+        let Some(blocks) = blocks else {
+            self.reason = Some(Reason::Unreadable);
+            self.cycle.phase = Phase::ToRead {
+                at: now.saturating_add(self.config.poll_ns),
+            };
+            return;
+        };
+        let survey = Survey::new(blocks, self.own_place());
+        self.cycle.phase = Phase::Idle;
+        self.survey = Some(survey);
+        self.looked_at = Some(now);
+        if self.role != Role::Opening {
+            let same = survey.own == Some(self.cycle.mine);
+            if !same && self.guards.on(Guard::OwnBlock) {
+                return self.stop(Reason::Identity);
+            }
+        }
+        match self.role {
+            Role::Opening => self.opening_read(survey, now),
+            Role::Standby => self.standby_read(survey, now),
+            Role::Taking => self.taking_read(survey, now),
+            Role::Owner(_) => self.owner_read(survey, now),
+            Role::Stopped | Role::Closed => (),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Freeing slots (PROTOCOL P5).
+//!
+//! A round takes entries that are done and flushed, each the oldest version of its block; posts their invalidations
+//! over every link that carried them, and fences each; waits for the reads that may still copy from them; and only then
+//! frees them. What could not be proved on a link stays until the region of that link is closed.
+
+use super::action::{Action, Token};
+use super::machine::{bit, Volume};
+use super::plan::FenceSample;
+use super::status::Mode;
+use super::tickets::Ticket;
+use crate::guards::Guard;
+use crate::ids::LinkId;
+use crate::mirror::entry::{Entry, BUSY, FILLING, FREEING, NONE};
+use crate::mirror::log::Slab;
+
+/// Slots in one round.
+const ROUND: usize = 32;
+
+/// Entries that are looked at to begin a round.
+const STEP: u32 = 128;
+
+/// The round that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Freeing {
+    slots: [u32; ROUND],
+    len: u8,
+    /// The link over which invalidations are posted now.
+    pub(crate) link: Option<LinkId>,
+    posted: u8,
+    fence: Option<Token>,
+    fenced: Option<LinkId>,
+}
+
+impl Freeing {
+    pub(crate) const NONE: Self = Self {
+        slots: [NONE; ROUND],
+        len: 0,
+        link: None,
+        posted: 0,
+        fence: None,
+        fenced: None,
+    };
+
+    /// Drops the round.
+    pub(crate) fn reset(&mut self) {
+        *self = Self {
+            fence: self.fence,
+            fenced: self.fenced,
+            ..Self::NONE
+        };
+    }
+
+    /// Stops to post over the present link.
+    pub(crate) fn leave_link(&mut self) {
+        (self.link, self.posted) = (None, 0);
+    }
+
+    /// Whether a fence to the region of a link is in flight.
+    pub(crate) fn waits_for(&self, link: LinkId) -> bool {
+        self.fenced == Some(link)
+    }
+
+    fn slots(&self) -> &[u32] {
+        self.slots.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Whether anything may be thrown away now: never with a claim pending.
+    fn may_free(&self, now: u64) -> bool {
+        let mode = matches!(
+            self.mode(),
+            Some(Mode::Mirrored | Mode::Solo | Mode::Joining | Mode::Degraded)
+        );
+        mode && self.right_to_read(now).is_ok()
+    }
+
+    fn is_freeable(&self, entry: u32) -> bool {
+        let at = self.log.at(entry);
+        let oldest = at.older == NONE || !self.guards.on(Guard::FreeOrder);
+        oldest
+            && at.ticket == NONE
+            && !at.is(FREEING | FILLING | BUSY)
+            && self.is_flushed(entry)
+            && !self.copying.batch().contains(&entry)
+    }
+
+    /// Begins a round, if there is something to free.
+    fn begin_round(&mut self, now: u64) -> bool {
+        let other = usize::from(self.read_side & 1 ^ 1);
+        if self.reads.get(other).copied() != Some(0) || !self.may_free(now) {
+            return false;
+        }
+        let mut round = Freeing {
+            fence: self.freeing.fence,
+            fenced: self.freeing.fenced,
+            ..Freeing::NONE
+        };
+        let mut entry = self.log.first_done().unwrap_or(NONE);
+        let mut steps = STEP;
+        while entry != NONE && usize::from(round.len) < ROUND && steps > 0 {
+            steps = steps.saturating_sub(1);
+            if self.is_freeable(entry) {
+                if let Some(place) = round.slots.get_mut(usize::from(round.len)) {
+                    *place = entry;
+                    round.len = round.len.saturating_add(1);
+                }
+            }
+            entry = self.log.at(entry).next;
+        }
+        if round.len == 0 {
+            return false;
+        }
+        for entry in round.slots() {
+            self.log.set_freeing(*entry);
+        }
+        self.read_side ^= 1;
+        self.freeing = round;
+        true
+    }
+
+    /// The next invalidation or fence of a round; begins and ends rounds.
+    pub(crate) fn next_free(&mut self, now: u64) -> Option<Action> {
+        if self.freeing.fence.is_some() || self.mode().is_none() {
+            return None;
+        }
+        if self.freeing.len == 0 && !self.begin_round(now) {
+            return None;
+        }
+        if let Some(link) = self.freeing.link {
+            return self.next_invalid(link, now);
+        }
+        let carried = |round: &Freeing, log: &crate::mirror::log::Log<E, B>| {
+            round
+                .slots()
+                .iter()
+                .fold(0, |links, entry| links | log.at(*entry).carried)
+        };
+        let links = carried(&self.freeing, &self.log);
+        let next = LinkId::all().find(|link| links & bit(*link) != 0 && self.held(*link).answers());
+        if let Some(link) = next {
+            (self.freeing.link, self.freeing.posted) = (Some(link), 0);
+            return self.next_invalid(link, now);
+        }
+        if links == 0 {
+            self.end_round(now);
+        }
+        None
+    }
+
+    fn next_invalid(&mut self, link: LinkId, now: u64) -> Option<Action> {
+        let to = self.post_to(link)?;
+        while let Some(slot) = self
+            .freeing
+            .slots()
+            .get(usize::from(self.freeing.posted))
+            .copied()
+        {
+            self.freeing.posted = self.freeing.posted.saturating_add(1);
+            if self.log.at(slot).carried & bit(link) != 0 {
+                return Some(Action::PostInvalid { to, slot });
+            }
+        }
+        if !self.guards.on(Guard::FreeProved) {
+            self.invalidated(link);
+            self.at(now);
+        }
+        let token = self.token();
+        (self.freeing.fence, self.freeing.fenced) = (Some(token), Some(link));
+        Some(Action::Fence { token, to })
+    }
+
+    /// The invalidations over a link count as proved.
+    fn invalidated(&mut self, link: LinkId) {
+        for slot in self.freeing.slots {
+            if slot != NONE {
+                let at = self.log.at_mut(slot);
+                at.carried &= !bit(link);
+                at.proved &= !bit(link);
+            }
+        }
+        self.freeing.leave_link();
+    }
+
+    /// The fence of a round was read. False: it was none.
+    pub(crate) fn freed(&mut self, token: Token, sample: FenceSample) -> bool {
+        if self.freeing.fence != Some(token) {
+            return false;
+        }
+        let link = self.freeing.fenced;
+        (self.freeing.fence, self.freeing.fenced) = (None, None);
+        if let (Some(link), Some(to)) = (link, link.and_then(|link| self.post_to(link))) {
+            if self.judge(link, to.epoch, sample) && self.freeing.link == Some(link) {
+                self.invalidated(link);
+            }
+        }
+        true
+    }
+
+    /// The regions of these links are closed.
+    pub(crate) fn forget_link_in_round(&mut self, link: LinkId) {
+        if self.freeing.link == Some(link) {
+            self.freeing.leave_link();
+        }
+    }
+
+    /// All invalidations are proved: frees the slots, when nobody copies from them any more.
+    fn end_round(&mut self, now: u64) {
+        let old = usize::from(self.read_side & 1 ^ 1);
+        if self.reads.get(old).copied() != Some(0) || !self.may_free(now) {
+            return;
+        }
+        for entry in self.freeing.slots {
+            if entry != NONE {
+                self.log.discard(entry);
+            }
+        }
+        self.freeing.reset();
+        if self.tickets.passing() > 0 {
+            self.tickets.queue_all();
+        }
+        self.stir();
+        self.at(now);
+    }
+}

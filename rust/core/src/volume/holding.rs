@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The regions that the partner grants to us: asking, proving, losing, closing (PROTOCOL P2, P6).
+
+use super::action::Action;
+use super::machine::{bit, Volume};
+use super::plan::{FenceSample, PostTo};
+use super::regions::{Held, HeldState};
+use super::states::HeldEvent;
+use super::status::Mode;
+use super::tickets::Ticket;
+use super::Token;
+use crate::disk::node_block::{RecordState, Shadow, SHADOW_EPOCHS};
+use crate::guards::Guard;
+use crate::ids::{Epoch, LinkEpoch, LinkId};
+use crate::mirror::entry::Entry;
+use crate::mirror::log::Slab;
+use crate::mirror::message::Message;
+use crate::window::Place;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Where the region of a link is posted to.
+    pub(crate) fn post_to(&self, link: LinkId) -> Option<PostTo> {
+        let held = self.held(link);
+        Some(PostTo {
+            link,
+            life: held.life?,
+            epoch: held.epoch?,
+            place: held.place?,
+        })
+    }
+
+    /// Whether a fence proves what was posted before it to this grant. If not, the region is dead.
+    pub(crate) fn judge(&mut self, link: LinkId, epoch: Epoch, sample: FenceSample) -> bool {
+        let held = *self.held(link);
+        if held.epoch != Some(epoch) {
+            return false;
+        }
+        let lived = held.life.is_some()
+            && held.life == self.link(link).life
+            && sample.downs == self.link(link).downs;
+        let lived = lived || !self.guards.on(Guard::LinkLived);
+        let value = sample.word == epoch.get() || !self.guards.on(Guard::FenceValue);
+        if !(lived && value) {
+            self.lose(link);
+            return false;
+        }
+        if !matches!(
+            held.state,
+            HeldState::Fresh | HeldState::Ready | HeldState::Live
+        ) {
+            return false;
+        }
+        self.edit_held(link, |held| {
+            held.on(HeldEvent::Answered);
+            held.good_at = Some(
+                held.good_at
+                    .map_or(sample.issued_ns, |at| at.max(sample.issued_ns)),
+            );
+        });
+        let lapsed = self.good_at.is_none_or(|at| at < sample.issued_ns);
+        if lapsed {
+            let before = self.link_lease_until();
+            self.good_at = Some(sample.issued_ns);
+            if before <= self.ticked_at.max(sample.issued_ns) {
+                // The lease had run out: somebody may wait for it.
+                self.stir_all();
+            }
+        }
+        true
+    }
+
+    /// A region does not answer any more, or is not to be used any more.
+    pub(crate) fn lose(&mut self, link: LinkId) {
+        let held = *self.held(link);
+        let named = held.epoch.is_some_and(|epoch| self.may_be_named(epoch));
+        let event = if named {
+            HeldEvent::LostNamed
+        } else {
+            HeldEvent::LostUnnamed
+        };
+        self.edit_held(link, |held| held.on(event));
+        if self.copying.target == Some(link) {
+            self.copying.reset();
+        }
+        if self.freeing.link == Some(link) {
+            self.freeing.leave_link();
+        }
+    }
+
+    /// Whether the record that stands, or may stand, on the disk names an epoch.
+    pub(crate) fn may_be_named(&self, epoch: Epoch) -> bool {
+        self.cycle.possible().iter().any(|record| {
+            matches!(&record.state, RecordState::Shadow(shadow)
+                if shadow.epochs().any(|named| named == epoch))
+        })
+    }
+
+    /// Whether the record that certainly stands on the disk names an epoch.
+    pub(crate) fn is_named(&self, epoch: Epoch) -> bool {
+        matches!(&self.cycle.mine.record.state, RecordState::Shadow(shadow)
+            if shadow.epochs().any(|named| named == epoch))
+    }
+
+    /// The record for the regions that `choose` takes; `None` if it takes none.
+    pub(crate) fn shadow_of(&self, choose: impl Fn(LinkId, &Held) -> bool) -> Option<RecordState> {
+        let mut epochs = [None; SHADOW_EPOCHS];
+        let chosen = LinkId::all().filter(|link| choose(*link, self.held(*link)));
+        for (place, link) in epochs.iter_mut().zip(chosen) {
+            *place = self.held(link).epoch;
+        }
+        epochs.first()?.as_ref()?;
+        Some(RecordState::Shadow(Shadow {
+            holder: self.config.partner,
+            holder_incarnation: self.peer?,
+            epochs,
+        }))
+    }
+
+    /// Asks for a region on every link that has none.
+    pub(crate) fn ask(&mut self) {
+        if self.peer.is_none() || self.leaving.is_some() || self.claimant.is_some() {
+            return;
+        }
+        for link in LinkId::all() {
+            let used = self
+                .held
+                .iter()
+                .filter(|held| held.state != HeldState::None)
+                .count();
+            let held = *self.held(link);
+            let Some(life) = self.link(link).life else {
+                continue;
+            };
+            let old_posts = held.life == Some(life) && !held.drained;
+            let late = old_posts && self.guards.on(Guard::GrantAfterHandshake);
+            if held.state != HeldState::None || late || used >= SHADOW_EPOCHS {
+                continue;
+            }
+            self.questions = self.questions.wrapping_add(1);
+            let number = self.questions;
+            self.edit_held(link, |held| {
+                *held = Held {
+                    life: Some(life),
+                    number,
+                    // Nothing is posted before the grant: if none comes, it can be asked again on this life.
+                    drained: true,
+                    ..Held::NONE
+                };
+                held.on(HeldEvent::Ask);
+            });
+            self.outbox.push(Message::Ask {
+                life,
+                generation: self.cycle.mine.record.generation,
+                number,
+                slots: self.config.slots,
+            });
+        }
+    }
+
+    /// The partner has granted a region.
+    pub(crate) fn grant(&mut self, life: LinkEpoch, number: u64, epoch: Epoch, place: Place) {
+        let asked = |link: &LinkId| {
+            let held = self.held(*link);
+            held.state == HeldState::Asked
+                && held.life == Some(life)
+                && held.number == number
+                && self.link(*link).life == Some(life)
+        };
+        let Some(link) = LinkId::all().find(asked) else {
+            return;
+        };
+        // From here on it is not asked again on this life, unless the region is closed in order.
+        self.edit_held(link, |held| held.drained = false);
+        if place.slots < self.config.slots {
+            return self.lose(link);
+        }
+        self.edit_held(link, |held| {
+            held.on(HeldEvent::Granted);
+            held.epoch = Some(epoch);
+            held.place = Some(place);
+        });
+    }
+
+    /// The next fence that only asks whether a region answers.
+    pub(crate) fn next_ping(&mut self, now: u64) -> Option<Action> {
+        for link in LinkId::all() {
+            let held = *self.held(link);
+            if held.ping.is_some() {
+                continue;
+            }
+            let due = match held.state {
+                HeldState::Fresh => true,
+                HeldState::Ready | HeldState::Live => {
+                    let at = held.good_at.unwrap_or(0);
+                    self.due(at.saturating_add(self.config.link_lease_ns / 3), now)
+                }
+                HeldState::Closing => self.may_close(link),
+                _ => false,
+            };
+            if !due {
+                continue;
+            }
+            if let Some(to) = self.post_to(link) {
+                let token = self.token();
+                self.edit_held(link, |held| held.ping = Some(token));
+                return Some(Action::Fence { token, to });
+            }
+        }
+        None
+    }
+
+    /// Whether nobody posts to a region any more.
+    fn may_close(&self, link: LinkId) -> bool {
+        let busy = self.copying.waits_for(link) || self.freeing.waits_for(link);
+        self.held(link).refs == 0 && !busy
+    }
+
+    /// A fence that only asked was read. False: it was none.
+    pub(crate) fn pinged(&mut self, token: Token, sample: FenceSample) -> bool {
+        let mine = |link: &LinkId| self.held(*link).ping == Some(token);
+        let Some(link) = LinkId::all().find(mine) else {
+            return false;
+        };
+        self.edit_held(link, |held| held.ping = None);
+        let held = *self.held(link);
+        if held.state == HeldState::Closing {
+            if self.may_close(link) {
+                self.close(link, sample);
+            }
+        } else if let Some(epoch) = held.epoch {
+            self.judge(link, epoch, sample);
+        }
+        true
+    }
+
+    /// Everything that was posted to a region has been stored or dropped: forget it. A read that was answered shows
+    /// that the posts have arrived; otherwise only the link's next handshake does.
+    fn close(&mut self, link: LinkId, sample: FenceSample) {
+        let held = *self.held(link);
+        let here = self.link(link);
+        let drained = sample.word != u64::MAX
+            && held.life == here.life
+            && held.life.is_some()
+            && sample.downs == here.downs;
+        self.log.forget_regions(bit(link));
+        self.forget_link_in_round(link);
+        self.edit_held(link, |old| {
+            old.on(HeldEvent::Drained);
+            *old = Held {
+                state: old.state,
+                life: held.life,
+                drained,
+                ..Held::NONE
+            }
+        });
+        self.stir();
+    }
+
+    /// Gives up every region.
+    pub(crate) fn lose_all(&mut self) {
+        for link in LinkId::all() {
+            self.lose(link);
+        }
+    }
+
+    /// What the record does not name any more is closed; the partner is told.
+    pub(crate) fn retire(&mut self) {
+        for link in LinkId::all() {
+            let held = *self.held(link);
+            let Some(epoch) = held.epoch else { continue };
+            if held.state == HeldState::Dying && !self.may_be_named(epoch) {
+                self.edit_held(link, |held| held.on(HeldEvent::LostUnnamed));
+                if self.mode() == Some(Mode::Mirrored) {
+                    self.outbox.push(Message::Retire { epoch });
+                }
+            }
+        }
+    }
+}

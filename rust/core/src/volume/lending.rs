@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The regions of our own window that we grant to the partner (PROTOCOL P2, P6, P9).
+//!
+//! A shadow is kept until its owner says that it is not needed: by asking for a new region on that link (it asks only
+//! when its record does not name the old one), or by retiring it. No greeting, no restart of a session wipes one.
+
+use super::action::{Action, Token};
+use super::machine::Volume;
+use super::regions::{Lent, LentState, Question};
+use super::states::LentEvent;
+use super::status::Role;
+use super::tickets::Ticket;
+use crate::disk::node_block::{RecordState, Shadow};
+use crate::guards::Guard;
+use crate::ids::{Epoch, LinkEpoch, LinkId};
+use crate::mirror::entry::Entry;
+use crate::mirror::log::Slab;
+use crate::mirror::message::Message;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// The partner asks for a region.
+    pub(crate) fn asked(&mut self, question: Question) {
+        let here = |link: &LinkId| self.link(*link).life == Some(question.life);
+        if let Some(link) = LinkId::all().find(here) {
+            self.edit_lent(link, |lent| lent.question = Some(question));
+        } else {
+            // Our end of this life of the link is not up yet.
+            self.early.rotate_right(1);
+            if let Some(place) = self.early.first_mut() {
+                *place = Some(question);
+            }
+        }
+    }
+
+    /// A link has come up: a question for it may have come earlier.
+    pub(crate) fn early_question(&mut self, life: LinkEpoch) {
+        let early = core::mem::take(&mut self.early);
+        for question in early.into_iter().flatten() {
+            if question.life == life {
+                self.asked(question);
+            } else if let Some(place) = self.early.iter_mut().find(|place| place.is_none()) {
+                *place = Some(question);
+            }
+        }
+        if !self.guards.on(Guard::KeepShadow) {
+            // What is left out: the greeting of a link wipes what was granted over it.
+            let here = |link: &LinkId| self.link(*link).life == Some(life);
+            if let Some(link) = LinkId::all().find(here) {
+                self.edit_lent(link, |lent| {
+                    if lent.state == LentState::Live {
+                        lent.on(LentEvent::Retired);
+                    }
+                });
+            }
+        }
+    }
+
+    /// The session is over: nobody waits for an answer.
+    pub(crate) fn forget_questions(&mut self) {
+        self.early = Default::default();
+        for lent in &mut self.lent {
+            (lent.question, lent.answering) = (None, None);
+        }
+    }
+
+    /// The owner's record does not name this region any more.
+    pub(crate) fn retired(&mut self, epoch: Epoch) {
+        if !self.guards.on(Guard::NeverScanRetired) {
+            return;
+        }
+        for lent in &mut self.lent {
+            if lent.epoch == Some(epoch) && lent.is_intact() {
+                lent.answering = None;
+                lent.on(LentEvent::Retired);
+            }
+        }
+    }
+
+    /// Whether a region of ours has what was posted under an epoch.
+    pub(crate) fn is_intact(&self, epoch: Epoch) -> bool {
+        self.lent
+            .iter()
+            .any(|lent| lent.epoch == Some(epoch) && lent.is_intact())
+    }
+
+    /// Begins to answer a question, or to change words before a takeover; then the actions that this needs.
+    pub(crate) fn next_lending(&mut self) -> Option<Action> {
+        LinkId::all().find_map(|link| self.next_lending_of(link))
+    }
+
+    fn next_lending_of(&mut self, link: LinkId) -> Option<Action> {
+        self.begin_answer(link);
+        let lent = *self.lent(link);
+        if lent.token.is_some() || !lent.is_moving() {
+            return None;
+        }
+        let token = self.token();
+        self.edit_lent(link, |lent| lent.token = Some(token));
+        Some(match lent.state {
+            LentState::Clearing => Action::ClearRegion { token, link },
+            LentState::Setting => Action::SetWord {
+                token,
+                link,
+                word: lent.epoch.map_or(0, Epoch::get),
+            },
+            _ => Action::SetWord {
+                token,
+                link,
+                word: 0,
+            },
+        })
+    }
+
+    /// Takes up a question, if it can be answered now.
+    fn begin_answer(&mut self, link: LinkId) {
+        let lent = *self.lent(link);
+        let Some(question) = lent.question else {
+            return;
+        };
+        let stale = self.link(link).life != Some(question.life)
+            || question.generation < self.known_generation();
+        if stale {
+            return self.edit_lent(link, |lent| lent.question = None);
+        }
+        let room = self
+            .link(link)
+            .room
+            .is_some_and(|room| room.slots >= question.slots);
+        let free = matches!(
+            lent.state,
+            LentState::Idle | LentState::Live | LentState::Fenced
+        );
+        if self.role != Role::Standby || self.is_closing() || !room || !free {
+            return;
+        }
+        let owner = self.peer;
+        self.edit_lent(link, |lent| {
+            lent.question = None;
+            lent.answering = Some(question);
+            lent.owner = owner;
+            lent.on(LentEvent::Asked);
+        });
+    }
+
+    /// A word is set, or a region is cleared.
+    pub(crate) fn lent_done(&mut self, token: Token) {
+        let mine = |link: &LinkId| self.lent(*link).token == Some(token);
+        let Some(link) = LinkId::all().find(mine) else {
+            return;
+        };
+        let lent = *self.lent(link);
+        let event = match lent.state {
+            LentState::Voiding if lent.answering.is_none() => LentEvent::DoneForNobody,
+            LentState::Voiding if !self.guards.on(Guard::ClearBeforeGrant) => {
+                LentEvent::DoneUncleared
+            }
+            _ => LentEvent::Done,
+        };
+        let next = lent.state.on(event).after(lent.state);
+        let epoch = match next {
+            LentState::Setting => self.fresh_epoch(&lent),
+            LentState::Idle => None,
+            _ => lent.epoch,
+        };
+        self.edit_lent(link, |lent| {
+            lent.on(event);
+            lent.epoch = epoch;
+        });
+        if next == LentState::Live {
+            self.tell_grant(link);
+        }
+    }
+
+    fn fresh_epoch(&mut self, lent: &Lent) -> Option<Epoch> {
+        if !self.guards.on(Guard::FreshEpoch) {
+            return lent.epoch.or(Epoch::new(1));
+        }
+        // Two of 2^64 numbers are no epochs: the first draw does.
+        (0..8).find_map(|_| Epoch::new(self.random()))
+    }
+
+    fn tell_grant(&mut self, link: LinkId) {
+        let lent = *self.lent(link);
+        let here = *self.link(link);
+        self.edit_lent(link, |lent| lent.answering = None);
+        let (Some(question), Some(epoch), Some(place)) = (lent.answering, lent.epoch, here.room)
+        else {
+            return;
+        };
+        if here.life == Some(question.life) && lent.owner == self.peer {
+            self.outbox.push(Message::Grant {
+                life: question.life,
+                number: question.number,
+                epoch,
+                place,
+            });
+        }
+    }
+
+    /// Takeover, step 1: changes the word of every region. Says whether all are changed.
+    pub(crate) fn void_all(&mut self) -> bool {
+        let mut done = true;
+        for lent in &mut self.lent {
+            lent.on(LentEvent::Void);
+            done &= !lent.is_moving();
+        }
+        done
+    }
+
+    /// The regions that a takeover adopts; the others hold nothing any more.
+    pub(crate) fn adopt_regions(&mut self, shadow: Option<&Shadow>) {
+        let scan_all = !self.guards.on(Guard::NeverScanRetired);
+        for lent in &mut self.lent {
+            if !lent.is_intact() {
+                continue;
+            }
+            let named = shadow.is_some_and(|shadow| {
+                shadow.epochs().any(|epoch| lent.epoch == Some(epoch)) || scan_all
+            });
+            lent.on(if named {
+                LentEvent::Adopt
+            } else {
+                LentEvent::Forget
+            });
+        }
+    }
+
+    /// Nothing adopted is left.
+    pub(crate) fn drop_adopted(&mut self) {
+        for lent in &mut self.lent {
+            if lent.state == LentState::Adopted {
+                lent.on(LentEvent::Forget);
+                lent.epoch = None;
+            }
+        }
+    }
+
+    /// Whether the record of the owner, as it was last seen, names a region of ours.
+    pub(crate) fn is_needed(&self) -> bool {
+        let top = self.survey.and_then(|survey| survey.top);
+        matches!(top.map(|top| top.record.state), Some(RecordState::Shadow(shadow))
+            if shadow.holder == self.config.node
+                && shadow.holder_incarnation == self.config.incarnation)
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Opening a volume, and standing by (PROTOCOL P7, P9, P11).
+
+use super::action::Command;
+use super::machine::{Leaving, Volume, Wanted};
+use super::states::RoleEvent;
+use super::status::{Reason, Role};
+use super::tickets::Ticket;
+use crate::disk::node_block::{Lease, NodeBlock, RecordState};
+use crate::ids::Generation;
+use crate::mirror::entry::Entry;
+use crate::mirror::log::Slab;
+use crate::mirror::message::Message;
+use crate::owner::survey::Survey;
+use crate::owner::verdict::{Base, Facts};
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// While opening, all blocks were read.
+    ///
+    /// An earlier life of this controller may have left a write of the own block in the disk's queue: the block is
+    /// taken over only when that must have landed. Then the new incarnation goes into it, and the lease and the claim
+    /// of the old one come out. The record stays: it says where the data is.
+    pub(crate) fn opening_read(&mut self, survey: Survey, now: u64) {
+        let own = survey.own.unwrap_or(NodeBlock::blank(self.config.node, 0));
+        if own.incarnation == Some(self.config.incarnation) {
+            let landed = own == self.cycle.mine;
+            if !landed {
+                return self.stop(Reason::Identity);
+            }
+            self.go(RoleEvent::Opened);
+            return self.standby_read(survey, now);
+        }
+        let first = self.opened_at.is_none();
+        let opened_at = *self.opened_at.get_or_insert(now);
+        let wait = self.config.stretch(self.config.io_life_ns);
+        let settled = opened_at.saturating_add(wait);
+        if own.incarnation.is_some() && (first || self.cycle.read_issued < settled) {
+            self.cycle.read(settled);
+            return;
+        }
+        self.cycle.mine = own;
+        self.write_block(own.record, Lease::NONE, None, now);
+    }
+
+    /// While this controller wants to close, all blocks were read.
+    ///
+    /// Its words are changed first. What the owner acknowledges on their strength it acknowledges within L, and only
+    /// when the record that names us has landed: a later read that does not show us named shows that we hold nothing.
+    ///
+    /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
+    /// which the shadow was kept. Says whether to go on as one that stands by.
+    fn closing_read(&mut self, survey: &Survey) -> bool {
+        let wait = self.config.stretch(self.config.link_lease_ns);
+        let sure = self
+            .voided_at
+            .is_some_and(|at| self.cycle.read_issued >= at.saturating_add(wait));
+        if self.is_needed() {
+            self.reason = Some(Reason::ShadowHere);
+            if sure && !self.owner_answers(survey) {
+                (self.wanted, self.voided_at) = (None, None);
+                return true;
+            }
+        } else if sure {
+            self.go(RoleEvent::Ended);
+        }
+        false
+    }
+
+    /// What this controller knows, for a verdict.
+    pub(crate) fn facts(&self, forced: bool) -> Facts<'_> {
+        Facts {
+            config: &self.config,
+            guards: self.guards,
+            forced,
+        }
+    }
+
+    /// While standing by, all blocks were read.
+    pub(crate) fn standby_read(&mut self, survey: Survey, now: u64) {
+        if survey.top.is_some_and(|top| top.node != self.config.node) {
+            self.released_at = None;
+        }
+        if self.is_closing() && !self.closing_read(&survey) {
+            return;
+        }
+        let released = survey
+            .top
+            .is_some_and(|top| top.record.state == RecordState::Released);
+        if self.wanted == Some(Wanted::TakeOver) && !released && self.owner_answers(&survey) {
+            // The owner lives and can be asked: nothing is taken from it.
+            self.outbox.push(Message::Want);
+            (self.wanted, self.reason) = (None, Some(Reason::OwnerAlive));
+            return;
+        }
+        let verdict = self
+            .facts(self.wanted == Some(Wanted::Force))
+            .verdict(&survey, |epoch| self.is_intact(epoch));
+        match verdict {
+            Err(reason) => {
+                self.reason = Some(reason);
+                self.wanted = None;
+            }
+            Ok(base) => {
+                if self.is_wanted(base, &survey, now) {
+                    self.begin_taking(self.wanted == Some(Wanted::Force), now);
+                }
+            }
+        }
+    }
+
+    /// Whether this controller should take over now, given that it may.
+    fn is_wanted(&self, base: Base, survey: &Survey, now: u64) -> bool {
+        if self.wanted.is_some() {
+            return true;
+        }
+        if base == Base::Released {
+            let waited = |at: u64| now >= at.saturating_add(self.config.giveback_ns);
+            let mine = self.released_at.map(waited);
+            return self.offered || mine.unwrap_or(self.config.home);
+        }
+        self.config.auto_takeover && !self.owner_answers(survey)
+    }
+
+    /// Whether there is a session with the very owner.
+    pub(crate) fn owner_answers(&self, survey: &Survey) -> bool {
+        survey.top.is_some_and(|top| {
+            top.node == self.config.partner
+                && self.peer.is_some()
+                && self.peer == top.incarnation
+                && top.lease != Lease::NONE
+        })
+    }
+
+    /// While standing by: looks at the blocks now and then.
+    pub(crate) fn standby_tick(&mut self, now: u64) {
+        if self.is_closing() && self.voided_at.is_none() && self.void_all() {
+            self.voided_at = Some(now);
+        }
+        let urgent = self.wanted.is_some() && self.looked_at.is_none();
+        let next = self
+            .looked_at
+            .map_or(now, |at| at.saturating_add(self.config.poll_ns));
+        if self.cycle.is_idle() && (urgent || self.due(next, now)) {
+            self.cycle.read(now);
+        }
+    }
+
+    /// A person wants something.
+    pub(crate) fn command(&mut self, command: Command, now: u64) {
+        match (command, self.role) {
+            (Command::TakeOver, Role::Standby) => {
+                (self.wanted, self.looked_at) = (Some(Wanted::TakeOver), None);
+            }
+            (Command::ForceFromDisk, Role::Standby) => {
+                (self.wanted, self.looked_at) = (Some(Wanted::Force), None);
+            }
+            (Command::GiveBack, Role::Owner(_)) if self.leaving.is_none() => {
+                self.leaving = Some(Leaving::GiveBack);
+            }
+            (Command::AbortGiveBack, Role::Owner(_)) if !self.releasing => {
+                self.leaving = None;
+                self.stir_all();
+            }
+            (Command::AbortGiveBack, Role::Standby) if self.released_at.is_some() => {
+                (self.wanted, self.looked_at) = (Some(Wanted::TakeOver), None);
+            }
+            (Command::Close, Role::Owner(_)) => self.leaving = Some(Leaving::Close),
+            (Command::Close, Role::Standby) => {
+                (self.wanted, self.looked_at) = (Some(Wanted::Close), None);
+                self.outbox.push(Message::Leaving);
+            }
+            (Command::Close, Role::Stopped) => self.go(RoleEvent::Ended),
+            _ => (),
+        }
+        self.at(now);
+    }
+
+    /// Whether this controller grants nothing any more because it is to be closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.wanted == Some(Wanted::Close)
+    }
+
+    /// The partner has released the volume for us.
+    pub(crate) fn offered(&mut self, generation: Generation) {
+        if generation >= self.known_generation() && self.role == Role::Standby {
+            self.offered = true;
+            self.looked_at = None;
+        }
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What people are told (DESIGN rule 8: degraded is said aloud).
+
+use super::machine::Volume;
+use super::regions::HeldState;
+use super::status::{Mode, Reason, Role, Status};
+use super::tickets::Ticket;
+use crate::mirror::entry::Entry;
+use crate::mirror::log::Slab;
+use crate::owner::verdict::Base;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// A look at the machine.
+    pub fn status(&self, now: u64) -> Status {
+        let top = self.survey.and_then(|survey| survey.top);
+        let live = self
+            .held
+            .iter()
+            .filter(|held| held.state == HeldState::Live);
+        let owner = match self.role {
+            Role::Owner(_) => Some(self.config.node),
+            _ => top.map(|top| top.node),
+        };
+        Status {
+            role: self.role,
+            record: self.cycle.mine.record,
+            generation: self
+                .known_generation()
+                .max(self.cycle.mine.record.generation),
+            owner,
+            serving: self.right_to_acknowledge(now),
+            takeover: self.takeover(now),
+            dirty: self.log.dirty(),
+            adopted: self.log.adopted_dirty(),
+            adopted_total: self.adopted_total,
+            free: self.log.free_slots(),
+            regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
+            reason: self.reason,
+        }
+    }
+
+    /// Whether the volume would survive the loss of a controller now; if not, why.
+    fn takeover(&self, now: u64) -> Result<(), Reason> {
+        match self.role {
+            Role::Opening => Err(Reason::Opening),
+            Role::Taking => Err(Reason::Recording),
+            Role::Stopped | Role::Closed => Err(self.not_owner()),
+            Role::Owner(mode) => self.partner_could(mode, now),
+            Role::Standby => self.i_could(),
+        }
+    }
+
+    /// On the owner: whether the partner could take over without losing anything.
+    fn partner_could(&self, mode: Mode, now: u64) -> Result<(), Reason> {
+        if self.peer.is_none() {
+            return Err(Reason::NoPartner);
+        }
+        match mode {
+            Mode::Mirrored => self.right_to_acknowledge(now),
+            // The record says `disk`: anybody can.
+            Mode::Solo => Ok(()),
+            Mode::Joining => Err(Reason::Copying),
+            Mode::Degraded => Err(Reason::Destaging),
+            Mode::Holding => Err(Reason::NoLinkLease),
+        }
+    }
+
+    /// On another controller: whether this one could take over, the death of the owner apart.
+    fn i_could(&self) -> Result<(), Reason> {
+        let survey = self.survey.as_ref().ok_or(Reason::Opening)?;
+        let verdict = self
+            .facts(false)
+            .verdict(survey, |epoch| self.is_intact(epoch));
+        match verdict? {
+            Base::Released | Base::Disk { .. } | Base::Shadow => Ok(()),
+        }
+    }
+}

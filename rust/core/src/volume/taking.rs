@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Taking over (PROTOCOL P7).
+//!
+//! ```text
+//! Void -> Observe <-> Rest -> Claim -> Record -> Preempt -> Scan -> owner
+//!            |                  |         |
+//!            v                  v         v
+//!         give up          Withdraw    deposed
+//! ```
+
+use super::action::{Action, Token};
+use super::machine::Volume;
+use super::states::RoleEvent;
+use super::status::{Reason, Role};
+use super::tickets::Ticket;
+use crate::disk::node_block::{NodeBlock, Record, RecordState, Shadow};
+use crate::guards::Guard;
+use crate::ids::{Generation, LinkId};
+use crate::mirror::entry::Entry;
+use crate::mirror::header::{SlotHeader, HEADER_SIZE};
+use crate::mirror::log::Slab;
+use crate::owner::survey::Survey;
+use crate::owner::verdict::Base;
+
+/// Where a takeover stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    /// Not at all.
+    None,
+    /// The words of all regions are being changed. The old owner may still acknowledge.
+    Void,
+    /// The blocks are being read. From L after the words were changed the old owner does not acknowledge under its
+    /// link lease.
+    Observe,
+    /// As `Observe`, later.
+    Rest { until: u64 },
+    /// The claim is being written, then all blocks are read. Until the claim has landed nobody is disturbed.
+    Claim,
+    /// The record with the claimed generation is being written, then all blocks are read. Whoever was confirmed alone
+    /// writes it; whoever sees a higher claim afterwards waits.
+    Record,
+    /// We are the owner by the record. The old owner's commands are being cut off.
+    Preempt,
+    /// We are the owner by the record. The slots of our regions are being looked at.
+    Scan { link: LinkId },
+    /// The claim is being taken back.
+    Withdraw,
+}
+
+/// A value of the owner's block, and since when it has been standing still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Watch {
+    block: NodeBlock,
+    since: u64,
+}
+
+/// A takeover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Taking {
+    pub(crate) step: Step,
+    forced: bool,
+    /// When the last word was changed.
+    voided_at: u64,
+    /// What was observed before the claim: the owner's block, if there was an owner.
+    observed: Option<NodeBlock>,
+    base: Base,
+    claim: Generation,
+    watch: Option<Watch>,
+    /// When the own record had landed.
+    landed_at: u64,
+    preempted: bool,
+    token: Option<Token>,
+    /// Not again before, after one that was withdrawn.
+    pub(crate) not_before: u64,
+}
+
+impl Taking {
+    pub(crate) const NONE: Self = Self {
+        step: Step::None,
+        forced: false,
+        voided_at: 0,
+        observed: None,
+        base: Base::Released,
+        claim: Generation::NONE,
+        watch: None,
+        landed_at: 0,
+        preempted: false,
+        token: None,
+        not_before: 0,
+    };
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Begins a takeover.
+    pub(crate) fn begin_taking(&mut self, forced: bool, now: u64) {
+        if now < self.taking.not_before {
+            return;
+        }
+        self.taking = Taking {
+            step: Step::Void,
+            forced,
+            not_before: self.taking.not_before,
+            ..Taking::NONE
+        };
+        self.go(RoleEvent::Begin);
+        self.at(now);
+    }
+
+    /// What time brings about in a takeover.
+    pub(crate) fn taking_tick(&mut self, now: u64) {
+        let step = self.taking.step;
+        match step {
+            Step::Void if !self.guards.on(Guard::VoidBeforeClaim) || self.void_all() => {
+                self.taking.voided_at = now;
+                self.taking.step = Step::Observe;
+                self.cycle.read(now);
+            }
+            Step::Rest { until } if self.due(until, now) => {
+                self.taking.step = Step::Observe;
+                self.cycle.read(now);
+            }
+            _ => (),
+        }
+    }
+
+    /// All blocks were read during a takeover.
+    pub(crate) fn taking_read(&mut self, survey: Survey, now: u64) {
+        match self.taking.step {
+            Step::Observe => self.observe(survey, now),
+            Step::Claim => self.confirm(survey, now),
+            Step::Record => self.recorded(survey, now),
+            Step::Withdraw => {
+                let random = self.random();
+                let backoff = self.config.backoff_ns.max(1);
+                self.taking.not_before = now.saturating_add(random % backoff);
+                self.give_up(None);
+            }
+            _ => (),
+        }
+    }
+
+    fn give_up(&mut self, reason: Option<Reason>) {
+        self.taking.step = Step::None;
+        self.go(RoleEvent::GiveUp);
+        if reason.is_some() {
+            self.reason = reason;
+            self.wanted = None;
+        }
+    }
+
+    fn observe(&mut self, survey: Survey, now: u64) {
+        let verdict = self
+            .facts(self.taking.forced)
+            .verdict(&survey, |epoch| self.is_intact(epoch));
+        let base = match verdict {
+            Ok(base) => base,
+            Err(reason) => return self.give_up(Some(reason)),
+        };
+        let ready = match base {
+            Base::Released => true,
+            Base::Shadow => self.link_lease_passed(),
+            Base::Disk { watch } => !watch || self.watch_lease(&survey, now),
+        };
+        if self.role != Role::Taking || !ready {
+            return;
+        }
+        let Some(claim) = survey.highest.next() else {
+            return self.give_up(Some(Reason::Exhausted));
+        };
+        self.taking.base = base;
+        self.taking.observed = survey.top;
+        self.taking.claim = claim;
+        self.taking.step = Step::Claim;
+        let mine = self.cycle.mine;
+        self.write_block(mine.record, mine.lease, Some(claim), now);
+    }
+
+    /// `shadow`: whether the observation was made when the old owner's link lease had run out.
+    fn link_lease_passed(&mut self) -> bool {
+        let wait = self.config.stretch(self.config.link_lease_ns);
+        let until = self.taking.voided_at.saturating_add(wait);
+        if self.cycle.read_issued >= until || !self.guards.on(Guard::WaitLinkLease) {
+            return true;
+        }
+        self.taking.step = Step::Rest { until };
+        false
+    }
+
+    /// `disk`: whether the owner's block has stood still for a whole expiry, from the end of the first read of its
+    /// value to the issue of the last.
+    fn watch_lease(&mut self, survey: &Survey, now: u64) -> bool {
+        let Some(top) = survey.top else { return true };
+        if !self.guards.on(Guard::WatchDiskLease) {
+            return true;
+        }
+        let expiry = u64::from(top.lease.expiry_ms).saturating_mul(1_000_000);
+        let whole = self.config.stretch(expiry);
+        match self.taking.watch {
+            Some(watch) if watch.block != top => {
+                self.give_up(Some(Reason::OwnerAlive));
+                false
+            }
+            Some(watch) if self.cycle.read_issued >= watch.since.saturating_add(whole) => true,
+            seen => {
+                let since = seen.map_or(now, |watch| watch.since);
+                self.taking.watch = Some(Watch { block: top, since });
+                let step = now.saturating_add(expiry / 8 + 1);
+                let end = since.saturating_add(whole);
+                self.taking.step = Step::Rest {
+                    until: if end > now { step.min(end) } else { step },
+                };
+                false
+            }
+        }
+    }
+
+    /// The claim has landed, and all blocks were read again.
+    fn confirm(&mut self, survey: Survey, now: u64) {
+        let stands = match (self.taking.observed, survey.top) {
+            (None, None) => true,
+            (Some(old), Some(new)) => {
+                old.node == new.node && old.record == new.record && old.lease == new.lease
+            }
+            _ => false,
+        };
+        // The first look may have caught the blocks one before, one after somebody's start. This one was taken with the
+        // claim on the disk: what it shows has to allow the same takeover.
+        let verdict = self
+            .facts(self.taking.forced)
+            .verdict(&survey, |epoch| self.is_intact(epoch));
+        let stands = stands && verdict.is_ok_and(|base| base.is_like(self.taking.base));
+        let rival = survey
+            .claim
+            .is_some_and(|(_, claim)| claim >= self.taking.claim);
+        if (!stands || rival) && self.guards.on(Guard::ConfirmClaim) {
+            self.reason = Some(match survey.claim {
+                Some((node, _)) if rival => Reason::ClaimPending(node),
+                _ => Reason::OwnerAlive,
+            });
+            self.taking.step = Step::Withdraw;
+            let mine = self.cycle.mine;
+            return self.write_block(mine.record, mine.lease, None, now);
+        }
+        self.taking.step = Step::Record;
+        let state = self.first_state();
+        self.write_record(
+            Record {
+                generation: self.taking.claim,
+                state,
+            },
+            now,
+        );
+    }
+
+    /// What the first record says: where the data is that is served from now on.
+    fn first_state(&self) -> RecordState {
+        let observed = self.taking.observed.map(|top| top.record.state);
+        match (self.taking.base, observed) {
+            (Base::Shadow, Some(RecordState::Shadow(shadow)))
+                if self.guards.on(Guard::DegradedRecord) =>
+            {
+                RecordState::Shadow(Shadow {
+                    holder: self.config.node,
+                    holder_incarnation: self.config.incarnation,
+                    ..shadow
+                })
+            }
+            _ => RecordState::Disk,
+        }
+    }
+
+    /// The record has landed, and all blocks were read again.
+    fn recorded(&mut self, survey: Survey, now: u64) {
+        if survey.generation() > self.cycle.mine.record.generation {
+            self.taking.step = Step::None;
+            return self.depose(now);
+        }
+        self.taking.landed_at = now;
+        self.see_claims(&survey, now);
+        let victim = self.victim();
+        if self.config.reservations && victim.is_some() {
+            self.taking.step = Step::Preempt;
+            self.taking.token = None;
+        } else {
+            self.begin_scan(now);
+        }
+    }
+
+    /// Who may have commands in the disk's queue.
+    fn victim(&self) -> Option<NodeBlock> {
+        match self.taking.base {
+            Base::Released => None,
+            Base::Disk { .. } | Base::Shadow => self.taking.observed,
+        }
+    }
+
+    /// The next preemption or scan.
+    pub(crate) fn next_taking(&mut self) -> Option<Action> {
+        if self.taking.token.is_some() || self.role != Role::Taking {
+            return None;
+        }
+        match self.taking.step {
+            Step::Preempt => {
+                let victim = self.victim()?.node;
+                let token = self.token();
+                self.taking.token = Some(token);
+                Some(Action::Preempt { token, victim })
+            }
+            Step::Scan { link } => {
+                let epoch = self.lent(link).epoch?;
+                let token = self.token();
+                self.taking.token = Some(token);
+                Some(Action::ScanRegion { token, link, epoch })
+            }
+            _ => None,
+        }
+    }
+
+    /// The old owner's commands are cut off, or could not be.
+    pub(crate) fn preempted(&mut self, token: Token, ok: bool, now: u64) {
+        if self.taking.step == Step::Preempt && self.taking.token == Some(token) {
+            self.taking.preempted = ok;
+            self.begin_scan(now);
+        }
+    }
+
+    fn begin_scan(&mut self, now: u64) {
+        self.log.discard_all();
+        let shadow = match (self.taking.base, self.taking.observed) {
+            (Base::Shadow, Some(NodeBlock { record, .. })) => match record.state {
+                RecordState::Shadow(shadow) => Some(shadow),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.adopt_regions(shadow.as_ref());
+        self.scan_from(0, now);
+    }
+
+    /// Scans the next region, or ends the takeover.
+    fn scan_from(&mut self, first: u8, now: u64) {
+        use super::regions::LentState;
+        let adopted =
+            |link: &LinkId| link.get() >= first && self.lent(*link).state == LentState::Adopted;
+        let next = LinkId::all().find(adopted);
+        self.taking.token = None;
+        match next {
+            Some(link) => self.taking.step = Step::Scan { link },
+            None => self.serve(now),
+        }
+    }
+
+    /// One slot of the region that is scanned.
+    pub(crate) fn scanned_slot(
+        &mut self,
+        token: Token,
+        slot: u32,
+        raw: &[u8; HEADER_SIZE],
+        crc: u32,
+    ) {
+        let Step::Scan { link } = self.taking.step else {
+            return;
+        };
+        let Some(epoch) = self
+            .lent(link)
+            .epoch
+            .filter(|_| self.taking.token == Some(token))
+        else {
+            return;
+        };
+        let Some(header) = SlotHeader::decode(raw, epoch, &self.config.volume, slot) else {
+            return;
+        };
+        let old = self
+            .taking
+            .observed
+            .map_or(Generation::NONE, |top| top.record.generation);
+        let proper = header.block < self.config.blocks && header.generation <= old;
+        let whole = header.data_crc == crc || !self.guards.on(Guard::ScanChecks);
+        if proper && whole {
+            let entry = Entry {
+                block: header.block,
+                generation: header.generation.get(),
+                sequence: header.sequence,
+                crc,
+                link: link.get(),
+                ..Entry::EMPTY
+            };
+            self.log.adopt(slot, entry);
+        }
+    }
+
+    /// A region is scanned.
+    pub(crate) fn scanned(&mut self, token: Token, now: u64) {
+        if let Step::Scan { link } = self.taking.step {
+            if self.taking.token == Some(token) {
+                self.scan_from(link.get().saturating_add(1), now);
+            }
+        }
+    }
+
+    /// The takeover is done: this controller serves.
+    fn serve(&mut self, now: u64) {
+        let config = self.config;
+        let mut wait = config.stretch(config.io_life_ns);
+        if self.taking.base != (Base::Disk { watch: true }) {
+            // Who holds under a record that names its partner issues commands for L after the claim.
+            wait = wait.saturating_add(config.stretch(config.link_lease_ns));
+        }
+        let cut =
+            self.taking.preempted || self.victim().is_none() || !self.guards.on(Guard::OldCommands);
+        self.write_from = if cut {
+            0
+        } else {
+            self.taking.landed_at.saturating_add(wait)
+        };
+        self.serve_from = match self.taking.base {
+            Base::Disk { .. } => self.write_from,
+            Base::Released | Base::Shadow => 0,
+        };
+        self.taking.step = Step::None;
+        self.adopted_total = self.log.adopted_live();
+        self.log.set_unproved_too(true);
+        self.become_owner(match self.cycle.mine.record.state {
+            RecordState::Shadow(_) => RoleEvent::Adopted,
+            _ => RoleEvent::Taken,
+        });
+        for index in 0..self.log.slots() {
+            self.log.consider(self.log.slots().saturating_add(index));
+        }
+        self.at(self.serve_from.max(now));
+    }
+}

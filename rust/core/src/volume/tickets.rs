@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The I/O that the machine knows: writes, flushes, and what goes past the log.
+
+use super::action::LongRange;
+use super::plan::{PassOp, TicketId};
+use crate::ids::{Epoch, LinkId};
+use crate::mirror::entry::NONE;
+use crate::mirror::log::Slab;
+
+/// Where one I/O stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    /// Not in use.
+    Free,
+    /// A write whose slots the environment is filling or posting; `to` is where.
+    Filling {
+        /// The grant that it posts to.
+        to: Option<(LinkId, Epoch)>,
+    },
+    /// A write whose data is in the log, and that is not safe, or cannot be answered yet.
+    Waiting,
+    /// A flush that waits for everything up to this stamp to be on the disk.
+    Draining { bound: u64 },
+    /// A flush that waits for a flush of the disk of at least this number.
+    Flushing { number: u64 },
+    /// A discard that waits until its range is gone from the log; `next` is the first entry not looked at yet.
+    Clearing {
+        op: PassOp,
+        range: LongRange,
+        next: u32,
+    },
+    /// A discard whose range is gone from the log, and that waits for the right to touch the disk.
+    Cleared { op: PassOp, range: LongRange },
+    /// A discard that is in flight.
+    Passing { range: LongRange },
+    /// Done; waits for the right to answer.
+    Answer,
+    /// The ownership ended while the environment was filling or posting: fails when it is handed back.
+    Orphan {
+        /// The grant that it posts to.
+        to: Option<(LinkId, Epoch)>,
+    },
+    /// To be failed.
+    Doomed(super::status::Reason),
+}
+
+/// Storage for one I/O is given to the volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    pub(crate) serial: u32,
+    pub(crate) stage: Stage,
+    /// The first entry of a write.
+    pub(crate) first: u32,
+    /// Next in the list of free ones, or of those to look at.
+    next: u32,
+    /// In the list of those to look at.
+    queued: bool,
+    /// It is no write.
+    long: bool,
+}
+
+impl Ticket {
+    /// Not in use.
+    pub const EMPTY: Self = Self {
+        serial: 0,
+        stage: Stage::Free,
+        first: NONE,
+        next: NONE,
+        queued: false,
+        long: false,
+    };
+}
+
+impl Default for Ticket {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+/// The table of tickets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tickets<T> {
+    table: T,
+    free: u32,
+    head: u32,
+    tail: u32,
+    used: u32,
+    /// How many are discards.
+    passing: u32,
+    /// How many are no writes.
+    long: u32,
+    spare: Ticket,
+}
+
+impl<T: Slab<Ticket>> Tickets<T> {
+    pub(crate) fn new(table: T) -> Self {
+        let mut tickets = Self {
+            table,
+            free: NONE,
+            head: NONE,
+            tail: NONE,
+            used: 0,
+            passing: 0,
+            long: 0,
+            spare: Ticket::EMPTY,
+        };
+        tickets.table.fill(Ticket::EMPTY);
+        for index in (0..tickets.len()).rev() {
+            let free = tickets.free;
+            tickets.at_mut(index).next = free;
+            tickets.free = index;
+        }
+        tickets
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.table.len()).unwrap_or(NONE - 1)
+    }
+
+    pub(crate) fn used(&self) -> u32 {
+        self.used
+    }
+
+    pub(crate) fn passing(&self) -> u32 {
+        self.passing
+    }
+
+    pub(crate) fn at(&self, index: u32) -> &Ticket {
+        self.table.get(index as usize).unwrap_or(&self.spare)
+    }
+
+    pub(crate) fn at_mut(&mut self, index: u32) -> &mut Ticket {
+        match self.table.get_mut(index as usize) {
+            Some(ticket) => ticket,
+            None => {
+                self.spare = Ticket::EMPTY;
+                &mut self.spare
+            }
+        }
+    }
+
+    /// Whether there is none for another I/O.
+    pub(crate) fn is_full(&self) -> bool {
+        self.free == NONE
+    }
+
+    pub(crate) fn take(&mut self, stage: Stage) -> Option<TicketId> {
+        let index = self.free;
+        if index == NONE {
+            return None;
+        }
+        self.free = self.at(index).next;
+        self.used = self.used.saturating_add(1);
+        if matches!(stage, Stage::Clearing { .. }) {
+            self.passing = self.passing.saturating_add(1);
+        }
+        let long = !matches!(stage, Stage::Filling { .. });
+        if long {
+            self.long = self.long.saturating_add(1);
+        }
+        let ticket = self.at_mut(index);
+        ticket.long = long;
+        ticket.serial = ticket.serial.wrapping_add(1);
+        ticket.stage = stage;
+        (ticket.first, ticket.next) = (NONE, NONE);
+        Some(TicketId {
+            index,
+            serial: ticket.serial,
+        })
+    }
+
+    /// The place of a ticket, if it is still in use.
+    pub(crate) fn find(&self, id: TicketId) -> Option<u32> {
+        let ticket = self.table.get(id.index as usize)?;
+        (ticket.serial == id.serial && ticket.stage != Stage::Free).then_some(id.index)
+    }
+
+    pub(crate) fn id(&self, index: u32) -> TicketId {
+        TicketId {
+            index,
+            serial: self.at(index).serial,
+        }
+    }
+
+    /// The ticket has been answered. It must not be queued.
+    pub(crate) fn release(&mut self, index: u32) {
+        let free = self.free;
+        if self.at(index).long {
+            self.long = self.long.saturating_sub(1);
+        }
+        let ticket = self.at_mut(index);
+        ticket.stage = Stage::Free;
+        ticket.first = NONE;
+        ticket.next = free;
+        self.free = index;
+        self.used = self.used.saturating_sub(1);
+    }
+
+    /// A discard is over, or has become an ordinary answer.
+    pub(crate) fn unpass(&mut self) {
+        self.passing = self.passing.saturating_sub(1);
+    }
+
+    /// Queues a ticket to be looked at.
+    pub(crate) fn queue(&mut self, index: u32) {
+        let outside = matches!(
+            self.at(index).stage,
+            Stage::Free | Stage::Filling { .. } | Stage::Orphan { .. }
+        );
+        if index >= self.len() || self.at(index).queued || outside {
+            return;
+        }
+        let tail = self.tail;
+        if tail == NONE {
+            self.head = index;
+        } else {
+            self.at_mut(tail).next = index;
+        }
+        self.tail = index;
+        let ticket = self.at_mut(index);
+        ticket.queued = true;
+        ticket.next = NONE;
+    }
+
+    /// Something is on the disk: flushes and discards may wait for it.
+    pub(crate) fn queue_long(&mut self) {
+        if self.long > 0 {
+            self.queue_all();
+        }
+    }
+
+    /// Queues every ticket that waits for something.
+    pub(crate) fn queue_all(&mut self) {
+        if self.used == 0 {
+            return;
+        }
+        for index in 0..self.len() {
+            self.queue(index);
+        }
+    }
+
+    /// The next one to look at.
+    pub(crate) fn pop(&mut self) -> Option<u32> {
+        let index = self.head;
+        if index == NONE {
+            return None;
+        }
+        self.head = self.at(index).next;
+        if self.head == NONE {
+            self.tail = NONE;
+        }
+        let ticket = self.at_mut(index);
+        ticket.queued = false;
+        ticket.next = NONE;
+        Some(index)
+    }
+}

@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Two controllers, one volume, one disk, some links: everything happens at once and in order, unless a test holds
+//! something back. For the basic flows; the simulator is for the rest.
+
+use std::collections::BTreeMap;
+
+use yoke_core::crc::crc32c;
+use yoke_core::disk::node_block::NodeBlock;
+use yoke_core::guards::Guards;
+use yoke_core::ids::{Incarnation, LinkEpoch, LinkId, NodeId, Uuid};
+use yoke_core::mirror::entry::Entry;
+use yoke_core::mirror::header::{SlotHeader, HEADER_SIZE};
+use yoke_core::volume::*;
+use yoke_core::window::Place;
+
+pub const MS: u64 = 1_000_000;
+pub const SLOTS: u32 = 8;
+pub const BLOCKS: u64 = 64;
+pub const VOLUME: Uuid = Uuid::from_bytes([3; 16]);
+
+type Machine = Volume<Vec<Entry>, Vec<u32>, Vec<Ticket>>;
+
+/// A region of a controller's window.
+#[derive(Clone)]
+pub struct Window {
+    pub word: u64,
+    pub headers: Vec<[u8; HEADER_SIZE]>,
+    pub data: Vec<u64>,
+}
+
+pub struct Controller {
+    pub volume: Machine,
+    pub log: Vec<u64>,
+    pub windows: Vec<Window>,
+    pub answers: BTreeMap<String, Result<(), Reason>>,
+    pub incarnation: Incarnation,
+    pub wakes: u32,
+}
+
+#[derive(Clone, Copy)]
+pub struct Wire {
+    pub up: bool,
+    pub life: u64,
+    pub downs: u64,
+}
+
+pub struct Appliance {
+    pub now: u64,
+    pub nodes: [Option<Controller>; 2],
+    pub blocks: Vec<NodeBlock>,
+    pub disk: BTreeMap<u64, u64>,
+    pub wires: Vec<Wire>,
+    pub session: bool,
+    /// Destage runs are not executed while this is set.
+    pub hold_destage: bool,
+    pub flushes: u32,
+    pub passed: Vec<(PassOp, LongRange)>,
+    lives: u64,
+    tune: fn(&mut Config),
+}
+
+/// All guards, but the one that the environment names (a number in `Guard::ALL`).
+#[cfg(feature = "guards")]
+fn guards() -> Guards {
+    match std::env::var("YOKE_GUARD") {
+        Ok(number) => {
+            Guards::ALL.without(yoke_core::guards::Guard::ALL[number.parse::<usize>().unwrap()])
+        }
+        Err(_) => Guards::ALL,
+    }
+}
+
+#[cfg(not(feature = "guards"))]
+fn guards() -> Guards {
+    Guards::ALL
+}
+
+pub fn crc_of(value: u64) -> u32 {
+    crc32c(&value.to_le_bytes())
+}
+
+pub fn link(index: usize) -> LinkId {
+    LinkId::new(index as u8).unwrap()
+}
+
+pub fn one(block: u64) -> Range {
+    Range { block, count: 1 }
+}
+
+impl Appliance {
+    pub fn new(links: usize, tune: fn(&mut Config)) -> Self {
+        let node = |n| NodeId::new(n).unwrap();
+        let mut appliance = Self {
+            now: 1_000 * MS,
+            nodes: [None, None],
+            blocks: vec![NodeBlock::blank(node(0), 1), NodeBlock::blank(node(1), 1)],
+            disk: BTreeMap::new(),
+            wires: vec![
+                Wire {
+                    up: false,
+                    life: 0,
+                    downs: 0
+                };
+                links
+            ],
+            session: false,
+            hold_destage: false,
+            flushes: 0,
+            passed: Vec::new(),
+            lives: 0,
+            tune,
+        };
+        appliance.start(0);
+        appliance.start(1);
+        appliance
+    }
+
+    pub fn start(&mut self, n: usize) {
+        self.start_quiet(n);
+        self.settle();
+    }
+
+    pub fn start_quiet(&mut self, n: usize) {
+        self.lives += 1;
+        let incarnation = Incarnation::new(self.lives).unwrap();
+        let mut config = Config {
+            volume: VOLUME,
+            node: NodeId::new(n as u8).unwrap(),
+            incarnation,
+            partner: NodeId::new(1 - n as u8).unwrap(),
+            blocks: BLOCKS,
+            slots: SLOTS,
+            dirty_limit: SLOTS,
+            link_lease_ns: 50 * MS,
+            disk_lease_ns: 900 * MS,
+            io_life_ns: 500 * MS,
+            drift_ppm: 200,
+            poll_ns: 100 * MS,
+            backoff_ns: 50 * MS,
+            giveback_ns: 2_000 * MS,
+            io_attempts: 3,
+            volatile_cache: true,
+            reservations: false,
+            power_loss: PowerLoss::Refuse,
+            auto_takeover: true,
+            home: n == 0,
+            seed: self.lives * 77,
+        };
+        (self.tune)(&mut config);
+        let slots = SLOTS as usize;
+        let volume = Volume::new(
+            config,
+            guards(),
+            vec![Entry::EMPTY; 2 * slots],
+            vec![0; 16],
+            vec![Ticket::EMPTY; 6],
+            self.now,
+        )
+        .unwrap();
+        let window = Window {
+            word: 0,
+            headers: vec![[0; HEADER_SIZE]; slots],
+            data: vec![0; slots],
+        };
+        let mut controller = Controller {
+            volume,
+            log: vec![0; slots],
+            windows: vec![window; self.wires.len()],
+            answers: BTreeMap::new(),
+            incarnation,
+            wakes: 0,
+        };
+        for index in 0..self.wires.len() {
+            let place = Place {
+                epoch_word: index as u8,
+                offset: 4096 * index as u64,
+                slots: SLOTS,
+            };
+            let input = Input::Room {
+                link: link(index),
+                place: Some(place),
+            };
+            controller.volume.handle(input, self.now);
+        }
+        self.nodes[n] = Some(controller);
+    }
+
+    pub fn node(&mut self, n: usize) -> &mut Controller {
+        self.nodes[n].as_mut().unwrap()
+    }
+
+    pub fn status(&mut self, n: usize) -> Status {
+        let now = self.now;
+        self.node(n).volume.status(now)
+    }
+
+    pub fn role(&mut self, n: usize) -> Role {
+        self.node(n).volume.role()
+    }
+
+    pub fn tell(&mut self, n: usize, input: Input<'_>) {
+        let now = self.now;
+        if let Some(node) = &mut self.nodes[n] {
+            node.volume.handle(input, now);
+        }
+    }
+
+    pub fn kill(&mut self, n: usize) {
+        self.nodes[n] = None;
+        for wire in &mut self.wires {
+            wire.up = false;
+            wire.downs += 1;
+        }
+        self.part(1 - n);
+    }
+
+    fn part(&mut self, n: usize) {
+        for index in 0..self.wires.len() {
+            self.tell(n, Input::LinkDown { link: link(index) });
+        }
+        self.tell(n, Input::SessionGone);
+        self.session = false;
+        self.settle();
+    }
+
+    pub fn cut(&mut self, index: usize) {
+        let wire = &mut self.wires[index];
+        wire.up = false;
+        wire.downs += 1;
+        for n in 0..2 {
+            self.tell(n, Input::LinkDown { link: link(index) });
+        }
+        if self.wires.iter().all(|wire| !wire.up) {
+            self.tell(0, Input::SessionGone);
+            self.tell(1, Input::SessionGone);
+            self.session = false;
+        }
+        self.settle();
+    }
+
+    /// The handshake of a link has run.
+    pub fn mend(&mut self, index: usize) {
+        self.mend_quiet(index);
+        self.settle();
+    }
+
+    pub fn mend_quiet(&mut self, index: usize) {
+        self.lives += 1;
+        let wire = &mut self.wires[index];
+        (wire.up, wire.life) = (true, self.lives);
+        let (life, downs) = (LinkEpoch::new(wire.life).unwrap(), wire.downs);
+        if !self.session {
+            self.session = true;
+            for n in 0..2 {
+                let incarnation = self.nodes[1 - n].as_ref().unwrap().incarnation;
+                self.tell(n, Input::SessionUp { incarnation });
+            }
+        }
+        for n in 0..2 {
+            self.tell(
+                n,
+                Input::LinkUp {
+                    link: link(index),
+                    life,
+                    downs,
+                },
+            );
+        }
+    }
+
+    pub fn command(&mut self, n: usize, command: Command) {
+        self.tell(n, Input::Command(command));
+        self.settle();
+    }
+
+    /// Runs both until nothing is left to do now.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if !(self.step(0) | self.step(1)) {
+                return;
+            }
+        }
+        panic!("never quiet");
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, time: u64) {
+        let end = self.now + time;
+        loop {
+            self.settle();
+            let due = |node: &Option<Controller>| node.as_ref()?.volume.next_deadline();
+            let next = self.nodes.iter().filter_map(due).min();
+            match next.filter(|next| *next <= end) {
+                Some(next) => self.now = next.max(self.now + 1),
+                None => break,
+            }
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    /// Lets time pass until something holds.
+    pub fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
+        for _ in 0..2_000 {
+            if holds(self) {
+                return;
+            }
+            self.pass(5 * MS);
+        }
+        panic!("not within ten seconds: {what}");
+    }
+
+    fn step(&mut self, n: usize) -> bool {
+        let now = self.now;
+        let Some(node) = &mut self.nodes[n] else {
+            return false;
+        };
+        if let Some(action) = node.volume.poll_action(now) {
+            self.act(n, action);
+            return true;
+        }
+        if self.hold_destage {
+            return false;
+        }
+        let Some(plan) = node.volume.next_destage(now, 4) else {
+            return false;
+        };
+        let mut end = DestageEnd::Written;
+        for (block, source) in (plan.range.block..)
+            .zip(plan.sources)
+            .take(plan.range.count as usize)
+        {
+            let value = node.get(source, &self.disk, block);
+            if matches!(source, Source::Adopted { crc, .. } if crc != crc_of(value)) {
+                end = DestageEnd::Corrupt;
+                break;
+            }
+            self.disk.insert(block, value);
+        }
+        node.volume.destage_finish(plan.run, end, now);
+        true
+    }
+
+    /// Whether a post of `n` arrives.
+    fn arrives(&self, n: usize, to: &PostTo) -> bool {
+        let wire = &self.wires[to.link.index()];
+        wire.up && wire.life == to.life.get() && self.nodes[1 - n].is_some()
+    }
+
+    pub fn fence(&self, n: usize, to: &PostTo) -> FenceSample {
+        let word = match &self.nodes[1 - n] {
+            Some(peer) if self.arrives(n, to) => peer.windows[to.link.index()].word,
+            _ => u64::MAX,
+        };
+        FenceSample {
+            issued_ns: self.now,
+            word,
+            downs: self.wires[to.link.index()].downs,
+        }
+    }
+
+    pub fn post(&mut self, n: usize, to: &PostTo, slot: u32, header: Option<SlotHeader>) {
+        if !self.arrives(n, to) {
+            return;
+        }
+        let value = self.node(n).log[slot as usize];
+        let window = &mut self.node(1 - n).windows[to.link.index()];
+        window.headers[slot as usize] = match header {
+            Some(header) => {
+                window.data[slot as usize] = value;
+                let data_crc = crc_of(value);
+                SlotHeader { data_crc, ..header }.encode(to.epoch)
+            }
+            None => [0; HEADER_SIZE],
+        };
+    }
+
+    pub fn act(&mut self, n: usize, action: Action) {
+        match action {
+            Action::ReadNodeBlocks { token } => {
+                let blocks = self.blocks.clone();
+                let blocks = Some(blocks.as_slice());
+                self.tell(n, Input::NodeBlocks { token, blocks });
+            }
+            Action::WriteNodeBlock { token, block } => {
+                let old = &mut self.blocks[block.node.index()];
+                assert_eq!(block.node.index(), n);
+                assert!(block.sequence > old.sequence);
+                *old = block;
+                self.tell(n, Input::NodeBlockWritten { token, ok: true });
+            }
+            Action::PostSlot { to, slot, header } => self.post(n, &to, slot, Some(header)),
+            Action::PostInvalid { to, slot } => self.post(n, &to, slot, None),
+            Action::Fence { token, to } => {
+                let sample = self.fence(n, &to);
+                self.tell(n, Input::Fenced { token, sample });
+            }
+            Action::SetWord { token, link, word } => {
+                self.node(n).windows[link.index()].word = word;
+                self.tell(n, Input::WordSet { token });
+            }
+            Action::ClearRegion { token, link } => {
+                self.node(n).windows[link.index()]
+                    .headers
+                    .fill([0; HEADER_SIZE]);
+                self.tell(n, Input::Cleared { token });
+            }
+            Action::ScanRegion { token, link, .. } => self.scan(n, token, link),
+            Action::FlushDisk { token } => {
+                self.flushes += 1;
+                self.tell(n, Input::DiskFlushed { token, ok: true });
+            }
+            Action::Preempt { token, .. } => self.tell(n, Input::Preempted { token, ok: true }),
+            Action::PassDown { ticket, op, range } => {
+                self.passed.push((op, range));
+                for block in range.block..range.block + range.count {
+                    self.disk.remove(&block);
+                }
+                self.tell(n, Input::PassedDown { ticket, ok: true });
+            }
+            Action::Send(message) => {
+                let raw = message.encode(&VOLUME);
+                let message = yoke_core::mirror::message::Message::decode(&raw).unwrap();
+                if self.session {
+                    self.tell(1 - n, Input::Message(message));
+                }
+            }
+            Action::Complete(ticket) => self.answer(n, ticket, Ok(())),
+            Action::Fail(ticket, reason) => self.answer(n, ticket, Err(reason)),
+            Action::Wake => self.node(n).wakes += 1,
+            Action::Notify(_) => (),
+        }
+    }
+
+    fn answer(&mut self, n: usize, ticket: TicketId, answer: Result<(), Reason>) {
+        let old = self.node(n).answers.insert(format!("{ticket:?}"), answer);
+        assert_eq!(old, None);
+    }
+
+    fn scan(&mut self, n: usize, token: Token, link: LinkId) {
+        let window = self.node(n).windows[link.index()].clone();
+        for (slot, raw) in window.headers.iter().enumerate() {
+            let crc = crc_of(window.data[slot]);
+            let slot = slot as u32;
+            self.tell(
+                n,
+                Input::Slot {
+                    token,
+                    slot,
+                    raw,
+                    crc,
+                },
+            );
+        }
+        self.tell(n, Input::Scanned { token });
+    }
+
+    /// Begins a write, and does what its plan says but finish it.
+    pub fn begin(&mut self, n: usize, block: u64, value: u64) -> Result<WritePlan, Option<Reason>> {
+        let now = self.now;
+        match self.node(n).volume.write_begin(one(block), now) {
+            WriteBegin::Plan(plan) => {
+                self.node(n).log[plan.slots[0] as usize] = value;
+                Ok(plan)
+            }
+            WriteBegin::Park => Err(None),
+            WriteBegin::Fail(reason) => Err(Some(reason)),
+        }
+    }
+
+    /// Posts, fences and finishes a write that was begun.
+    pub fn finish(&mut self, n: usize, plan: &WritePlan) -> WriteEnd {
+        let mut post = plan.post;
+        for _ in 0..9 {
+            let fence = post.map(|to| {
+                let header = SlotHeader {
+                    volume: VOLUME,
+                    generation: plan.generation,
+                    sequence: plan.sequence,
+                    block: plan.range.block,
+                    slot: plan.slots[0],
+                    data_crc: 0,
+                };
+                self.post(n, &to, plan.slots[0], Some(header));
+                self.fence(n, &to)
+            });
+            let now = self.now;
+            match self.node(n).volume.write_finish(plan.ticket, fence, now) {
+                WriteEnd::Again(to) => post = Some(to),
+                end => return end,
+            }
+        }
+        panic!("again and again");
+    }
+
+    /// A write that has to be acknowledged, now or soon.
+    pub fn write(&mut self, n: usize, block: u64, value: u64) {
+        let mut plan = self.begin(n, block, value);
+        for _ in 0..1_000 {
+            if plan != Err(None) {
+                break;
+            }
+            self.pass(5 * MS);
+            plan = self.begin(n, block, value);
+        }
+        let plan = plan.unwrap();
+        match self.finish(n, &plan) {
+            WriteEnd::Complete => (),
+            WriteEnd::Wait => {
+                let key = format!("{:?}", plan.ticket);
+                self.until("the write is answered", |a| {
+                    a.node(n).answers.contains_key(&key)
+                });
+                assert_eq!(self.node(n).answers.get(&key), Some(&Ok(())));
+            }
+            other => panic!("{other:?}"),
+        }
+        self.settle();
+    }
+
+    /// A read that has to be answered, now or soon; 0 where nothing was written.
+    pub fn read(&mut self, n: usize, block: u64) -> u64 {
+        for _ in 0..1_000 {
+            let now = self.now;
+            match self.node(n).volume.read_begin(one(block), now) {
+                ReadBegin::Plan(plan) => {
+                    let value =
+                        self.nodes[n]
+                            .as_ref()
+                            .unwrap()
+                            .get(plan.sources[0], &self.disk, block);
+                    match self.node(n).volume.read_finish(&plan, now) {
+                        ReadEnd::Complete => return value,
+                        ReadEnd::Again | ReadEnd::Park => (),
+                        ReadEnd::Fail(reason) => panic!("{reason}"),
+                    }
+                }
+                ReadBegin::Park => (),
+                ReadBegin::Fail(reason) => panic!("{reason}"),
+            }
+            self.pass(5 * MS);
+        }
+        panic!("no answer");
+    }
+
+    /// A flush, or a discard, that has to be answered.
+    pub fn long(&mut self, n: usize, begin: impl Fn(&mut Machine, u64) -> LongBegin) {
+        let now = self.now;
+        let LongBegin::Wait(ticket) = begin(&mut self.node(n).volume, now) else {
+            panic!("not begun");
+        };
+        let key = format!("{ticket:?}");
+        self.until("it is answered", |a| a.node(n).answers.contains_key(&key));
+        assert_eq!(self.node(n).answers.get(&key), Some(&Ok(())));
+    }
+}
+
+impl Controller {
+    pub fn get(&self, source: Source, disk: &BTreeMap<u64, u64>, block: u64) -> u64 {
+        match source {
+            Source::Disk => disk.get(&block).copied().unwrap_or(0),
+            Source::Log { slot } => self.log[slot as usize],
+            Source::Adopted { link, slot, .. } => self.windows[link.index()].data[slot as usize],
+        }
+    }
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The basic flows of a volume on two controllers.
+
+#[path = "support/appliance.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod appliance;
+
+use appliance::{one, Appliance, MS};
+use yoke_core::disk::node_block::RecordState;
+use yoke_core::volume::*;
+
+const MIRRORED: Role = Role::Owner(Mode::Mirrored);
+const SOLO: Role = Role::Owner(Mode::Solo);
+
+fn mirrored(links: usize) -> Appliance {
+    let mut a = Appliance::new(links, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    for index in 0..links {
+        a.mend(index);
+    }
+    a.until("mirrored", |a| {
+        a.role(0) == MIRRORED && usize::from(a.status(0).regions) == links
+    });
+    a
+}
+
+#[test]
+fn a_write_is_acknowledged_by_its_own_fence() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    let plan = a.begin(0, 5, 55).unwrap();
+    assert!(plan.post.is_some());
+    assert_eq!(a.finish(0, &plan), WriteEnd::Complete);
+    assert_eq!(a.read(0, 5), 55);
+    assert_eq!(a.status(0).dirty, 1);
+    assert_eq!(a.status(0).takeover, Ok(()));
+    assert_eq!(a.status(1).takeover, Ok(()));
+}
+
+#[test]
+fn solo_writes_through() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.write(0, 3, 33);
+    assert_eq!(a.disk.get(&3), Some(&33));
+    assert_eq!(a.read(0, 3), 33);
+    assert_eq!(a.status(0).takeover, Err(Reason::NoPartner));
+}
+
+#[test]
+fn slots_are_freed_and_used_again() {
+    let mut a = mirrored(2);
+    for round in 0..100 {
+        a.write(0, round % 7, round + 1);
+    }
+    a.pass(500 * MS);
+    assert_eq!(a.status(0).free, appliance::SLOTS);
+    for block in 0..7 {
+        assert_eq!(a.read(0, block), a.disk[&block]);
+    }
+    let valid = a.node(1).windows.iter().flat_map(|w| &w.headers);
+    assert!(valid.into_iter().all(|header| *header == [0; 64]));
+}
+
+#[test]
+fn the_partner_adopts_what_the_dead_owner_acknowledged() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.write(0, 2, 20);
+    a.write(0, 1, 11);
+    a.kill(0);
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    assert_eq!(a.status(1).adopted_total, 2);
+    assert_eq!(a.read(1, 1), 11);
+    assert_eq!(a.read(1, 2), 20);
+    a.hold_destage = false;
+    a.write(1, 2, 21);
+    a.until("solo", |a| a.role(1) == SOLO);
+    assert_eq!((a.disk[&1], a.disk[&2]), (11, 21));
+    assert_eq!(a.blocks[1].record.state, RecordState::Disk);
+}
+
+#[test]
+fn the_restarted_owner_refuses_and_rejoins() {
+    let mut a = mirrored(2);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.kill(0);
+    a.start(0);
+    a.pass(20 * MS);
+    assert!(!matches!(a.role(0), Role::Owner(_)));
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(1) == SOLO);
+    a.mend(0);
+    a.mend(1);
+    a.until("mirrored", |a| a.role(1) == MIRRORED);
+    a.write(1, 4, 40);
+    assert_eq!(a.read(1, 1), 10);
+    a.hold_destage = true;
+    a.write(1, 5, 50);
+    a.kill(1);
+    a.until("back", |a| matches!(a.role(0), Role::Owner(_)));
+    assert_eq!(a.read(0, 5), 50);
+    assert_eq!(a.read(0, 4), 40);
+}
+
+#[test]
+fn an_owner_without_partner_holds_and_goes_solo() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let plan = a.begin(0, 1, 11).unwrap();
+    a.kill(1);
+    assert_eq!(a.role(0), Role::Owner(Mode::Holding));
+    assert_eq!(a.finish(0, &plan), WriteEnd::Wait);
+    a.pass(100 * MS);
+    assert_eq!(a.role(0), Role::Owner(Mode::Holding));
+    let now = a.now;
+    let begun = a.node(0).volume.read_begin(one(9), now);
+    assert_eq!(begun, ReadBegin::Park);
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(0) == SOLO);
+    assert_eq!(a.read(0, 1), 11);
+    assert_eq!(a.node(0).answers.len(), 1);
+    a.write(0, 2, 20);
+}
+
+#[test]
+fn one_of_two_links_may_die_and_return() {
+    let mut a = mirrored(2);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.write(0, 2, 20);
+    a.cut(0);
+    a.until("retired", |a| a.status(0).regions == 1);
+    assert_eq!(a.role(0), MIRRORED);
+    a.write(0, 1, 11);
+    a.mend(0);
+    a.until("two again", |a| a.status(0).regions == 2);
+    a.write(0, 3, 30);
+    a.cut(1);
+    a.write(0, 4, 40);
+    a.kill(0);
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    let values: Vec<_> = (1..5).map(|block| a.read(1, block)).collect();
+    assert_eq!(values, [11, 20, 30, 40]);
+}
+
+#[test]
+fn a_write_under_way_moves_to_the_other_link() {
+    let mut a = mirrored(2);
+    let plan = a.begin(0, 1, 10).unwrap();
+    let first = plan.post.unwrap().link;
+    a.cut(first.index());
+    assert_eq!(a.finish(0, &plan), WriteEnd::Complete);
+    a.kill(0);
+    a.until("owner", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn both_links_cut_has_one_owner_in_the_end() {
+    let mut a = mirrored(2);
+    a.write(0, 1, 10);
+    a.cut(0);
+    a.cut(1);
+    a.pass(5_000 * MS);
+    let owners = (0..2).filter(|n| a.nodes[*n].as_ref().unwrap().volume.is_owner());
+    assert_eq!(owners.count(), 1);
+    let owner = usize::from(!a.node(0).volume.is_owner());
+    assert_eq!(a.read(owner, 1), 10);
+    a.write(owner, 2, 20);
+    a.mend(0);
+    a.mend(1);
+    a.until("mirrored", |a| a.role(owner) == MIRRORED);
+}
+
+#[test]
+fn giveback_moves_the_volume() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.command(0, Command::GiveBack);
+    a.until("moved", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.role(0), Role::Standby);
+    assert_eq!(a.read(1, 1), 10);
+    a.until("mirrored", |a| a.role(1) == MIRRORED);
+    a.command(0, Command::TakeOver);
+    a.until("moved back", |a| matches!(a.role(0), Role::Owner(_)));
+    assert_eq!(a.role(1), Role::Standby);
+}
+
+#[test]
+fn an_aborted_giveback_claims_again() {
+    let mut a = Appliance::new(1, |config| config.auto_takeover = false);
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.write(0, 1, 10);
+    a.command(0, Command::GiveBack);
+    a.until("released", |a| a.role(0) == Role::Standby);
+    assert_eq!(a.blocks[0].record.state, RecordState::Released);
+    a.pass(500 * MS);
+    assert_eq!(a.role(0), Role::Standby);
+    a.command(0, Command::AbortGiveBack);
+    a.until("back", |a| a.role(0) == SOLO);
+    a.command(0, Command::GiveBack);
+    a.until("released", |a| a.role(0) == Role::Standby);
+    a.until("nobody came", |a| a.role(0) == SOLO);
+    assert_eq!(a.read(0, 1), 10);
+}
+
+#[test]
+fn a_flush_destages_what_was_acknowledged() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.hold_destage = false;
+    let before = a.flushes;
+    a.long(0, |volume, now| volume.flush(now));
+    assert_eq!(a.disk.get(&1), Some(&10));
+    assert!(a.flushes > before);
+}
+
+#[test]
+fn a_discard_comes_after_its_blocks_are_freed() {
+    let mut a = mirrored(2);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.write(0, 2, 20);
+    a.write(0, 9, 90);
+    a.hold_destage = false;
+    let range = LongRange { block: 0, count: 8 };
+    a.long(0, |volume, now| {
+        volume.pass_down(PassOp::WriteZeroes, range, now)
+    });
+    assert_eq!(a.read(0, 1), 0);
+    a.kill(0);
+    a.until("owner", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!((a.read(1, 1), a.read(1, 2), a.read(1, 9)), (0, 0, 90));
+}
+
+#[test]
+fn both_gone_is_refused_unless_told() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.nodes = [None, None];
+    a.session = false;
+    a.start(0);
+    a.start(1);
+    a.pass(3_000 * MS);
+    for n in 0..2 {
+        assert_eq!(a.role(n), Role::Standby);
+        let node = yoke_core::ids::NodeId::new(1).unwrap();
+        assert_eq!(a.status(n).takeover, Err(Reason::ShadowLost(node)));
+    }
+    a.command(0, Command::ForceFromDisk);
+    a.until("forced", |a| a.role(0) == SOLO);
+    assert_eq!(a.read(0, 1), 0);
+}
+
+#[test]
+fn start_from_disk_is_a_policy() {
+    let mut a = Appliance::new(1, |config| config.power_loss = PowerLoss::StartFromDisk);
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.nodes = [None, None];
+    a.session = false;
+    a.start(0);
+    a.pass(3_000 * MS);
+    assert_eq!(a.role(0), Role::Standby);
+    a.start(1);
+    a.until("an owner", |a| {
+        (0..2).any(|n| matches!(a.role(n), Role::Owner(_)))
+    });
+}
+
+#[test]
+fn the_partner_closes_without_losing_anything() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.command(1, Command::Close);
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.role(0), SOLO);
+    a.command(0, Command::Close);
+    a.until("closed", |a| a.role(0) == Role::Closed);
+    assert_eq!(a.disk[&1], 10);
+    assert_eq!(a.blocks[0].record.state, RecordState::Released);
+}
+
+#[test]
+fn a_paused_owner_answers_nothing_from_the_past() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let now = a.now;
+    let ReadBegin::Plan(plan) = a.node(0).volume.read_begin(one(1), now) else {
+        panic!("no plan");
+    };
+    let write = a.begin(0, 1, 11).unwrap();
+    let sample = a.fence(0, &write.post.unwrap());
+    // The owner sleeps; its partner takes over.
+    let sleeper = a.nodes[0].take();
+    for wire in &mut a.wires {
+        wire.up = false;
+        wire.downs += 1;
+    }
+    let link = appliance::link(0);
+    let now = a.now;
+    a.node(1).volume.handle(Input::LinkDown { link }, now);
+    a.node(1).volume.handle(Input::SessionGone, now);
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    a.nodes[0] = sleeper;
+    let now = a.now;
+    let volume = &mut a.node(0).volume;
+    assert_eq!(volume.read_finish(&plan, now), ReadEnd::Park);
+    let end = volume.write_finish(write.ticket, Some(sample), now);
+    assert_eq!(end, WriteEnd::Wait);
+    a.node(0).volume.handle(Input::LinkDown { link }, now);
+    a.node(0).volume.handle(Input::SessionGone, now);
+    a.until("deposed", |a| a.role(0) == Role::Standby);
+    let answers: Vec<_> = a.node(0).answers.values().copied().collect();
+    assert_eq!(answers, [Err(Reason::Deposed)]);
+}
+
+#[test]
+fn a_holder_whose_owner_is_gone_takes_over_and_does_not_close() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.kill(0);
+    a.command(1, Command::Close);
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    assert_eq!(a.read(1, 1), 10);
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Scenarios by name. A name and a seed give one run, always the same.
+
+use yoke_core::guards::{Guard, Guards};
+use yoke_core::volume::PowerLoss;
+
+use crate::rng::Rng;
+use crate::scenario::{Plan, Scenario, MS, US};
+
+/// A scenario that depends on the seed.
+pub type Draw = fn(u64) -> Scenario;
+
+/// Scenarios that are not for one guard.
+pub const NAMED: [(&str, Draw); 3] = [("mixed", mixed), ("single", single), ("storm", storm)];
+
+/// The scenario with this name.
+pub fn named(name: &str) -> Option<Draw> {
+    NAMED
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, draw)| *draw)
+}
+
+/// The guard with this name.
+pub fn guard(name: &str) -> Option<Guard> {
+    Guard::ALL
+        .into_iter()
+        .find(|g| format!("{g:?}").eq_ignore_ascii_case(name))
+}
+
+/// Every kind of appliance, workload and fault: what `make test` runs.
+pub fn mixed(seed: u64) -> Scenario {
+    if seed % 3 == 0 {
+        single(seed)
+    } else {
+        storm(seed)
+    }
+}
+
+/// Several faults at once.
+pub fn storm(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed ^ 0x5ce7_a210);
+    let mut s = base(&mut rng);
+    s.plan = Plan::Storm;
+    s.storm_ns = rng.delay(100 * MS, 1500 * MS);
+    let f = &mut s.faults;
+    f.every_ns = (5 * MS, rng.delay(50 * MS, 600 * MS));
+    f.crash = weight(&mut rng, 20);
+    f.pause = weight(&mut rng, 20);
+    f.flap = weight(&mut rng, 20);
+    f.cut = weight(&mut rng, 20);
+    f.giveback = weight(&mut rng, 10);
+    f.takeover = weight(&mut rng, 5);
+    f.close = if rng.chance(200) { 5 } else { 0 };
+    f.power = if rng.chance(150) { 5 } else { 0 };
+    f.disk_error = if rng.chance(100) {
+        rng.range(1, 50) as u32
+    } else {
+        0
+    };
+    f.broken_ns = rng.delay(20 * MS, 1000 * MS);
+    s
+}
+
+/// One fault at a time.
+pub fn single(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed ^ 0x0519_61e0);
+    let mut s = base(&mut rng);
+    s.plan = Plan::Single;
+    s.faults.crash = 40;
+    s.faults.pause = 20;
+    s.faults.cut = 20;
+    s.faults.flap = 20;
+    s
+}
+
+fn weight(rng: &mut Rng, most: u64) -> u32 {
+    if rng.chance(700) {
+        rng.range(1, most) as u32
+    } else {
+        0
+    }
+}
+
+fn base(rng: &mut Rng) -> Scenario {
+    let mut s = Scenario::calm();
+    s.links = rng.range(1, 2) as usize;
+    s.latches = rng.chance(500);
+    s.blocks = rng.range(1, 6) as u32;
+    s.slots = rng.range(1, 8) as u32;
+    s.dirty_limit = rng.range(1, s.slots.into()) as u32;
+    s.volatile_cache = rng.chance(500);
+    s.reservations = rng.chance(250);
+    s.power_loss = if rng.chance(500) {
+        PowerLoss::Refuse
+    } else {
+        PowerLoss::StartFromDisk
+    };
+    s.link_lease_ns = rng.delay(10 * MS, 80 * MS);
+    s.disk_lease_ns = rng.range(60, 300) * MS;
+    s.io_life_ns = rng.delay(20 * MS, 150 * MS);
+    s.disk_slow_ns = s.io_life_ns;
+    s.disk_slow = rng.range(0, 100) as u32;
+    s.post_slow_ns = rng.delay(2 * US, 5 * MS);
+    s.step_slow_ns = rng.delay(100 * US, 100 * MS);
+    s.step_slow = rng.range(0, 20) as u32;
+    s.fine = rng.chance(300);
+    s.bytes = rng.chance(30);
+    s.poll_ns = rng.range(5, 30) * MS;
+    let w = &mut s.workload;
+    w.depth = rng.range(1, 5) as u32;
+    w.blocks_max = if rng.chance(500) {
+        1
+    } else {
+        rng.range(1, 4) as u32
+    };
+    w.pause_ns = rng.delay(MS, 60 * MS);
+    w.fua = if rng.chance(300) {
+        rng.range(1, 20) as u32
+    } else {
+        0
+    };
+    w.flush = if rng.chance(400) {
+        rng.range(1, 20) as u32
+    } else {
+        0
+    };
+    w.discard = if rng.chance(200) {
+        rng.range(1, 10) as u32
+    } else {
+        0
+    };
+    w.zeroes = if rng.chance(200) {
+        rng.range(1, 10) as u32
+    } else {
+        0
+    };
+    // One block of the log must be enough for the longest write.
+    w.blocks_max = w.blocks_max.min(s.dirty_limit);
+    s
+}
+
+/// The same scenario with one rule left out.
+pub fn without(mut scenario: Scenario, guard: Option<Guard>) -> Scenario {
+    scenario.guards = guard.map_or(Guards::ALL, |g| Guards::ALL.without(g));
+    scenario
+}

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The shared disk: a queue whose commands land late, in any order, and even
+//! after their issuer's death; and a volatile cache that dies with the power.
+//!
+//! A command is queued, *lands* (its effect on the disk, its data for a read)
+//! and is *completed* (its issuer is told, if it still lives). What a FLUSH or
+//! PREFLUSH makes safe is what was completed before it was queued, no more.
+
+use std::sync::Arc;
+
+use yoke_core::disk::NodeBlock;
+use yoke_core::volume::{RunId, TicketId, Token};
+
+/// A place on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// A copy of a node's own block: copy `c` of node `n` is number `2 * n + c`.
+    Head(u32),
+    /// A data block of the volume.
+    Data(u32),
+}
+
+/// A data block, in two halves so that a torn one can be told.
+pub type Block = [u64; 2];
+
+/// What stands in a place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// A node's block that was written whole.
+    Node(NodeBlock),
+    /// A node's block as bytes: whatever they are.
+    Bytes(Arc<[u8]>),
+    /// A data block.
+    Block(Block),
+}
+
+/// What a command does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Read these places.
+    Read(Vec<Place>),
+    /// Write cells.
+    Write {
+        /// What goes where.
+        cells: Vec<(Place, Cell)>,
+        /// Make everything completed so far safe first.
+        preflush: bool,
+        /// It is safe from power loss when it lands.
+        fua: bool,
+    },
+    /// Make everything completed so far safe from power loss.
+    Flush,
+}
+
+/// Who issued a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Issuer {
+    /// Index of the controller.
+    pub controller: usize,
+    /// Its life: every start of a controller has another number.
+    pub life: u32,
+    /// The owner generation under which it was issued.
+    pub generation: u64,
+}
+
+/// What a controller remembers with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cookie {
+    /// A read of a job; the index of its first block in the data.
+    Job(u8, u32),
+    /// A read of the block of this node.
+    NodeRead(Token, u8),
+    /// A write of the own block.
+    NodeWrite(Token),
+    /// A destage run.
+    Destage(RunId),
+    /// A flush that the machine asked for.
+    Flush(Token),
+    /// A discard or write-zeroes.
+    Pass(TicketId),
+}
+
+/// Names a command in the queue; reused after its completion.
+pub type CommandId = u16;
+
+/// A command in the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Command<C> {
+    /// Its name while it is in the queue.
+    pub id: CommandId,
+    /// Who issued it.
+    pub issuer: Issuer,
+    /// What it does.
+    pub verb: Verb,
+    /// What the issuer wants to remember with it.
+    pub cookie: C,
+    /// When it was queued, in true nanoseconds.
+    pub issued_ns: u64,
+    /// Whether its effect has happened.
+    pub landed: bool,
+    /// It will never land, and is to be answered with an error.
+    pub aborted: bool,
+    /// Data of a landed read.
+    pub data: Vec<Cell>,
+}
+
+/// A write that has landed but may die with the power.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Cached {
+    place: Place,
+    cell: Cell,
+    by: CommandId,
+    completed: bool,
+    /// Queued flushes that make it safe when they land.
+    covered_by: Vec<CommandId>,
+}
+
+/// The disk that the controllers share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Disk<C> {
+    head: Vec<Cell>,
+    data: Vec<Block>,
+    cache: Vec<Cached>,
+    queue: Vec<Command<C>>,
+    volatile: bool,
+}
+
+impl<C: Copy> Disk<C> {
+    /// A disk with `head` cells and `data` blocks of 0, with or without a
+    /// volatile cache.
+    pub fn new(head: Vec<Cell>, data: usize, volatile: bool) -> Self {
+        Disk {
+            head,
+            data: vec![[0; 2]; data],
+            cache: Vec::new(),
+            queue: Vec::new(),
+            volatile,
+        }
+    }
+
+    /// Queues a command.
+    pub fn submit(&mut self, issuer: Issuer, verb: Verb, cookie: C, now_ns: u64) -> CommandId {
+        let mut id = 0;
+        while self.queue.iter().any(|c| c.id == id)
+            || self.cache.iter().any(|c| !c.completed && c.by == id)
+        {
+            id += 1;
+        }
+        let flushes = matches!(verb, Verb::Flush | Verb::Write { preflush: true, .. });
+        for cached in self.cache.iter_mut().filter(|c| flushes && c.completed) {
+            cached.covered_by.push(id);
+        }
+        self.queue.push(Command {
+            id,
+            issuer,
+            verb,
+            cookie,
+            issued_ns: now_ns,
+            landed: false,
+            aborted: false,
+            data: Vec::new(),
+        });
+        id
+    }
+
+    /// The commands in the queue.
+    pub fn queue(&self) -> &[Command<C>] {
+        &self.queue
+    }
+
+    /// The effect of a command happens now.
+    pub fn land(&mut self, id: CommandId) {
+        let Some(at) = self
+            .queue
+            .iter()
+            .position(|c| c.id == id && !c.landed && !c.aborted)
+        else {
+            return;
+        };
+        self.queue[at].landed = true;
+        match self.queue[at].verb.clone() {
+            Verb::Read(places) => {
+                self.queue[at].data = places.iter().map(|p| self.peek(*p)).collect();
+            }
+            Verb::Flush => self.make_safe(id),
+            Verb::Write {
+                cells,
+                preflush,
+                fua,
+            } => {
+                if preflush {
+                    self.make_safe(id);
+                }
+                for (place, cell) in cells {
+                    self.write(place, cell, id, fua);
+                }
+            }
+        }
+    }
+
+    /// Lands only the first `n` cells of a write: the rest follows with `land`.
+    pub fn land_part(&mut self, id: CommandId, n: usize) {
+        let Some(c) = self
+            .queue
+            .iter()
+            .find(|c| c.id == id && !c.landed && !c.aborted)
+        else {
+            return;
+        };
+        if let Verb::Write {
+            cells,
+            preflush: false,
+            fua,
+        } = c.verb.clone()
+        {
+            for (place, cell) in cells.into_iter().take(n) {
+                self.write(place, cell, id, fua);
+            }
+        }
+    }
+
+    /// The device reports a command as done, or as failed if `bad`; it leaves the
+    /// queue. One that is good has landed; one that failed may have.
+    pub fn complete(&mut self, id: CommandId, bad: bool) -> Option<Command<C>> {
+        let at = self
+            .queue
+            .iter()
+            .position(|c| c.id == id && (c.landed || bad))?;
+        self.cache
+            .iter_mut()
+            .filter(|c| c.by == id)
+            .for_each(|c| c.completed = true);
+        Some(self.queue.remove(at))
+    }
+
+    /// Commands of `controller` that have not landed never will, and are answered
+    /// with an error: what preempt-and-abort of a reservation does. Says which.
+    pub fn abort(&mut self, controller: usize) -> Vec<CommandId> {
+        let victims = self
+            .queue
+            .iter_mut()
+            .filter(|c| !c.landed && c.issuer.controller == controller);
+        victims
+            .map(|c| {
+                c.aborted = true;
+                c.id
+            })
+            .collect()
+    }
+
+    /// A command will never land, and is to be answered with an error.
+    pub fn reject(&mut self, id: CommandId) {
+        self.queue
+            .iter_mut()
+            .filter(|c| c.id == id)
+            .for_each(|c| c.aborted = true);
+    }
+
+    /// All power is lost: the queue is gone, and of every place one of its
+    /// cached versions, or the safe one, survives: `pick(n)` says which, in `0..n`.
+    pub fn power_loss(&mut self, mut pick: impl FnMut(usize) -> usize) {
+        self.queue.clear();
+        let mut cache = std::mem::take(&mut self.cache);
+        while let Some(first) = cache.first() {
+            let place = first.place;
+            let versions: Vec<Cell> = cache
+                .iter()
+                .filter(|c| c.place == place)
+                .map(|c| c.cell.clone())
+                .collect();
+            let survivor = pick(versions.len() + 1);
+            if let Some(cell) = survivor.checked_sub(1).and_then(|i| versions.get(i)) {
+                self.store(place, cell.clone());
+            }
+            cache.retain(|c| c.place != place);
+        }
+    }
+
+    /// What a read that lands now would find.
+    pub fn peek(&self, place: Place) -> Cell {
+        if let Some(c) = self.cache.iter().rev().find(|c| c.place == place) {
+            return c.cell.clone();
+        }
+        match place {
+            Place::Head(i) => self
+                .head
+                .get(i as usize)
+                .cloned()
+                .unwrap_or_else(|| Cell::Bytes(Arc::from(&[][..]))),
+            Place::Data(i) => Cell::Block(self.data.get(i as usize).copied().unwrap_or([0; 2])),
+        }
+    }
+
+    /// Puts a cell there, past queue and cache: for formatting, and for faults.
+    pub fn store(&mut self, place: Place, cell: Cell) {
+        match (place, cell) {
+            (Place::Data(i), Cell::Block(block)) => {
+                if let Some(data) = self.data.get_mut(i as usize) {
+                    *data = block;
+                }
+            }
+            (Place::Head(i), cell) => {
+                if let Some(place) = self.head.get_mut(i as usize) {
+                    *place = cell;
+                }
+            }
+            (Place::Data(_), _) => {}
+        }
+    }
+
+    fn write(&mut self, place: Place, cell: Cell, by: CommandId, fua: bool) {
+        if self.volatile && !fua {
+            let covered_by = Vec::new();
+            self.cache.push(Cached {
+                place,
+                cell,
+                by,
+                completed: false,
+                covered_by,
+            });
+        } else {
+            self.cache.retain(|c| c.place != place);
+            self.store(place, cell);
+        }
+    }
+
+    /// Moves what flush `id` covers, and what it supersedes, to the safe part.
+    fn make_safe(&mut self, id: CommandId) {
+        let mut at = 0;
+        while at < self.cache.len() {
+            let place = self.cache[at].place;
+            let covered = self.cache[at..]
+                .iter()
+                .any(|c| c.place == place && c.covered_by.contains(&id));
+            if covered {
+                let c = self.cache.remove(at);
+                self.store(c.place, c.cell);
+            } else {
+                self.cache[at].covered_by.retain(|f| *f != id);
+                at += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: Issuer = Issuer {
+        controller: 0,
+        life: 1,
+        generation: 1,
+    };
+    const P: Place = Place::Data(0);
+
+    fn write(d: &mut Disk<u8>, value: u64, fua: bool) -> CommandId {
+        let cells = vec![(P, Cell::Block([value; 2]))];
+        d.submit(
+            ME,
+            Verb::Write {
+                cells,
+                preflush: false,
+                fua,
+            },
+            0,
+            0,
+        )
+    }
+
+    fn done(d: &mut Disk<u8>, id: CommandId) {
+        d.land(id);
+        d.complete(id, false);
+    }
+
+    fn loss(d: &Disk<u8>, pick: usize) -> Cell {
+        let mut d = d.clone();
+        d.power_loss(|n| pick.min(n - 1));
+        d.peek(P)
+    }
+
+    #[test]
+    fn writes_are_seen_when_they_land_and_safe_when_flushed() {
+        let mut d = Disk::new(Vec::new(), 1, true);
+        let w = write(&mut d, 5, false);
+        assert_eq!(d.peek(P), Cell::Block([0; 2]));
+        done(&mut d, w);
+        assert_eq!(d.peek(P), Cell::Block([5; 2]));
+        assert_eq!(loss(&d, 0), Cell::Block([0; 2]));
+        assert_eq!(loss(&d, 1), Cell::Block([5; 2]));
+        let f = d.submit(ME, Verb::Flush, 0, 0);
+        done(&mut d, f);
+        assert_eq!(loss(&d, 0), Cell::Block([5; 2]));
+    }
+
+    #[test]
+    fn a_flush_covers_only_what_was_completed_before_it() {
+        let mut d = Disk::new(Vec::new(), 1, true);
+        let w = write(&mut d, 5, false);
+        d.land(w);
+        let f = d.submit(ME, Verb::Flush, 0, 0);
+        d.complete(w, false);
+        done(&mut d, f);
+        assert_eq!(loss(&d, 0), Cell::Block([0; 2]));
+    }
+
+    #[test]
+    fn fua_is_safe_at_once_and_abort_drops_the_queue() {
+        let mut d = Disk::new(Vec::new(), 1, true);
+        let w = write(&mut d, 5, true);
+        done(&mut d, w);
+        assert_eq!(loss(&d, 0), Cell::Block([5; 2]));
+        let late = write(&mut d, 6, false);
+        assert_eq!(d.abort(0), [late]);
+        d.land(late);
+        assert_eq!(d.peek(P), Cell::Block([5; 2]));
+        assert!(d.complete(late, true).is_some());
+        assert!(d.queue().is_empty());
+    }
+
+    #[test]
+    fn older_cached_versions_go_with_a_newer_safe_one() {
+        let mut d = Disk::new(Vec::new(), 1, true);
+        for v in [5, 6] {
+            let w = write(&mut d, v, false);
+            done(&mut d, w);
+        }
+        let f = d.submit(ME, Verb::Flush, 0, 0);
+        done(&mut d, f);
+        assert_eq!(loss(&d, 0), Cell::Block([6; 2]));
+        assert_eq!(loss(&d, 2), Cell::Block([6; 2]));
+    }
+}

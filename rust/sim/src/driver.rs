@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The seeded driver: decides when everything that can happen does, in virtual
+//! time. The same scenario and seed give the same run, event by event.
+
+mod delays;
+mod faults;
+mod workload;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::event::Event;
+use crate::rng::Rng;
+use crate::scenario::Scenario;
+use crate::world::{Fresh, Setting, World, CONTROLLERS};
+
+/// An event and its time. `order` makes the sequence of equal times definite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due {
+    at_ns: u64,
+    order: u64,
+    event: Event,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_ns, self.order).cmp(&(other.at_ns, other.order))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A world in virtual time.
+#[derive(Debug)]
+pub struct Driver {
+    /// What is driven.
+    pub world: World,
+    /// The source of all chance.
+    pub rng: Rng,
+    scenario: Scenario,
+    agenda: BinaryHeap<Reverse<Due>>,
+    order: u64,
+    /// What a paused controller would do.
+    parked: [Vec<Event>; CONTROLLERS],
+    /// The earliest poll on the agenda.
+    poll_ns: [u64; CONTROLLERS],
+    /// Whether a destage is on the agenda.
+    destaging: [bool; CONTROLLERS],
+    /// When the next client request comes; never, if the clients rest.
+    client_ns: u64,
+    /// When the next fault comes; never, if nothing goes wrong any more.
+    fault_ns: u64,
+    /// Events that may still be taken before the run counts as endless.
+    budget: u64,
+}
+
+impl Driver {
+    /// A world of this kind. Everything about it that varies depends on `seed`.
+    pub fn new(scenario: Scenario, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let drift = u64::from(scenario.drift_ppm) / 2;
+        let mut draw = || rng.range(0, 2 * drift) as i32 - drift as i32;
+        let drift_ppm = [draw(), draw()];
+        let home = match rng.below(4) {
+            0 => [true, true],
+            1 => [false, true],
+            _ => [true, false],
+        };
+        // Every scenario is judged for what survives.
+        let setting = Setting {
+            scenario,
+            home,
+            drift_ppm,
+            durability: true,
+        };
+        Driver {
+            world: World::new(setting, rng.next()),
+            rng,
+            scenario,
+            agenda: BinaryHeap::new(),
+            order: 0,
+            parked: [Vec::new(), Vec::new()],
+            poll_ns: [u64::MAX; CONTROLLERS],
+            destaging: [false; CONTROLLERS],
+            client_ns: u64::MAX,
+            fault_ns: u64::MAX,
+            budget: 300_000,
+        }
+    }
+
+    /// Puts an event on the agenda, `delay_ns` from now.
+    pub fn schedule(&mut self, event: Event, delay_ns: u64) {
+        let at_ns = self.world.now_ns.saturating_add(delay_ns);
+        self.put(event, at_ns);
+    }
+
+    fn put(&mut self, event: Event, at_ns: u64) {
+        self.order += 1;
+        self.agenda.push(Reverse(Due {
+            at_ns,
+            order: self.order,
+            event,
+        }));
+    }
+
+    /// Takes every fault off the agenda.
+    pub(crate) fn forget_faults(&mut self) {
+        self.agenda.retain(|Reverse(due)| {
+            !matches!(
+                due.event,
+                Event::Crash { .. }
+                    | Event::Pause { .. }
+                    | Event::Cut { .. }
+                    | Event::PowerLoss { .. }
+                    | Event::Tell { .. }
+            )
+        });
+    }
+
+    /// Clients begin to ask, or rest.
+    pub fn set_clients(&mut self, on: bool) {
+        self.client_ns = if on { self.world.now_ns } else { u64::MAX };
+    }
+
+    /// Things begin to go wrong, or nothing new does.
+    pub fn set_faults(&mut self, on: bool) {
+        let (low, high) = self.scenario.faults.every_ns;
+        self.fault_ns = if on {
+            self.world.now_ns + self.rng.delay(low, high)
+        } else {
+            u64::MAX
+        };
+    }
+
+    /// Runs until `done` says so or the true time is `until_ns`, whichever is
+    /// first. Whether it was `done`. Stops at a violation.
+    pub fn run(&mut self, until_ns: u64, mut done: impl FnMut(&mut World) -> bool) -> bool {
+        loop {
+            if self.world.violation.is_some() {
+                return false;
+            }
+            if done(&mut self.world) {
+                return true;
+            }
+            let next = self.agenda.peek().map_or(u64::MAX, |d| d.0.at_ns);
+            let soonest = next.min(self.client_ns).min(self.fault_ns);
+            if soonest > until_ns {
+                self.world.now_ns = self.world.now_ns.max(until_ns);
+                return false;
+            }
+            self.world.now_ns = self.world.now_ns.max(soonest);
+            if self.client_ns <= soonest {
+                self.client();
+            } else if self.fault_ns <= soonest {
+                self.fault();
+            } else if let Some(Reverse(due)) = self.agenda.pop() {
+                // An earlier deadline has taken the place of a later one.
+                let stale = match due.event {
+                    Event::Poll { at } => self.poll_ns[at as usize] != due.at_ns,
+                    _ => false,
+                };
+                if !stale {
+                    self.take(due.event);
+                }
+            }
+            if self.budget == 0 {
+                self.world.trace_machines();
+                self.world.violation = Some("the run does not come to an end".into());
+            }
+        }
+    }
+
+    /// Takes an event now, and gives everything that it makes possible a time.
+    pub fn take(&mut self, event: Event) {
+        self.budget = self.budget.saturating_sub(1);
+        self.world.stats.events += 1;
+        match event {
+            Event::Poll { at } => self.poll_ns[at as usize] = u64::MAX,
+            Event::Destage { at } => self.destaging[at as usize] = false,
+            _ => {}
+        }
+        if let Some(at) = self.stopped(event) {
+            self.parked[at].push(event);
+            return;
+        }
+        self.world.take(event);
+        match event {
+            Event::Resume { at } => self.unpark(at),
+            Event::Crash { at, .. } => self.parked[at as usize].clear(),
+            Event::PowerLoss { .. } => self.parked.iter_mut().for_each(Vec::clear),
+            _ => {}
+        }
+        let fresh = std::mem::take(&mut self.world.fresh);
+        for Fresh { event, due_ns } in &fresh {
+            self.admit(*event, *due_ns);
+        }
+        self.world.fresh = fresh;
+        self.world.fresh.clear();
+    }
+
+    /// The paused controller whose processors would have to take this step.
+    fn stopped(&self, event: Event) -> Option<usize> {
+        let at = match event {
+            Event::Job { at, .. }
+            | Event::Act { at, .. }
+            | Event::Notice { at }
+            | Event::Message { at }
+            | Event::Poll { at }
+            | Event::Destage { at }
+            | Event::Silent { at, .. }
+            | Event::Linger { at } => at as usize,
+            Event::Complete { command, .. } => {
+                let queue = self.world.disk.queue();
+                queue
+                    .iter()
+                    .find(|c| c.id == command)
+                    .map(|c| c.issuer.controller)?
+            }
+            _ => return None,
+        };
+        self.world.controllers[at].paused.then_some(at)
+    }
+
+    fn unpark(&mut self, at: u8) {
+        for event in std::mem::take(&mut self.parked[at as usize]) {
+            if matches!(event, Event::Poll { .. } | Event::Destage { .. }) {
+                self.admit(event, None);
+            } else {
+                let delay = self.rng.delay(100, 100_000);
+                self.schedule(event, delay);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How long everything takes.
+
+use super::Driver;
+use crate::event::Event;
+use crate::scenario::{MS, US};
+
+impl Driver {
+    /// Gives something that has become possible its time.
+    pub(super) fn admit(&mut self, event: Event, due_ns: Option<u64>) {
+        let now = self.world.now_ns;
+        match event {
+            Event::Poll { at } => {
+                let at_ns = due_ns.unwrap_or(now).max(now) + self.step_delay();
+                if at_ns < self.poll_ns[at as usize] {
+                    self.poll_ns[at as usize] = at_ns;
+                    self.put(event, at_ns);
+                }
+            }
+            Event::Destage { at } => {
+                if !std::mem::replace(&mut self.destaging[at as usize], true) {
+                    let high = if self.rng.chance(100) {
+                        20 * MS
+                    } else {
+                        100 * US
+                    };
+                    let delay = self.rng.delay(US, high);
+                    self.schedule(event, delay);
+                }
+            }
+            Event::Arrive { link, at, count } => {
+                let count = if self.rng.chance(300) {
+                    self.rng.range(1, count.max(1).into()) as u8
+                } else {
+                    count
+                };
+                let delay = self.rng.delay(200, self.scenario.post_slow_ns);
+                self.schedule(Event::Arrive { link, at, count }, delay);
+            }
+            Event::LandPart(_) => {
+                if self.rng.chance(200) {
+                    let delay = self.rng.delay(US, 100 * US);
+                    self.schedule(event, delay);
+                }
+            }
+            _ => {
+                let delay = self.delay(event);
+                let event = self.perhaps_bad(event);
+                self.schedule(event, delay);
+            }
+        }
+    }
+
+    fn perhaps_bad(&mut self, event: Event) -> Event {
+        let rate = self.scenario.faults.disk_error;
+        match event {
+            Event::Complete { command, bad } if rate > 0 && self.fault_ns != u64::MAX => {
+                Event::Complete {
+                    command,
+                    bad: bad || self.rng.chance(rate),
+                }
+            }
+            _ => event,
+        }
+    }
+
+    fn delay(&mut self, event: Event) -> u64 {
+        match event {
+            Event::Land(_) => {
+                let slow = self.rng.chance(self.scenario.disk_slow);
+                let high = if slow {
+                    self.scenario.disk_slow_ns
+                } else {
+                    200 * US
+                };
+                self.rng.delay(5 * US, high.min(self.scenario.io_life_ns))
+            }
+            Event::Complete { .. } => self.rng.delay(US, 50 * US),
+            Event::Notice { .. } | Event::Message { .. } => self.rng.delay(2 * US, 2 * MS),
+            Event::Handshake { .. } => self.rng.delay(500 * US, 30 * MS),
+            Event::Silent { .. } => self.rng.delay(200 * US, 60 * MS),
+            Event::Linger { .. } => self.rng.delay(MS, 300 * MS),
+            _ => self.step_delay(),
+        }
+    }
+
+    /// The time between two steps of one processor.
+    pub(super) fn step_delay(&mut self) -> u64 {
+        if self.rng.chance(self.scenario.step_slow) {
+            self.rng.delay(5 * US, self.scenario.step_slow_ns)
+        } else {
+            self.rng.delay(100, 5 * US)
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Clients: random requests, mostly to the owner.
+
+use yoke_core::volume::{PassOp, Role};
+
+use super::Driver;
+use crate::check::history::Request;
+use crate::event::{Ask, Event};
+use crate::world::CONTROLLERS;
+
+/// Writes of one block that are under way at a time: bounds the work of its monitor.
+const WRITES_PER_BLOCK: usize = 8;
+
+impl Driver {
+    /// The controller that would answer; or one that says that it owns the
+    /// volume; or any.
+    pub fn path(&mut self) -> u8 {
+        let status = |at: &u8| {
+            let c = &self.world.controllers[*at as usize];
+            let live = c.live.as_ref().filter(|_| !c.paused)?;
+            Some(live.machine.status(self.world.clock(*at)))
+        };
+        let mut all = 0..CONTROLLERS as u8;
+        let serves = all
+            .clone()
+            .find(|at| status(at).is_some_and(|s| s.serving.is_ok()));
+        let owns = || all.find(|at| status(at).is_some_and(|s| matches!(s.role, Role::Owner(_))));
+        match serves.or_else(owns) {
+            Some(at) => at,
+            None => self.rng.below(CONTROLLERS as u64) as u8,
+        }
+    }
+
+    /// A client asks for something, and the time of the next request is set.
+    pub(super) fn client(&mut self) {
+        let w = self.scenario.workload;
+        self.client_ns = self.world.now_ns + self.rng.delay(w.pause_ns / 64, w.pause_ns);
+        let busy: usize = self
+            .world
+            .controllers
+            .iter()
+            .filter(|c| c.runs())
+            .flat_map(|c| &c.live)
+            .map(|l| l.busy())
+            .sum();
+        if busy >= w.depth as usize {
+            return;
+        }
+        let at = if self.rng.chance(w.stray) {
+            self.rng.below(CONTROLLERS as u64) as u8
+        } else {
+            self.path()
+        };
+        let ask = self.draw_ask();
+        if let Some(ask) = ask {
+            self.take(Event::Submit { at, ask });
+        }
+    }
+
+    fn draw_ask(&mut self) -> Option<Ask> {
+        let w = self.scenario.workload;
+        let blocks = self.scenario.blocks;
+        let count = self.rng.range(1, w.blocks_max.clamp(1, blocks).into()) as u32;
+        let block = self.rng.below(u64::from(blocks - count) + 1) as u32;
+        let kind = self
+            .rng
+            .weighted(&[w.read, w.write, w.fua, w.flush, w.discard, w.zeroes]);
+        let writes = matches!(kind, 1 | 2 | 4 | 5);
+        let crowded = (block..block + count)
+            .any(|b| self.world.history.pending_writes(b) >= WRITES_PER_BLOCK);
+        if writes && crowded {
+            return None;
+        }
+        Some(match kind {
+            0 => Ask::Io(Request::Read { block, count }),
+            1 => Ask::Io(Request::Write {
+                block,
+                count,
+                value: 0,
+                fua: false,
+            }),
+            2 => Ask::Io(Request::Write {
+                block,
+                count,
+                value: 0,
+                fua: true,
+            }),
+            3 => Ask::Io(Request::Flush),
+            4 => Ask::Pass {
+                op: PassOp::Discard,
+                block,
+                count,
+            },
+            _ => Ask::Pass {
+                op: PassOp::WriteZeroes,
+                block,
+                count,
+            },
+        })
+    }
+}

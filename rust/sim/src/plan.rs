@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What runs consist of.
+
+pub mod settle;
+pub mod single;
+pub mod storm;

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Parts that plans have in common: starting, waiting for a healthy pair, and
+//! reading everything at the end. What has not happened after its bound is a
+//! violation: nothing is refused for ever, and nothing hangs (DESIGN rule 7).
+
+use yoke_core::volume::{Command, Mode, PowerLoss, Reason, Role, Status};
+
+use crate::check::history::Request;
+use crate::driver::Driver;
+use crate::event::{Ask, Event};
+use crate::scenario::MS;
+use crate::world::{World, CONTROLLERS};
+
+/// How long a healthy appliance may take to be mirrored, in nanoseconds.
+pub fn bound_ns(driver: &Driver) -> u64 {
+    let s = &driver.world.setting.scenario;
+    2000 * MS + 10 * (s.disk_lease_ns + s.io_life_ns + s.link_lease_ns + s.giveback_ns)
+}
+
+/// What a controller says of itself.
+pub fn status(world: &World, at: u8) -> Option<Status> {
+    let live = world.controllers[at as usize].live.as_ref()?;
+    Some(live.machine.status(world.clock(at)))
+}
+
+/// The controller that is a mirrored owner and would answer now.
+pub fn mirrored(world: &World) -> Option<u8> {
+    (0..CONTROLLERS as u8).find(|at| {
+        status(world, *at)
+            .is_some_and(|s| s.role == Role::Owner(Mode::Mirrored) && s.serving.is_ok())
+    })
+}
+
+/// The controller that would answer now.
+pub fn serving(world: &World) -> Option<u8> {
+    (0..CONTROLLERS as u8).find(|at| status(world, *at).is_some_and(|s| s.serving.is_ok()))
+}
+
+/// Whether the pair is healthy, and both say so (DESIGN rule 8).
+pub fn healthy(world: &World) -> bool {
+    mirrored(world).is_some()
+        && (0..CONTROLLERS as u8).all(|at| status(world, at).is_some_and(|s| s.takeover.is_ok()))
+}
+
+/// Starts both controllers and waits for a healthy pair.
+pub fn boot(driver: &mut Driver) -> bool {
+    for at in 0..CONTROLLERS as u8 {
+        let delay = driver.rng.delay(1_000, 100 * MS);
+        driver.schedule(Event::Start { at }, delay);
+    }
+    wait_healthy(driver, "after the start")
+}
+
+/// Waits until the pair is healthy. A violation if that takes too long.
+pub fn wait_healthy(driver: &mut Driver, when: &str) -> bool {
+    let until = driver.world.now_ns + bound_ns(driver);
+    while driver.world.violation.is_none() && driver.world.now_ns < until {
+        let soon = driver.world.now_ns + 200 * MS;
+        if driver.run(soon.min(until), |world| healthy(world)) {
+            return true;
+        }
+        for at in 0..CONTROLLERS as u8 {
+            driver.restart_if_stopped(at);
+            // It was told to close, cannot, and says what it can do instead: the person asks for that.
+            if status(&driver.world, at).is_some_and(|s| s.reason == Some(Reason::ShadowHere)) {
+                driver.take(Event::Tell {
+                    at,
+                    command: Command::TakeOver,
+                });
+            }
+        }
+    }
+    if driver.world.violation.is_none() {
+        driver.world.trace_machines();
+        let words: Vec<String> = (0..CONTROLLERS as u8)
+            .map(|at| match status(&driver.world, at) {
+                Some(s) => format!(
+                    "controller {at}: {:?}, serving {:?}, takeover {:?}, reason {:?}",
+                    s.role, s.serving, s.takeover, s.reason
+                ),
+                None => format!("controller {at} is off"),
+            })
+            .collect();
+        let ms = bound_ns(driver) / MS;
+        driver.world.violation = Some(format!(
+            "stuck: not mirrored {ms} ms {when}: {}",
+            words.join("; ")
+        ));
+    }
+    false
+}
+
+/// After everything was mended: if both memories were lost and the policy is to
+/// refuse, somebody must say so; a person then accepts the loss.
+pub fn accept_loss(driver: &mut Driver) {
+    let refuses = driver.world.setting.scenario.power_loss == PowerLoss::Refuse;
+    if !refuses || !driver.world.shadow_is_lost() {
+        return;
+    }
+    let until = driver.world.now_ns + bound_ns(driver);
+    let says_so = |world: &World| {
+        !world.shadow_is_lost() || (0..CONTROLLERS as u8).any(|at| says_lost(world, at))
+    };
+    if !driver.run(until, |world| says_so(world)) {
+        let words = "silent: both memories are lost, and no controller says why nobody serves";
+        driver.world.violation.get_or_insert(words.into());
+        return;
+    }
+    if driver.world.shadow_is_lost() {
+        driver.world.history.power_loss();
+        driver.world.stats.lost_both += 1;
+        if let Some(at) = (0..CONTROLLERS as u8).find(|at| says_lost(&driver.world, *at)) {
+            driver.take(Event::Tell {
+                at,
+                command: Command::ForceFromDisk,
+            });
+        }
+    }
+}
+
+/// Whether a controller says that the newest data was in memories that are lost.
+fn says_lost(world: &World, at: u8) -> bool {
+    status(world, at)
+        .is_some_and(|s| s.role == Role::Standby && matches!(s.reason, Some(Reason::ShadowLost(_))))
+}
+
+/// Reads every block through a controller that serves. A violation if that is
+/// not answered in time, or not right.
+pub fn read_all(driver: &mut Driver) -> bool {
+    driver.set_clients(false);
+    let blocks = driver.world.setting.scenario.blocks;
+    let mut block = 0;
+    let mut tries = 0;
+    while block < blocks {
+        let at = driver.path();
+        let answered = driver.world.stats.reads;
+        driver.take(Event::Submit {
+            at,
+            ask: Ask::Io(Request::Read { block, count: 1 }),
+        });
+        let until = driver.world.now_ns + bound_ns(driver);
+        let idle = |world: &World| {
+            world
+                .controllers
+                .iter()
+                .flat_map(|c| &c.live)
+                .all(|l| l.busy() == 0)
+        };
+        if !driver.run(until, |world| idle(world)) {
+            let words = format!("stuck: a read of block {block} is not answered");
+            driver.world.violation.get_or_insert(words);
+            return false;
+        }
+        tries += 1;
+        if driver.world.stats.reads > answered {
+            block += 1;
+        } else if tries > 20 * blocks {
+            driver.world.violation = Some(format!("refused: nobody reads block {block}"));
+            return false;
+        } else {
+            let later = driver.world.now_ns + 20 * MS;
+            driver.run(later, |_| false);
+        }
+    }
+    true
+}

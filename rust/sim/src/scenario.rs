@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What kind of appliance is simulated, what its clients want, and what goes
+//! wrong with it. A scenario and a seed give one run, always the same.
+
+use yoke_core::guards::Guards;
+use yoke_core::volume::PowerLoss;
+
+/// Nanoseconds in a millisecond.
+pub const MS: u64 = 1_000_000;
+/// Nanoseconds in a microsecond.
+pub const US: u64 = 1_000;
+
+/// How likely each kind of request is, relative to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Workload {
+    /// Reads.
+    pub read: u32,
+    /// Writes.
+    pub write: u32,
+    /// Writes with FUA.
+    pub fua: u32,
+    /// FLUSHes.
+    pub flush: u32,
+    /// Discards.
+    pub discard: u32,
+    /// Write-zeroes.
+    pub zeroes: u32,
+    /// Most blocks in one request.
+    pub blocks_max: u32,
+    /// Most requests under way at a time.
+    pub depth: u32,
+    /// Longest pause between two requests, in nanoseconds.
+    pub pause_ns: u64,
+    /// Requests in a thousand that go to whichever controller, owner or not.
+    pub stray: u32,
+}
+
+/// How likely each kind of fault is, relative to the others; and how often there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Faults {
+    /// Shortest and longest time between two faults, in nanoseconds.
+    pub every_ns: (u64, u64),
+    /// A controller dies, and may come back.
+    pub crash: u32,
+    /// A controller stops for a while: its clock, its memory and its disk commands go on.
+    pub pause: u32,
+    /// A link goes down and comes back at once.
+    pub flap: u32,
+    /// A link goes down for a while.
+    pub cut: u32,
+    /// All power is lost.
+    pub power: u32,
+    /// The owner is told to give the volume back.
+    pub giveback: u32,
+    /// Some controller is told to take the volume over.
+    pub takeover: u32,
+    /// A controller is told to close, and is started again later.
+    pub close: u32,
+    /// A disk command fails.
+    pub disk_error: u32,
+    /// Longest time that something stays broken, in nanoseconds.
+    pub broken_ns: u64,
+}
+
+/// What a run consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Plan {
+    /// Faults at any time, several at once; then everything is mended.
+    Storm,
+    /// One fault at a time: the survivor must serve in time, and the pair must be mirrored again in time.
+    Single,
+}
+
+/// One kind of appliance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Scenario {
+    /// What a run consists of.
+    pub plan: Plan,
+    /// Links between the controllers, 1 to 4.
+    pub links: usize,
+    /// Whether links latch: stay closed after a down until the handshake.
+    pub latches: bool,
+    /// Blocks of the volume.
+    pub blocks: u32,
+    /// Slots of each log.
+    pub slots: u32,
+    /// Entries not on the disk before writes have to wait.
+    pub dirty_limit: u32,
+    /// The disk has a volatile cache.
+    pub volatile_cache: bool,
+    /// The disk can cut a controller off.
+    pub reservations: bool,
+    /// After both memories were lost.
+    pub power_loss: PowerLoss,
+    /// L, in nanoseconds.
+    pub link_lease_ns: u64,
+    /// The disk lease, in nanoseconds.
+    pub disk_lease_ns: u64,
+    /// Stated bound on a disk command's life, in nanoseconds.
+    pub io_life_ns: u64,
+    /// How often one who waits looks at the disk, in nanoseconds.
+    pub poll_ns: u64,
+    /// Longest back-off after a withdrawn claim, in nanoseconds.
+    pub backoff_ns: u64,
+    /// How long a released volume waits for a claim, in nanoseconds.
+    pub giveback_ns: u64,
+    /// Stated bound on the drift between two clocks, in parts per million.
+    pub drift_ppm: u32,
+    /// Longest disk command, in nanoseconds; up to `io_life_ns`.
+    pub disk_slow_ns: u64,
+    /// Disk commands in a thousand that take that long.
+    pub disk_slow: u32,
+    /// Longest time a posted store is under way, in nanoseconds.
+    pub post_slow_ns: u64,
+    /// Longest time between two steps of one thread, in nanoseconds.
+    pub step_slow_ns: u64,
+    /// Steps in a thousand that take that long.
+    pub step_slow: u32,
+    /// Stores and copies are steps of their own, not one step for a whole request.
+    pub fine: bool,
+    /// Node blocks go through their bytes.
+    pub bytes: bool,
+    /// What clients do.
+    pub workload: Workload,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// How long it does, in nanoseconds.
+    pub storm_ns: u64,
+    /// The rules in force.
+    pub guards: Guards,
+}
+
+impl Scenario {
+    /// A small appliance with two links and nothing going wrong.
+    pub const fn calm() -> Self {
+        Scenario {
+            plan: Plan::Storm,
+            links: 2,
+            latches: true,
+            blocks: 4,
+            slots: 4,
+            dirty_limit: 4,
+            volatile_cache: false,
+            reservations: false,
+            power_loss: PowerLoss::Refuse,
+            link_lease_ns: 50 * MS,
+            disk_lease_ns: 200 * MS,
+            io_life_ns: 100 * MS,
+            poll_ns: 20 * MS,
+            backoff_ns: 20 * MS,
+            giveback_ns: 500 * MS,
+            drift_ppm: 500,
+            disk_slow_ns: 20 * MS,
+            disk_slow: 50,
+            post_slow_ns: 200 * US,
+            step_slow_ns: 10 * MS,
+            step_slow: 10,
+            fine: false,
+            bytes: false,
+            workload: Workload {
+                read: 30,
+                write: 60,
+                fua: 0,
+                flush: 0,
+                discard: 0,
+                zeroes: 0,
+                blocks_max: 1,
+                depth: 3,
+                pause_ns: 20 * MS,
+                stray: 20,
+            },
+            faults: Faults {
+                every_ns: (50 * MS, 500 * MS),
+                crash: 0,
+                pause: 0,
+                flap: 0,
+                cut: 0,
+                power: 0,
+                giveback: 0,
+                takeover: 0,
+                close: 0,
+                disk_error: 0,
+                broken_ns: 400 * MS,
+            },
+            storm_ns: 1000 * MS,
+            guards: Guards::ALL,
+        }
+    }
+}

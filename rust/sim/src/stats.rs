@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What happened, counted: a simulation in which something never happens says
+//! nothing about it, so tests ask that everything did.
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counts of what happened.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            /// Adds the counts of another run.
+            pub fn add(&mut self, other: &Stats) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// The counts by name.
+            pub fn list(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+stats! {
+    /// Events taken.
+    events,
+    /// Writes that were acknowledged.
+    writes,
+    /// Reads that were answered.
+    reads,
+    /// FLUSHes that completed.
+    flushes,
+    /// Discards and write-zeroes that completed.
+    passes,
+    /// Requests that failed.
+    failures,
+    /// Blocks read from the log.
+    from_log,
+    /// Blocks read from adopted slots.
+    from_adopted,
+    /// Blocks read from the disk.
+    from_disk,
+    /// Posts that had to be done again.
+    again,
+    /// Requests that were parked.
+    parked,
+    /// Destage runs written.
+    destaged,
+    /// Destage runs with adopted blocks.
+    destaged_adopted,
+    /// Fences that found something else than the epoch.
+    bad_fences,
+    /// Times a controller became an owner that is mirrored.
+    mirrored,
+    /// Times a controller held.
+    holding,
+    /// Times a controller went solo.
+    solo,
+    /// Times a controller was joining.
+    joining,
+    /// Times a controller was degraded.
+    degraded,
+    /// Times a controller was stopped by a fault.
+    stopped,
+    /// Takeovers begun.
+    taking,
+    /// Controllers that died.
+    crashes,
+    /// Controllers that were paused.
+    pauses,
+    /// Links that went down.
+    cuts,
+    /// Losses of all power.
+    power_losses,
+    /// Handshakes of links.
+    handshakes,
+    /// Sessions that ended.
+    sessions_gone,
+    /// Regions scanned.
+    scans,
+    /// Reservations preempted.
+    preempts,
+    /// Commands of people.
+    commands,
+    /// Times both memories were lost.
+    lost_both,
+}

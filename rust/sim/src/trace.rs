@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What happened, line by line, for people. Costs nothing while it is off.
+
+/// A trace of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    lines: Option<Vec<String>>,
+}
+
+impl Trace {
+    /// Keeps nothing.
+    pub const fn off() -> Self {
+        Trace { lines: None }
+    }
+
+    /// Keeps everything.
+    pub const fn on() -> Self {
+        Trace {
+            lines: Some(Vec::new()),
+        }
+    }
+
+    /// Whether anything is kept.
+    pub fn is_on(&self) -> bool {
+        self.lines.is_some()
+    }
+
+    /// Adds a line about the true time `now_ns`.
+    #[inline]
+    pub fn line(&mut self, now_ns: u64, words: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.lines {
+            let (ms, us) = (now_ns / 1_000_000, now_ns / 1_000 % 1_000);
+            lines.push(format!("{ms:>6}.{us:03} ms  {}", words()));
+        }
+    }
+
+    /// The lines kept.
+    pub fn lines(&self) -> &[String] {
+        self.lines.as_deref().unwrap_or(&[])
+    }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A whole appliance: two controllers, the links between them, the disk that
+//! they share, their clients, and the checkers that watch.
+//!
+//! A world only moves by [`World::take`], one [`Event`] at a time, and draws no
+//! random numbers: who chooses the events (a seeded driver, or the explorer)
+//! chooses everything.
+
+mod act;
+mod disk;
+mod drive;
+mod enabled;
+mod finish;
+mod jobs;
+mod node_blocks;
+mod posts;
+mod power;
+mod session;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use yoke_core::disk::Identity;
+use yoke_core::ids::{NodeId, Uuid};
+use yoke_core::window::{Place, PAGE};
+
+use crate::check::history::History;
+use crate::check::owner::{Actor, Owner};
+use crate::clock::Clock;
+use crate::controller::Controller;
+use crate::disk::{Cookie, Disk};
+use crate::event::Event;
+use crate::link::Link;
+use crate::rng::splitmix64;
+use crate::scenario::Scenario;
+use crate::stats::Stats;
+use crate::trace::Trace;
+
+/// Controllers of a simulated appliance.
+pub const CONTROLLERS: usize = 2;
+
+/// Where the volume's region stands in every window.
+pub const REGION_AT: u64 = 16 * PAGE;
+
+/// The volume, and the appliance.
+pub const IDENTITY: Identity = Identity {
+    appliance: Uuid::from_bytes([0xa1; 16]),
+    volume: Uuid::from_bytes([0xb0; 16]),
+};
+
+/// Something that has become possible, for the driver to choose its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fresh {
+    /// What.
+    pub event: Event,
+    /// Not before this true time, if that matters.
+    pub due_ns: Option<u64>,
+}
+
+/// The link layers' agreement on who is in a session with whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// The number of the newest session.
+    pub number: u32,
+    /// Whether each end is in it.
+    pub open: [bool; CONTROLLERS],
+}
+
+/// What of a world is the same in all its states.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The kind of appliance.
+    pub scenario: Scenario,
+    /// Which controllers claim a released volume by themselves.
+    pub home: [bool; CONTROLLERS],
+    /// Drift of each controller's clock, in parts per million.
+    pub drift_ppm: [i32; CONTROLLERS],
+    /// Judge losses of all power.
+    pub durability: bool,
+}
+
+/// A whole appliance.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What never changes.
+    pub setting: Arc<Setting>,
+    /// True time, in nanoseconds.
+    pub now_ns: u64,
+    /// The controllers.
+    pub controllers: [Controller; CONTROLLERS],
+    /// The links between them.
+    pub links: Vec<Link>,
+    /// The disk that they share.
+    pub disk: Disk<Cookie>,
+    /// Their session.
+    pub session: Session,
+    /// What clients saw.
+    pub history: History,
+    /// Who acted.
+    pub owner: Owner,
+    /// Which life of which controller was the first to write a record of each generation.
+    pub authors: BTreeMap<u64, Actor>,
+    /// Of each controller: data writes below this generation are rejected by the disk.
+    pub cut_off: [u64; CONTROLLERS],
+    /// What became possible since this was last emptied.
+    pub fresh: Vec<Fresh>,
+    /// What happened, for people.
+    pub trace: Trace,
+    /// What happened, counted.
+    pub stats: Stats,
+    /// What the checkers found first.
+    pub violation: Option<String>,
+    /// Drawn from for every number that must be new: incarnations, lives, seeds, stamps.
+    numbers: u64,
+    /// The stamp of the last write.
+    stamps: u64,
+}
+
+impl std::hash::Hash for World {
+    /// Everything that decides what can happen from here on, and nothing else.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.now_ns.hash(state);
+        self.controllers.hash(state);
+        self.links.hash(state);
+        self.disk.hash(state);
+        self.session.hash(state);
+        self.history.hash(state);
+        self.owner.hash(state);
+        self.authors.hash(state);
+        self.cut_off.hash(state);
+        self.violation.is_some().hash(state);
+        self.numbers.hash(state);
+        self.stamps.hash(state);
+    }
+}
+
+impl World {
+    /// A formatted disk, connected links, and both controllers off.
+    pub fn new(setting: Setting, seed: u64) -> Self {
+        let scenario = &setting.scenario;
+        let controllers = [0, 1].map(|at| {
+            let node = NodeId::new(at as u8).unwrap_or_else(|| unreachable!("two nodes"));
+            Controller::new(node, Clock::new(0, 0, setting.drift_ppm[at]))
+        });
+        World {
+            now_ns: 0,
+            controllers,
+            links: vec![Link::new(scenario.latches); scenario.links],
+            disk: Disk::new(
+                node_blocks::format(scenario.bytes),
+                scenario.blocks as usize,
+                scenario.volatile_cache,
+            ),
+            session: Session {
+                number: 0,
+                open: [false; CONTROLLERS],
+            },
+            history: History::new(scenario.blocks, setting.durability),
+            owner: Owner::new(),
+            authors: BTreeMap::new(),
+            cut_off: [0; CONTROLLERS],
+            fresh: Vec::new(),
+            trace: Trace::off(),
+            stats: Stats::default(),
+            violation: None,
+            numbers: seed,
+            stamps: 0,
+            setting: Arc::new(setting),
+        }
+    }
+
+    /// Takes a step. An event whose time has passed changes nothing.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Arrive { link, at, count } => self.arrive(link, at, count),
+            Event::Land(command) => self.land(command, false),
+            Event::LandPart(command) => self.land(command, true),
+            Event::Complete { command, bad } => self.complete(command, bad),
+            Event::Job { at, job } => self.step_job(at, job),
+            Event::Act { at, lane } => self.act(at, lane),
+            Event::Notice { at } => self.deliver_notice(at),
+            Event::Message { at } => self.deliver_message(at),
+            Event::Poll { at } => self.poll(at),
+            Event::Destage { at } => self.destage(at),
+            Event::Handshake { link } => self.handshake(link),
+            Event::Silent { link, at } => self.silent(link, at),
+            Event::Linger { at } => self.linger(at),
+            Event::Submit { at, ask } => self.submit(at, ask),
+            Event::Tell { at, command } => self.tell(at, command),
+            Event::Crash { at, keep } => self.crash(at, keep),
+            Event::Start { at } => self.start(at),
+            Event::Pause { at } => self.pause(at),
+            Event::Resume { at } => self.resume(at),
+            Event::Cut { link, keep } => self.cut(link, keep),
+            Event::Mend { link } => self.mend(link),
+            Event::PowerLoss { pick } => self.power_loss(pick),
+        }
+    }
+
+    /// The place of the volume's region in every window.
+    pub fn place(&self) -> Place {
+        Place {
+            epoch_word: 0,
+            offset: REGION_AT,
+            slots: self.setting.scenario.slots,
+        }
+    }
+
+    /// The clock of a controller, now.
+    pub fn clock(&self, at: u8) -> u64 {
+        self.controllers[at as usize].clock.show(self.now_ns)
+    }
+
+    /// A number that was never used before.
+    fn number(&mut self) -> u64 {
+        splitmix64(&mut self.numbers) >> 1 | 1
+    }
+
+    fn soon(&mut self, event: Event) {
+        self.fresh.push(Fresh {
+            event,
+            due_ns: None,
+        });
+    }
+
+    fn later(&mut self, event: Event, due_ns: u64) {
+        self.fresh.push(Fresh {
+            event,
+            due_ns: Some(due_ns),
+        });
+    }
+
+    /// Puts everything that the machines know into the trace.
+    pub fn trace_machines(&mut self) {
+        for (at, controller) in self.controllers.iter().enumerate() {
+            if let Some(live) = &controller.live {
+                self.trace.line(self.now_ns, || {
+                    format!("controller {at}: {:?}", live.machine)
+                });
+            }
+        }
+    }
+
+    fn violated(&mut self, words: String) {
+        self.trace
+            .line(self.now_ns, || format!("VIOLATION: {words}"));
+        self.violation.get_or_insert(words);
+    }
+
+    fn judge(&mut self, judgement: Result<(), String>) {
+        if let Err(words) = judgement {
+            self.violated(words);
+        }
+    }
+}

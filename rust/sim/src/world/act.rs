@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Actions of the machine, carried out.
+
+use yoke_core::ids::LinkId;
+use yoke_core::mirror::header::SlotHeader;
+use yoke_core::volume::{Action, FenceSample, Input, LongRange, PassOp, Token};
+
+use super::{node_blocks, posts::block_crc, World};
+use crate::check::owner::Actor;
+use crate::disk::{Cell, Cookie, Place, Verb};
+use crate::event::Event;
+
+impl World {
+    /// Carries out the next action of a lane: the first for a link, or any of the others.
+    pub(super) fn act(&mut self, at: u8, lane: u8) {
+        if !self.controllers[at as usize].runs() {
+            return;
+        }
+        let links = self.links.len();
+        let Some(live) = &mut self.controllers[at as usize].live else {
+            return;
+        };
+        let lane = lane as usize;
+        let action = if lane < links {
+            live.lanes[lane].pop_front()
+        } else if live.loose.is_empty() {
+            None
+        } else {
+            let index = (lane - links) % live.loose.len();
+            Some(live.loose.remove(index))
+        };
+        let Some(action) = action else { return };
+        self.trace
+            .line(self.now_ns, || format!("controller {at} does {action:?}"));
+        self.carry_out(at, action);
+    }
+
+    pub(super) fn carry_out(&mut self, at: u8, action: Action) {
+        match action {
+            Action::ReadNodeBlocks { token } => self.read_node_blocks(at, token),
+            Action::WriteNodeBlock { token, block } => {
+                let node = self.controllers[at as usize].node;
+                if block.node != node {
+                    self.violated(format!(
+                        "controller {at} writes the block of {}",
+                        block.node
+                    ));
+                }
+                let life = self.controllers[at as usize].life;
+                let author = Actor {
+                    controller: at.into(),
+                    life,
+                };
+                self.authors
+                    .entry(block.record.generation.get())
+                    .or_insert(author);
+                let cell = node_blocks::cell(&block, self.setting.scenario.bytes);
+                let cells = vec![(node_blocks::place(block.node, block.sequence), cell)];
+                let verb = Verb::Write {
+                    cells,
+                    preflush: true,
+                    fua: true,
+                };
+                self.issue(at, verb, Cookie::NodeWrite(token));
+            }
+            Action::PostSlot { to, slot, header } => {
+                self.post_half(at, &to, slot, 0);
+                self.post_half(at, &to, slot, 1);
+                self.post_header(at, &to, header);
+            }
+            Action::PostInvalid { to, slot } => self.post_invalid(at, &to, slot),
+            Action::Fence { token, to } => {
+                let issued_ns = self.clock(at);
+                let word = self.read_word(at, &to);
+                self.stats.bad_fences += u64::from(word != to.epoch.get());
+                let sample = FenceSample {
+                    issued_ns,
+                    word,
+                    downs: self.downs(at, &to),
+                };
+                self.handle(at, Input::Fenced { token, sample });
+            }
+            Action::SetWord { token, link, word } => {
+                if let Some(live) = &mut self.controllers[at as usize].live {
+                    live.memory[link.index()].set_epoch(0, word);
+                }
+                self.handle(at, Input::WordSet { token });
+            }
+            Action::ClearRegion { token, link } => {
+                let place = self.place();
+                if let Some(live) = &mut self.controllers[at as usize].live {
+                    live.memory[link.index()].clear(&place);
+                }
+                self.handle(at, Input::Cleared { token });
+            }
+            Action::ScanRegion { token, link, epoch } => self.scan(at, token, link, epoch),
+            Action::FlushDisk { token } => self.issue(at, Verb::Flush, Cookie::Flush(token)),
+            Action::Preempt { token, victim } => {
+                self.stats.preempts += 1;
+                // The victim registers again when it owns the volume again: in a later generation.
+                self.cut_off[victim.index()] = self.generation(at);
+                for command in self.disk.abort(victim.index()) {
+                    self.soon(Event::Complete { command, bad: true });
+                }
+                self.handle(at, Input::Preempted { token, ok: true });
+            }
+            Action::PassDown { ticket, op, range } => {
+                self.pass_down(at, Cookie::Pass(ticket), op, range);
+            }
+            // Taken when they were polled.
+            Action::Send(_)
+            | Action::Complete(_)
+            | Action::Fail(..)
+            | Action::Wake
+            | Action::Notify(_) => {}
+        }
+    }
+
+    fn scan(&mut self, at: u8, token: Token, link: LinkId, epoch: yoke_core::ids::Epoch) {
+        self.stats.scans += 1;
+        let place = self.place();
+        for slot in 0..place.slots {
+            let Some(live) = &self.controllers[at as usize].live else {
+                return;
+            };
+            let memory = &live.memory[link.index()];
+            let Some(header_at) = place.header_at(slot) else {
+                continue;
+            };
+            let raw = memory.header(header_at);
+            let volume = super::IDENTITY.volume;
+            if SlotHeader::decode(&raw, epoch, &volume, slot).is_none() {
+                continue;
+            }
+            let crc = block_crc(self.adopted_block(at, link.index(), slot));
+            let input = Input::Slot {
+                token,
+                slot,
+                raw: &raw,
+                crc,
+            };
+            self.tell_machine(at, |machine, now| machine.handle(input, now));
+        }
+        self.handle(at, Input::Scanned { token });
+    }
+
+    /// A discard or write-zeroes goes to the disk. This disk writes zeroes for both.
+    fn pass_down(&mut self, at: u8, cookie: Cookie, op: PassOp, range: LongRange) {
+        let blocks = self.setting.scenario.blocks as u64;
+        let end = range.block.saturating_add(range.count).min(blocks);
+        let cells: Vec<_> = (range.block..end)
+            .filter(|b| op == PassOp::WriteZeroes || b % 2 == 0)
+            .map(|b| (Place::Data(b as u32), Cell::Block([0; 2])))
+            .collect();
+        self.trace.line(self.now_ns, || {
+            format!("controller {at} passes down {op:?} {range:?}")
+        });
+        self.issue(
+            at,
+            Verb::Write {
+                cells,
+                preflush: false,
+                fua: false,
+            },
+            cookie,
+        );
+    }
+}

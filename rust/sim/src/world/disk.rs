@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Commands of controllers to the shared disk, and their answers.
+
+use yoke_core::ids::NodeId;
+use yoke_core::volume::{DestageEnd, Input, Token};
+
+use super::{node_blocks, World, CONTROLLERS};
+use crate::check::owner::Actor;
+use crate::controller::Gathering;
+use crate::disk::{Block, Cell, Command, CommandId, Cookie, Issuer, Place, Verb};
+use crate::event::Event;
+use crate::job::Stage;
+
+impl World {
+    /// Queues a command of a controller.
+    pub(super) fn issue(&mut self, at: u8, verb: Verb, cookie: Cookie) {
+        let generation = self.generation(at);
+        let life = self.controllers[at as usize].life;
+        let writes_data = matches!(&verb, Verb::Write { cells, .. }
+            if cells.iter().any(|(place, _)| matches!(place, Place::Data(_))));
+        let rejected = writes_data && generation < self.cut_off[at as usize];
+        if writes_data && !rejected {
+            let actor = Actor {
+                controller: at.into(),
+                life,
+            };
+            let judgement = self.owner.writes(actor, generation);
+            self.judge(judgement);
+        }
+        let parts = matches!(&verb, Verb::Write { cells, preflush: false, .. } if cells.len() > 1);
+        let issuer = Issuer {
+            controller: at.into(),
+            life,
+            generation,
+        };
+        let id = self.disk.submit(issuer, verb, cookie, self.now_ns);
+        if rejected {
+            self.disk.reject(id);
+            return self.soon(Event::Complete {
+                command: id,
+                bad: true,
+            });
+        }
+        if parts {
+            self.soon(Event::LandPart(id));
+        }
+        self.soon(Event::Land(id));
+    }
+
+    /// The effect of a command, or of its first cell only, happens.
+    pub(super) fn land(&mut self, id: CommandId, part: bool) {
+        let Some(command) = self
+            .disk
+            .queue()
+            .iter()
+            .find(|c| c.id == id && !c.landed && !c.aborted)
+        else {
+            return;
+        };
+        let issuer = command.issuer;
+        if let Verb::Write { cells, .. } = &command.verb {
+            if cells
+                .iter()
+                .any(|(place, _)| matches!(place, Place::Data(_)))
+            {
+                let actor = Actor {
+                    controller: issuer.controller,
+                    life: issuer.life,
+                };
+                let judgement = self.owner.lands(actor, issuer.generation);
+                self.trace.line(self.now_ns, || {
+                    format!(
+                        "disk: write of controller {} lands: {cells:?}",
+                        issuer.controller
+                    )
+                });
+                self.judge(judgement);
+            }
+        }
+        if part {
+            self.disk.land_part(id, 1);
+        } else {
+            self.disk.land(id);
+            self.soon(Event::Complete {
+                command: id,
+                bad: false,
+            });
+        }
+    }
+
+    /// A command is answered.
+    pub(super) fn complete(&mut self, id: CommandId, bad: bool) {
+        let Some(command) = self.disk.queue().iter().find(|c| c.id == id) else {
+            return;
+        };
+        let at = command.issuer.controller;
+        let controller = &self.controllers[at];
+        let alive = controller.live.is_some() && controller.life == command.issuer.life;
+        if alive && controller.paused {
+            return;
+        }
+        let Some(command) = self.disk.complete(id, bad) else {
+            return;
+        };
+        if alive {
+            self.answer(at as u8, command, bad);
+        }
+    }
+
+    fn answer(&mut self, at: u8, command: Command<Cookie>, bad: bool) {
+        match command.cookie {
+            Cookie::Job(job, first) => self.disk_read(at, job, first, &command.data, bad),
+            Cookie::NodeRead(token, node) => self.gathered(at, token, node, &command.data, bad),
+            Cookie::NodeWrite(token) => {
+                self.handle(at, Input::NodeBlockWritten { token, ok: !bad });
+            }
+            Cookie::Destage(run) => {
+                if let Some(live) = &mut self.controllers[at as usize].live {
+                    live.destaging = live.destaging.saturating_sub(1);
+                }
+                let end = if bad {
+                    DestageEnd::Failed
+                } else {
+                    DestageEnd::Written
+                };
+                self.stats.destaged += 1;
+                self.tell_machine(at, |machine, now| machine.destage_finish(run, end, now));
+                self.drain(at);
+            }
+            Cookie::Flush(token) => self.handle(at, Input::DiskFlushed { token, ok: !bad }),
+            Cookie::Pass(ticket) => self.handle(at, Input::PassedDown { ticket, ok: !bad }),
+        }
+    }
+
+    /// Begins to read all node blocks: one command for each node, or one for all.
+    pub(super) fn read_node_blocks(&mut self, at: u8, token: Token) {
+        let Some(live) = &mut self.controllers[at as usize].live else {
+            return;
+        };
+        live.gathering.push(Gathering {
+            token,
+            blocks: [None; CONTROLLERS],
+            missing: CONTROLLERS as u8,
+            bad: false,
+        });
+        for node in 0..CONTROLLERS as u8 {
+            let places = node_blocks::places(node).to_vec();
+            self.issue(at, Verb::Read(places), Cookie::NodeRead(token, node));
+        }
+    }
+
+    fn gathered(&mut self, at: u8, token: Token, node: u8, data: &[Cell], bad: bool) {
+        let Some(live) = &mut self.controllers[at as usize].live else {
+            return;
+        };
+        let Some(index) = live.gathering.iter().position(|g| g.token == token) else {
+            return;
+        };
+        let gathering = &mut live.gathering[index];
+        let block = match (NodeId::new(node), data) {
+            (Some(id), [first, second]) if !bad => node_blocks::newest(id, [first, second]),
+            _ => None,
+        };
+        gathering.blocks[node as usize] = block;
+        gathering.bad |= block.is_none();
+        gathering.missing -= 1;
+        if gathering.missing > 0 {
+            return;
+        }
+        let gathering = live.gathering.remove(index);
+        let all: Vec<_> = gathering.blocks.into_iter().flatten().collect();
+        self.trace.line(self.now_ns, || {
+            format!("controller {at} has read the node blocks")
+        });
+        let blocks = (!gathering.bad).then_some(&all[..]);
+        self.handle(at, Input::NodeBlocks { token, blocks });
+    }
+
+    /// A disk read of a job is answered.
+    fn disk_read(&mut self, at: u8, job: u8, first: u32, data: &[Cell], bad: bool) {
+        let Some(live) = &mut self.controllers[at as usize].live else {
+            return;
+        };
+        let Some(Some(job_state)) = live.jobs.get_mut(job as usize) else {
+            return;
+        };
+        let Stage::Disk {
+            plan,
+            data: blocks,
+            missing,
+            bad: failed,
+        } = &mut job_state.stage
+        else {
+            return;
+        };
+        for (to, cell) in blocks.iter_mut().skip(first as usize).zip(data) {
+            if let Cell::Block(block) = cell {
+                *to = *block;
+            }
+        }
+        *failed |= bad;
+        *missing -= 1;
+        if *missing == 0 {
+            job_state.stage = Stage::Check {
+                plan: plan.clone(),
+                data: std::mem::take(blocks),
+                bad: *failed,
+            };
+            self.soon(Event::Job { at, job });
+        }
+    }
+
+    /// Where a block of the log, or an adopted one, is now: its data.
+    pub(super) fn log_block(&self, at: u8, slot: u32) -> Block {
+        let live = self.controllers[at as usize].live.as_ref();
+        live.and_then(|l| l.log.get(slot as usize).copied())
+            .unwrap_or([0; 2])
+    }
+
+    /// The data of an adopted slot in the own window.
+    pub(super) fn adopted_block(&self, at: u8, link: usize, slot: u32) -> Block {
+        let live = self.controllers[at as usize].live.as_ref();
+        let offset = self.place().data_at(slot);
+        match (live, offset) {
+            (Some(live), Some(offset)) => live.memory[link].data(offset),
+            _ => [0; 2],
+        }
+    }
+}

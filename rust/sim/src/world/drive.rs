@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Calls of the machine, and what it asks for in return.
+
+use yoke_core::volume::{Action, Command, DestageEnd, Input, Mode, Role, Source};
+
+use super::{node_blocks, World};
+use crate::disk::{Cell, Cookie, Place, Verb};
+use crate::event::Event;
+use crate::job::Stage;
+use crate::machine::Machine;
+use yoke_core::disk::RecordState;
+use yoke_core::ids::Generation;
+
+/// More actions in a row than any machine in order asks for.
+const ACTIONS_MAX: usize = 10_000;
+
+/// Destage runs that the disk has room for.
+pub(super) const DESTAGE_DEPTH: u32 = 2;
+
+impl World {
+    /// Calls the machine of a controller that runs, with its clock.
+    pub(super) fn tell_machine<T>(
+        &mut self,
+        at: u8,
+        call: impl FnOnce(&mut Machine, u64) -> T,
+    ) -> Option<T> {
+        let now = self.clock(at);
+        let live = self.controllers[at as usize].live.as_mut()?;
+        Some(call(&mut live.machine, now))
+    }
+
+    /// Tells the machine what happened, and takes what it asks for.
+    pub(super) fn handle(&mut self, at: u8, input: Input<'_>) {
+        self.tell_machine(at, |machine, now| machine.handle(input, now));
+        self.drain(at);
+    }
+
+    /// Takes every action that the machine has.
+    pub(super) fn drain(&mut self, at: u8) {
+        for _ in 0..ACTIONS_MAX {
+            match self.tell_machine(at, |machine, now| machine.poll_action(now)) {
+                Some(Some(action)) => self.take_action(at, action),
+                Some(None) => return self.drained(at),
+                None => return,
+            }
+        }
+        self.violated(format!("controller {at} asks for something without end"));
+    }
+
+    fn drained(&mut self, at: u8) {
+        let deadline = self
+            .tell_machine(at, |machine, _| machine.next_deadline())
+            .flatten();
+        if let Some(local) = deadline {
+            let due = self.controllers[at as usize].clock.when(local);
+            self.later(Event::Poll { at }, due.max(self.now_ns));
+        }
+        self.soon(Event::Destage { at });
+    }
+
+    fn take_action(&mut self, at: u8, action: Action) {
+        match action {
+            Action::Complete(ticket) => self.ticket_done(at, ticket, None),
+            Action::Fail(ticket, reason) => self.ticket_done(at, ticket, Some(reason)),
+            Action::Wake => self.wake(at),
+            Action::Send(message) => self.send(at, message),
+            // At once, as a destage: the lease was checked just now.
+            Action::PassDown { .. } => self.carry_out(at, action),
+            Action::Notify(role) => self.note_role(at, role),
+            Action::PostSlot { to, .. }
+            | Action::PostInvalid { to, .. }
+            | Action::Fence { to, .. } => {
+                self.queue_action(at, Some(to.link.index()), action);
+            }
+            Action::SetWord { link, .. }
+            | Action::ClearRegion { link, .. }
+            | Action::ScanRegion { link, .. } => {
+                self.queue_action(at, Some(link.index()), action);
+            }
+            _ => self.queue_action(at, None, action),
+        }
+    }
+
+    fn queue_action(&mut self, at: u8, link: Option<usize>, action: Action) {
+        let links = self.links.len();
+        let Some(live) = &mut self.controllers[at as usize].live else {
+            return;
+        };
+        let lane = match link.and_then(|l| Some((l, live.lanes.get_mut(l)?))) {
+            Some((link, lane)) => {
+                lane.push_back(action);
+                link
+            }
+            None => {
+                live.loose.push(action);
+                links + live.loose.len() - 1
+            }
+        };
+        self.soon(Event::Act {
+            at,
+            lane: lane as u8,
+        });
+    }
+
+    fn wake(&mut self, at: u8) {
+        let Some(live) = &mut self.controllers[at as usize].live else {
+            return;
+        };
+        let mut woken = Vec::new();
+        for (index, job) in live.jobs.iter_mut().enumerate() {
+            if let Some(job) = job.as_mut().filter(|j| j.stage == Stage::Parked) {
+                job.stage = if job.written {
+                    Stage::Flush
+                } else {
+                    Stage::Begin
+                };
+                woken.push(index as u8);
+            }
+        }
+        for job in woken {
+            self.soon(Event::Job { at, job });
+        }
+    }
+
+    fn note_role(&mut self, at: u8, role: Role) {
+        match role {
+            Role::Taking => self.stats.taking += 1,
+            Role::Owner(Mode::Mirrored) => self.stats.mirrored += 1,
+            Role::Owner(Mode::Holding) => self.stats.holding += 1,
+            Role::Owner(Mode::Solo) => self.stats.solo += 1,
+            Role::Owner(Mode::Joining) => self.stats.joining += 1,
+            Role::Owner(Mode::Degraded) => self.stats.degraded += 1,
+            Role::Stopped => self.stats.stopped += 1,
+            Role::Opening | Role::Standby | Role::Closed => {}
+        }
+        self.trace
+            .line(self.now_ns, || format!("controller {at} is now {role:?}"));
+    }
+
+    /// The machine's deadline has passed.
+    pub(super) fn poll(&mut self, at: u8) {
+        if self.controllers[at as usize].runs() {
+            self.drain(at);
+        }
+    }
+
+    /// A person asks for something.
+    pub(super) fn tell(&mut self, at: u8, command: Command) {
+        if self.controllers[at as usize].runs() {
+            self.stats.commands += 1;
+            self.trace.line(self.now_ns, || {
+                format!("controller {at} is told {command:?}")
+            });
+            self.handle(at, Input::Command(command));
+        }
+    }
+
+    /// Asks the machine for something to destage, and issues it at once.
+    pub(super) fn destage(&mut self, at: u8) {
+        let controller = &self.controllers[at as usize];
+        let room = controller
+            .live
+            .as_ref()
+            .is_some_and(|l| l.destaging < DESTAGE_DEPTH);
+        if !controller.runs() || !room {
+            return;
+        }
+        let max = self.setting.scenario.workload.blocks_max.max(1);
+        let plan = self
+            .tell_machine(at, |machine, now| machine.next_destage(now, max))
+            .flatten();
+        let Some(plan) = plan else { return };
+        let mut cells = Vec::new();
+        let mut corrupt = false;
+        for (i, source) in plan
+            .sources
+            .iter()
+            .take(plan.range.count as usize)
+            .enumerate()
+        {
+            let block = match *source {
+                Source::Log { slot } => self.log_block(at, slot),
+                Source::Adopted { link, slot, crc } => {
+                    let block = self.adopted_block(at, link.index(), slot);
+                    corrupt |= super::posts::block_crc(block) != crc;
+                    self.stats.destaged_adopted += 1;
+                    block
+                }
+                Source::Disk => {
+                    self.violated("a destage from the disk to the disk".into());
+                    return;
+                }
+            };
+            cells.push((
+                Place::Data((plan.range.block + i as u64) as u32),
+                Cell::Block(block),
+            ));
+        }
+        self.trace.line(self.now_ns, || {
+            format!("controller {at} destages {cells:?}")
+        });
+        if corrupt {
+            let end = DestageEnd::Corrupt;
+            self.tell_machine(at, |machine, now| {
+                machine.destage_finish(plan.run, end, now)
+            });
+        } else {
+            if let Some(live) = &mut self.controllers[at as usize].live {
+                live.destaging += 1;
+            }
+            let verb = Verb::Write {
+                cells,
+                preflush: false,
+                fua: false,
+            };
+            self.issue(at, verb, Cookie::Destage(plan.run));
+        }
+        self.drain(at);
+    }
+
+    /// The generation in which a controller owns the volume, by its own record.
+    pub(super) fn generation(&mut self, at: u8) -> u64 {
+        let status = self.tell_machine(at, |machine, now| machine.status(now));
+        status.map_or(0, |s| s.record.generation.get())
+    }
+
+    /// Whether the newest record on the disk rests on memories that are all gone.
+    pub fn shadow_is_lost(&self) -> bool {
+        let blocks = (0..super::CONTROLLERS as u8).filter_map(|node| {
+            let [first, second] = node_blocks::places(node).map(|p| self.disk.peek(p));
+            node_blocks::newest(self.controllers[node as usize].node, [&first, &second])
+        });
+        let Some(newest) = blocks.max_by_key(|b| b.record.generation) else {
+            return false;
+        };
+        let RecordState::Shadow(shadow) = newest.record.state else {
+            return false;
+        };
+        let lives = |incarnation| {
+            self.controllers
+                .iter()
+                .flat_map(|c| &c.live)
+                .any(|l| l.incarnation == incarnation)
+        };
+        !lives(shadow.holder_incarnation) && !self.author_lives(newest.record.generation)
+    }
+
+    /// Whether the life of a controller that became the owner in `generation` goes on.
+    fn author_lives(&self, generation: Generation) -> bool {
+        self.authors.get(&generation.get()).is_some_and(|author| {
+            let controller = &self.controllers[author.controller];
+            controller.live.is_some() && controller.life == author.life
+        })
+    }
+}

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Requests of clients, step by step, as a controller's threads carry them.
+
+use yoke_core::mirror::header::SlotHeader;
+use yoke_core::volume::{
+    FenceSample, LongBegin, LongRange, PostTo, Range, ReadBegin, ReadEnd, ReadPlan, Source,
+    WriteBegin, WriteEnd, WritePlan,
+};
+
+use super::posts::block_crc;
+use super::{World, IDENTITY};
+use crate::check::history::Request;
+use crate::disk::{Block, Cookie, Place, Verb};
+use crate::event::{Ask, Event};
+use crate::job::{Job, Stage};
+
+impl World {
+    /// A client asks for something.
+    pub(super) fn submit(&mut self, at: u8, ask: Ask) {
+        if !self.controllers[at as usize].runs() {
+            return;
+        }
+        let (request, stamp) = match ask {
+            Ask::Io(Request::Write {
+                block, count, fua, ..
+            }) => {
+                self.stamps += 1;
+                let value = self.stamps;
+                (
+                    Request::Write {
+                        block,
+                        count,
+                        value,
+                        fua,
+                    },
+                    value,
+                )
+            }
+            Ask::Io(request) => (request, 0),
+            Ask::Pass { block, count, .. } => (
+                Request::Write {
+                    block,
+                    count,
+                    value: 0,
+                    fua: false,
+                },
+                0,
+            ),
+        };
+        let op = self.history.submit(request);
+        self.trace.line(self.now_ns, || {
+            format!("client asks controller {at}: #{op} {request:?}")
+        });
+        let job = Job {
+            op,
+            ask,
+            stamp,
+            stage: Stage::Begin,
+            written: false,
+        };
+        let Some(live) = &mut self.controllers[at as usize].live else {
+            return;
+        };
+        let job = live.add_job(job);
+        self.soon(Event::Job { at, job });
+    }
+
+    /// A thread takes its next step.
+    pub(super) fn step_job(&mut self, at: u8, job: u8) {
+        if !self.controllers[at as usize].runs() {
+            return;
+        }
+        let Some(stage) = self.job(at, job).map(|j| j.stage.clone()) else {
+            return;
+        };
+        match stage {
+            Stage::Parked | Stage::Wait(_) | Stage::Disk { .. } => {}
+            Stage::Begin => self.begin(at, job),
+            Stage::Flush => self.begin_flush(at, job),
+            Stage::Store {
+                plan,
+                to,
+                block,
+                part,
+            } => self.store(at, job, plan, to, block, part),
+            Stage::Fence {
+                plan,
+                to,
+                issued_ns,
+            } => {
+                let word = self.read_word(at, &to);
+                self.stats.bad_fences += u64::from(word != to.epoch.get());
+                let sample = FenceSample {
+                    issued_ns,
+                    word,
+                    downs: 0,
+                };
+                let next = Stage::Counter { plan, to, sample };
+                self.advance(at, job, next);
+            }
+            Stage::Counter {
+                plan,
+                to,
+                mut sample,
+            } => {
+                sample.downs = self.downs(at, &to);
+                let next = Stage::Finish {
+                    plan,
+                    sample: Some(sample),
+                };
+                self.advance(at, job, next);
+            }
+            Stage::Finish { plan, sample } => self.finish_write(at, job, &plan, sample),
+            Stage::Fetch { plan, block, data } => self.fetch(at, job, plan, block, data),
+            Stage::Check { plan, data, bad } => self.finish_read(at, job, &plan, &data, bad),
+        }
+    }
+
+    pub(super) fn job(&mut self, at: u8, job: u8) -> Option<&mut Job> {
+        self.controllers[at as usize]
+            .live
+            .as_mut()?
+            .jobs
+            .get_mut(job as usize)?
+            .as_mut()
+    }
+
+    pub(super) fn set_stage(&mut self, at: u8, job: u8, stage: Stage) {
+        if let Some(job) = self.job(at, job) {
+            job.stage = stage;
+        }
+    }
+
+    /// Goes on to a stage: at once, or as a step of its own.
+    fn advance(&mut self, at: u8, job: u8, stage: Stage) {
+        self.set_stage(at, job, stage);
+        let own_step = match self.job(at, job).map(|j| &j.stage) {
+            Some(Stage::Fence { .. } | Stage::Finish { .. } | Stage::Check { .. }) => true,
+            _ => self.setting.scenario.fine,
+        };
+        if own_step {
+            self.soon(Event::Job { at, job });
+        } else {
+            self.step_job(at, job);
+        }
+    }
+
+    fn begin(&mut self, at: u8, job: u8) {
+        let Some(ask) = self.job(at, job).map(|j| j.ask) else {
+            return;
+        };
+        match ask {
+            Ask::Io(Request::Write { block, count, .. }) => {
+                let range = Range {
+                    block: block.into(),
+                    count,
+                };
+                let begin = self.tell_machine(at, |machine, now| machine.write_begin(range, now));
+                match begin {
+                    Some(WriteBegin::Plan(plan)) => {
+                        let (plan, to) = (Box::new(plan), plan.post);
+                        self.advance(
+                            at,
+                            job,
+                            Stage::Store {
+                                plan,
+                                to,
+                                block: 0,
+                                part: 0,
+                            },
+                        );
+                    }
+                    Some(WriteBegin::Park) => self.park(at, job),
+                    Some(WriteBegin::Fail(reason)) => self.refused(at, job, reason),
+                    None => {}
+                }
+            }
+            Ask::Io(Request::Read { block, count }) => {
+                let range = Range {
+                    block: block.into(),
+                    count,
+                };
+                let begin = self.tell_machine(at, |machine, now| machine.read_begin(range, now));
+                match begin {
+                    Some(ReadBegin::Plan(plan)) => {
+                        let data = vec![[0; 2]; count as usize];
+                        let plan = Box::new(plan);
+                        self.advance(
+                            at,
+                            job,
+                            Stage::Fetch {
+                                plan,
+                                block: 0,
+                                data,
+                            },
+                        );
+                    }
+                    Some(ReadBegin::Park) => self.park(at, job),
+                    Some(ReadBegin::Fail(reason)) => self.refused(at, job, reason),
+                    None => {}
+                }
+            }
+            Ask::Io(Request::Flush) => return self.begin_flush(at, job),
+            Ask::Pass { op, block, count } => {
+                let range = LongRange {
+                    block: block.into(),
+                    count: count.into(),
+                };
+                let begin = self.tell_machine(at, |machine, now| machine.pass_down(op, range, now));
+                self.begun_long(at, job, begin);
+            }
+        }
+        self.drain(at);
+    }
+
+    fn begin_flush(&mut self, at: u8, job: u8) {
+        let begin = self.tell_machine(at, |machine, now| machine.flush(now));
+        self.begun_long(at, job, begin);
+        self.drain(at);
+    }
+
+    fn begun_long(&mut self, at: u8, job: u8, begin: Option<LongBegin>) {
+        match begin {
+            Some(LongBegin::Wait(ticket)) => self.set_stage(at, job, Stage::Wait(ticket)),
+            Some(LongBegin::Park) => self.park(at, job),
+            Some(LongBegin::Fail(reason)) if self.job(at, job).is_some_and(|j| j.written) => {
+                self.failed(at, job, reason);
+            }
+            Some(LongBegin::Fail(reason)) => self.refused(at, job, reason),
+            None => {}
+        }
+    }
+
+    fn park(&mut self, at: u8, job: u8) {
+        self.stats.parked += 1;
+        self.set_stage(at, job, Stage::Parked);
+    }
+
+    /// Copies a block into the log and posts it, part by part.
+    fn store(
+        &mut self,
+        at: u8,
+        job: u8,
+        plan: Box<WritePlan>,
+        to: Option<PostTo>,
+        block: u32,
+        part: u8,
+    ) {
+        if block >= plan.range.count {
+            let issued_ns = self.clock(at);
+            let next = match to {
+                Some(to) => Stage::Fence {
+                    plan,
+                    to,
+                    issued_ns,
+                },
+                None => Stage::Finish { plan, sample: None },
+            };
+            return self.advance(at, job, next);
+        }
+        let slot = plan.slots[block as usize];
+        let stamp = self.job(at, job).map_or(0, |j| j.stamp);
+        if let Some(live) = &mut self.controllers[at as usize].live {
+            if let (0 | 1, Some(data)) = (part, live.log.get_mut(slot as usize)) {
+                data[part as usize] = stamp;
+            }
+        }
+        match (to, part) {
+            (Some(to), 0 | 1) => self.post_half(at, &to, slot, part),
+            (Some(to), _) => {
+                let header = SlotHeader {
+                    volume: IDENTITY.volume,
+                    generation: plan.generation,
+                    sequence: plan.sequence + u64::from(block),
+                    block: plan.range.block + u64::from(block),
+                    slot,
+                    data_crc: 0,
+                };
+                self.post_header(at, &to, header);
+            }
+            (None, _) => {}
+        }
+        let (block, part) = if part == 2 {
+            (block + 1, 0)
+        } else {
+            (block, part + 1)
+        };
+        self.advance(
+            at,
+            job,
+            Stage::Store {
+                plan,
+                to,
+                block,
+                part,
+            },
+        );
+    }
+
+    fn finish_write(&mut self, at: u8, job: u8, plan: &WritePlan, sample: Option<FenceSample>) {
+        let ticket = plan.ticket;
+        let end = self.tell_machine(at, |machine, now| machine.write_finish(ticket, sample, now));
+        match end {
+            Some(WriteEnd::Complete) => self.written(at, job),
+            Some(WriteEnd::Wait) => self.set_stage(at, job, Stage::Wait(ticket)),
+            Some(WriteEnd::Again(to)) => {
+                self.stats.again += 1;
+                let plan = Box::new(*plan);
+                self.advance(
+                    at,
+                    job,
+                    Stage::Store {
+                        plan,
+                        to: Some(to),
+                        block: 0,
+                        part: 0,
+                    },
+                );
+            }
+            Some(WriteEnd::Fail(reason)) => self.failed(at, job, reason),
+            None => {}
+        }
+        self.drain(at);
+    }
+
+    /// Copies a block from where the plan says.
+    fn fetch(&mut self, at: u8, job: u8, plan: Box<ReadPlan>, block: u32, mut data: Vec<Block>) {
+        if block >= plan.range.count {
+            return self.fetch_disk(at, job, plan, data);
+        }
+        let mut bad = false;
+        match plan.sources[block as usize] {
+            Source::Disk => self.stats.from_disk += 1,
+            Source::Log { slot } => {
+                self.stats.from_log += 1;
+                data[block as usize] = self.log_block(at, slot);
+            }
+            Source::Adopted { link, slot, crc } => {
+                self.stats.from_adopted += 1;
+                data[block as usize] = self.adopted_block(at, link.index(), slot);
+                bad = block_crc(data[block as usize]) != crc;
+            }
+        }
+        let next = if bad {
+            Stage::Check { plan, data, bad }
+        } else {
+            Stage::Fetch {
+                plan,
+                block: block + 1,
+                data,
+            }
+        };
+        self.advance(at, job, next);
+    }
+
+    /// Reads from the disk what is there, one command for each run of blocks.
+    fn fetch_disk(&mut self, at: u8, job: u8, plan: Box<ReadPlan>, data: Vec<Block>) {
+        let mut runs: Vec<(u32, Vec<Place>)> = Vec::new();
+        for (i, source) in (0..plan.range.count).zip(plan.sources) {
+            let place = Place::Data((plan.range.block + u64::from(i)) as u32);
+            match (source, runs.last_mut()) {
+                (Source::Disk, Some((first, run))) if *first + run.len() as u32 == i => {
+                    run.push(place);
+                }
+                (Source::Disk, _) => runs.push((i, vec![place])),
+                _ => {}
+            }
+        }
+        if runs.is_empty() {
+            return self.advance(
+                at,
+                job,
+                Stage::Check {
+                    plan,
+                    data,
+                    bad: false,
+                },
+            );
+        }
+        let missing = runs.len() as u32;
+        self.set_stage(
+            at,
+            job,
+            Stage::Disk {
+                plan,
+                data,
+                missing,
+                bad: false,
+            },
+        );
+        for (first, places) in runs {
+            self.issue(at, Verb::Read(places), Cookie::Job(job, first));
+        }
+    }
+
+    fn finish_read(&mut self, at: u8, job: u8, plan: &ReadPlan, data: &[Block], bad: bool) {
+        let corrupt = bad
+            && plan
+                .sources
+                .iter()
+                .any(|s| matches!(s, Source::Adopted { .. }));
+        let end = self.tell_machine(at, |machine, now| match bad {
+            true => machine.read_failed(plan, corrupt, now),
+            false => machine.read_finish(plan, now),
+        });
+        match end {
+            Some(ReadEnd::Complete) => self.answered(at, job, data),
+            Some(ReadEnd::Again) => {
+                self.set_stage(at, job, Stage::Begin);
+                self.soon(Event::Job { at, job });
+            }
+            Some(ReadEnd::Park) => self.park(at, job),
+            Some(ReadEnd::Fail(reason)) => self.failed(at, job, reason),
+            None => {}
+        }
+        self.drain(at);
+    }
+}

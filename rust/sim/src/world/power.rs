@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Controllers that start, stop, pause and die; and losses of all power.
+
+use std::collections::VecDeque;
+
+use yoke_core::ids::{Incarnation, LinkId};
+use yoke_core::volume::{Config, Input, PowerLoss};
+
+use super::{World, CONTROLLERS, IDENTITY};
+use crate::controller::Live;
+use crate::event::Event;
+use crate::machine;
+use crate::memory::Memory;
+use crate::rng::splitmix64;
+use crate::scenario::MS;
+use yoke_core::window::PAGE;
+
+/// Requests that may wait in a machine at a time.
+const TICKETS: usize = 8;
+
+impl World {
+    /// A controller starts: a new life, with nothing in its memory.
+    pub(super) fn start(&mut self, at: u8) {
+        let index = at as usize;
+        if self.controllers[index].live.is_some() {
+            return;
+        }
+        let (incarnation, seed, base) = (self.number(), self.number(), self.number());
+        self.controllers[index].life += 1;
+        self.controllers[index].paused = false;
+        // CLOCK_BOOTTIME starts anew, somewhere.
+        let drift = self.setting.drift_ppm[index];
+        let base_ns = if self.setting.scenario.fine {
+            base % (1000 * MS)
+        } else {
+            0
+        };
+        self.controllers[index].clock = crate::clock::Clock::new(self.now_ns, base_ns, drift);
+        let now = self.clock(at);
+        let incarnation = Incarnation::new(incarnation).unwrap_or_else(|| unreachable!("odd"));
+        let scenario = self.setting.scenario;
+        let config = self.config(at, incarnation, seed);
+        let pages = (self.place().size() / PAGE) as usize;
+        let live = Live {
+            machine: machine::open(config, scenario.guards, TICKETS, now),
+            incarnation,
+            log: vec![[0; 2]; scenario.slots as usize],
+            memory: vec![Memory::new(super::REGION_AT, pages); scenario.links],
+            lanes: vec![VecDeque::new(); scenario.links],
+            loose: Vec::new(),
+            jobs: Vec::new(),
+            notices: VecDeque::new(),
+            inbox: VecDeque::new(),
+            session: None,
+            lives: vec![None; scenario.links],
+            destaging: 0,
+            gathering: Vec::new(),
+        };
+        self.controllers[index].live = Some(Box::new(live));
+        self.trace.line(self.now_ns, || {
+            format!("controller {at} starts as {incarnation}")
+        });
+        let place = self.place();
+        for link in (0..scenario.links as u8).filter_map(LinkId::new) {
+            self.tell_machine(at, |machine, now| {
+                machine.handle(
+                    Input::Room {
+                        link,
+                        place: Some(place),
+                    },
+                    now,
+                );
+            });
+        }
+        self.drain(at);
+        for link in 0..scenario.links as u8 {
+            self.soon(Event::Handshake { link });
+        }
+    }
+
+    fn config(&self, at: u8, incarnation: Incarnation, seed: u64) -> Config {
+        let s = &self.setting.scenario;
+        Config {
+            volume: IDENTITY.volume,
+            node: self.controllers[at as usize].node,
+            incarnation,
+            partner: self.controllers[1 - at as usize].node,
+            blocks: s.blocks.into(),
+            slots: s.slots,
+            dirty_limit: s.dirty_limit,
+            link_lease_ns: s.link_lease_ns,
+            disk_lease_ns: s.disk_lease_ns,
+            io_life_ns: s.io_life_ns,
+            drift_ppm: s.drift_ppm,
+            poll_ns: s.poll_ns,
+            backoff_ns: s.backoff_ns,
+            giveback_ns: s.giveback_ns,
+            io_attempts: 3,
+            volatile_cache: s.volatile_cache,
+            reservations: s.reservations,
+            power_loss: s.power_loss,
+            auto_takeover: true,
+            home: self.setting.home[at as usize],
+            seed,
+        }
+    }
+
+    /// A controller dies. Its memory is gone; what it has posted or queued is not.
+    pub(super) fn crash(&mut self, at: u8, keep: [u8; 4]) {
+        let index = at as usize;
+        let Some(live) = self.controllers[index].live.take() else {
+            return;
+        };
+        self.stats.crashes += 1;
+        self.trace
+            .line(self.now_ns, || format!("controller {at} DIES"));
+        self.controllers[index].paused = false;
+        for job in live.jobs.iter().flatten() {
+            self.history.unknown(job.op);
+        }
+        self.session.open[index] = false;
+        for (link, keep) in keep.into_iter().enumerate().take(self.links.len()) {
+            self.links[link].lose_end(index, keep.into());
+            self.soon(Event::Silent {
+                link: link as u8,
+                at: 1 - at,
+            });
+        }
+        self.note_lost_memory();
+    }
+
+    /// A controller stops for a while. Its clock, its memory, its posts and its
+    /// disk commands go on.
+    pub(super) fn pause(&mut self, at: u8) {
+        if !self.controllers[at as usize].runs() {
+            return;
+        }
+        self.stats.pauses += 1;
+        self.controllers[at as usize].paused = true;
+        self.trace
+            .line(self.now_ns, || format!("controller {at} is PAUSED"));
+        for link in 0..self.links.len() as u8 {
+            self.soon(Event::Silent { link, at: 1 - at });
+        }
+    }
+
+    /// It goes on, as if nothing had happened.
+    pub(super) fn resume(&mut self, at: u8) {
+        if !self.controllers[at as usize].paused {
+            return;
+        }
+        self.controllers[at as usize].paused = false;
+        self.trace
+            .line(self.now_ns, || format!("controller {at} goes on"));
+        for link in 0..self.links.len() as u8 {
+            self.soon(Event::Handshake { link });
+        }
+    }
+
+    /// All power is lost: both controllers die, and the disk forgets.
+    pub(super) fn power_loss(&mut self, pick: u64) {
+        self.stats.power_losses += 1;
+        self.trace.line(self.now_ns, || "ALL POWER IS LOST".into());
+        for at in 0..CONTROLLERS as u8 {
+            self.crash(at, [0; 4]);
+        }
+        let mut state = pick;
+        self.disk
+            .power_loss(|n| (splitmix64(&mut state) % n as u64) as usize);
+        self.history.power_loss();
+    }
+
+    /// If both memories that the newest record rests on are gone, clients were
+    /// promised no more than after a loss of power. With the policy `refuse`
+    /// nobody may serve then: nothing needs to be allowed.
+    fn note_lost_memory(&mut self) {
+        if self.setting.scenario.power_loss == PowerLoss::StartFromDisk && self.shadow_is_lost() {
+            self.stats.lost_both += 1;
+            self.trace
+                .line(self.now_ns, || "both memories are lost".into());
+            self.history.power_loss();
+        }
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A configfs subsystem: attributes at its root, directories in which users make items, and the
+//! items' attributes.
+//!
+//! ```text
+//! /sys/kernel/config/SUBSYSTEM/         Subsystem, root: R: Item
+//!                     ATTRIBUTE
+//!                     DIRECTORY/        DirEntry, D: Directory
+//!                               ITEM/   made by mkdir: D::Item
+//!                                    ATTRIBUTE
+//! ```
+//!
+//! **rmdir cannot be refused by its callback.** Two ways to live with that: *pin* the item while it
+//! is active ([`Input::pin`](crate::attr::Input::pin) in a store function), then configfs itself
+//! answers `rmdir` with `EBUSY`; or tear down in [`Directory::removed`].
+//!
+//! Every item that a user has made, and every open attribute file, holds a reference on the module.
+//! So rmmod is refused until all items are removed.
+
+mod attrs;
+mod item;
+mod pin;
+
+pub use pin::ItemPin;
+
+use crate::{attr::Attr, ffi};
+use item::{DirNode, RootNode};
+use kernel::{bindings, error::to_result, prelude::*, sync::Arc};
+
+/// Most attributes of one kind of item.
+pub const MAX_ATTRS: usize = 32;
+
+/// Something with attribute files: the root of a subsystem, or what mkdir makes.
+pub trait Item: Sized + Send + Sync + 'static {
+    /// Its files, at most [`MAX_ATTRS`]. A store function takes up to 4095 bytes, whole values only.
+    const ATTRS: &'static [Attr<Self>];
+}
+
+/// A directory in which users make items.
+///
+/// Context of its functions: task; one at a time for the whole subsystem, whose mutex is held. They
+/// may sleep, but must not wait for anything that touches this configfs subsystem.
+pub trait Directory: Sized + Send + Sync + 'static {
+    /// What mkdir makes.
+    type Item: Item;
+
+    /// A user makes the directory `name`. The name is hostile: any bytes but NUL and `/`.
+    ///
+    /// # Errors
+    /// What mkdir is to fail with.
+    fn make(this: &Arc<Self>, name: &CStr) -> Result<Arc<Self::Item>>;
+
+    /// A user has removed the directory of `item`. No attribute function of it runs any more, nor
+    /// will; other holders of the `Arc` are not touched.
+    fn removed(this: &Arc<Self>, item: &Arc<Self::Item>) {
+        let _ = (this, item);
+    }
+}
+
+/// A directory for [`Subsystem::new`].
+pub struct DirEntry {
+    node: KBox<dyn AnyDir>,
+}
+
+impl DirEntry {
+    /// The directory `name`. Context: task.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `E2BIG`: the items have too many attributes.
+    pub fn new<D: Directory>(name: &'static CStr, dir: Arc<D>) -> Result<Self> {
+        let node: KBox<dyn AnyDir> = DirNode::new(name, dir)?;
+        Ok(Self { node })
+    }
+}
+
+/// A directory node of whatever type.
+///
+/// # Safety
+/// `group()` must return an initialised group that stays valid as long as the node.
+unsafe trait AnyDir: Send + Sync {
+    fn group(&self) -> *mut bindings::config_group;
+}
+
+/// A registered subsystem. Drop it in the module's exit only (or before a user could see it): an
+/// item that a user made must not lose its parent. Register it last in the module's start.
+///
+/// Context: task.
+pub struct Subsystem<R: Item> {
+    // INVARIANT: registered. Dropped first, by `drop()`, which unregisters it.
+    root: KBox<RootNode<R>>,
+    /// Referred to by the root's group; dropped after it is unregistered.
+    _dirs: KVec<DirEntry>,
+}
+
+// SAFETY: configfs does its own locking; the objects are `Send + Sync`.
+unsafe impl<R: Item> Send for Subsystem<R> {}
+// SAFETY: as above.
+unsafe impl<R: Item> Sync for Subsystem<R> {}
+
+impl<R: Item> Subsystem<R> {
+    /// Registers `/sys/kernel/config/NAME/` with the attributes of `root` and the directories.
+    ///
+    /// # Errors
+    /// `EEXIST`: the name is taken; `E2BIG`: too many attributes; `ENOMEM`.
+    pub fn new(name: &'static CStr, root: Arc<R>, dirs: KVec<DirEntry>) -> Result<Self> {
+        let root = RootNode::new(name, root)?;
+        for dir in &dirs {
+            // SAFETY: both groups are initialised and stay in place until after the subsystem is
+            // unregistered; nobody else knows them yet.
+            unsafe { ffi::yoke_sys_add_default_group(dir.node.group(), root.group()) };
+        }
+        // SAFETY: an initialised subsystem.
+        to_result(unsafe { bindings::configfs_register_subsystem(root.raw()) })?;
+        Ok(Self { root, _dirs: dirs })
+    }
+}
+
+impl<R: Item> Drop for Subsystem<R> {
+    fn drop(&mut self) {
+        // SAFETY: registered by `new()`, unregistered only here.
+        unsafe { bindings::configfs_unregister_subsystem(self.root.raw()) };
+    }
+}

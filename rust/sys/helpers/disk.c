@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Shims for gendisks and block devices. */
+#include <linux/blkdev.h>
+#include <linux/kobject.h>
+
+#define YOKE_SYS_BLOCK_SIZE	4096
+
+static void yoke_sys_fill_limits(struct queue_limits *lim,
+				 const struct yoke_sys_limits *l)
+{
+	lim->logical_block_size = YOKE_SYS_BLOCK_SIZE;
+	lim->physical_block_size = YOKE_SYS_BLOCK_SIZE;
+	lim->io_min = YOKE_SYS_BLOCK_SIZE;
+	lim->max_hw_sectors = l->max_io_sectors;
+	/* Data is copied page by page: no shape of segments is a problem. */
+	lim->max_segments = USHRT_MAX;
+	lim->max_segment_size = UINT_MAX;
+	lim->max_hw_discard_sectors = l->discard_sectors;
+	lim->discard_granularity = l->discard_sectors ? YOKE_SYS_BLOCK_SIZE : 0;
+	lim->max_write_zeroes_sectors = l->write_zeroes_sectors;
+	lim->features = BLK_FEAT_IO_STAT;
+	if (l->flags & YOKE_SYS_L_WRITE_CACHE)
+		lim->features |= BLK_FEAT_WRITE_CACHE;
+	if (l->flags & YOKE_SYS_L_FUA)
+		lim->features |= BLK_FEAT_FUA;
+	if (l->flags & YOKE_SYS_L_STABLE_WRITES)
+		lim->features |= BLK_FEAT_STABLE_WRITES;
+}
+
+/* May sleep. ERR_PTR on failure. */
+struct gendisk *yoke_sys_disk_alloc(const struct yoke_sys_limits *limits)
+{
+	struct queue_limits lim = { };
+	struct gendisk *disk;
+
+	yoke_sys_fill_limits(&lim, limits);
+	disk = blk_alloc_disk(&lim, NUMA_NO_NODE);
+	if (!IS_ERR(disk) && !(limits->flags & YOKE_SYS_L_PARTITIONS))
+		disk->flags |= GENHD_FL_NO_PART;
+	return disk;
+}
+
+/* May sleep: freezes the queue. */
+int yoke_sys_disk_set_limits(struct gendisk *disk,
+			     const struct yoke_sys_limits *limits)
+{
+	struct queue_limits lim = queue_limits_start_update(disk->queue);
+
+	yoke_sys_fill_limits(&lim, limits);
+	return queue_limits_commit_update_frozen(disk->queue, &lim);
+}
+
+u32 yoke_sys_disk_openers(struct gendisk *disk)
+{
+	return disk_openers(disk);
+}
+
+void *yoke_sys_disk_data(struct gendisk *disk)
+{
+	return disk->private_data;
+}
+
+/* May sleep. */
+int yoke_sys_disk_uevent(struct gendisk *disk, char **env)
+{
+	return kobject_uevent_env(&disk_to_dev(disk)->kobj, KOBJ_CHANGE, env);
+}
+
+u64 yoke_sys_disk_dev(struct gendisk *disk)
+{
+	return disk_devt(disk);
+}
+
+void yoke_sys_bdev_props(struct block_device *bdev,
+			 struct yoke_sys_bdev_props *props)
+{
+	struct request_queue *q = bdev_get_queue(bdev);
+
+	props->sectors = bdev_nr_sectors(bdev);
+	props->logical_block_size = bdev_logical_block_size(bdev);
+	props->max_io_sectors = queue_max_sectors(q);
+	props->max_segments = bdev_max_segments(bdev);
+	props->discard_sectors = bdev_max_discard_sectors(bdev);
+	props->write_zeroes_sectors = bdev_write_zeroes_sectors(bdev);
+	props->flags = (bdev_write_cache(bdev) ? YOKE_SYS_B_WRITE_CACHE : 0) |
+		       (bdev_fua(bdev) ? YOKE_SYS_B_FUA : 0) |
+		       (bdev_read_only(bdev) ? YOKE_SYS_B_READ_ONLY : 0) |
+		       (bdev_rot(bdev) ? YOKE_SYS_B_ROTATIONAL : 0) |
+		       (bdev_stable_writes(bdev) ? YOKE_SYS_B_STABLE_WRITES : 0);
+}

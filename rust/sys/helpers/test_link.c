@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * For the KUnit suite of interconnect.rs: a kind of link, `kunit`, whose two
+ * ends `a` and `b` are memory of this kernel. Posts arrive at once.
+ */
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include <yoke/interconnect.h>
+
+#define YOKE_TEST_WINDOW	8192
+
+static struct yoke_test_end {
+	struct yoke_link *link;
+	u8 *window;
+	u64 downs;
+} yoke_test_ends[2];
+
+static struct yoke_test_end *yoke_test_peer(struct yoke_test_end *end)
+{
+	return &yoke_test_ends[end == &yoke_test_ends[0]];
+}
+
+static int yoke_test_create(struct yoke_link *link, const char *device,
+			    void **priv)
+{
+	struct yoke_test_end *end;
+
+	if (strcmp(device, "a") && strcmp(device, "b"))
+		return -ENODEV;
+	end = &yoke_test_ends[device[0] == 'b'];
+	if (end->link)
+		return -EBUSY;
+	end->link = link;
+	end->downs = 0;
+	*priv = end;
+	return 0;
+}
+
+static void yoke_test_destroy(void *priv)
+{
+	struct yoke_test_end *end = priv;
+
+	end->link = NULL;
+}
+
+static bool yoke_test_is_up(void *priv)
+{
+	struct yoke_test_end *end = priv;
+
+	return end->window && yoke_test_peer(end)->window;
+}
+
+static int yoke_test_start(void *priv, struct yoke_window *window)
+{
+	struct yoke_test_end *end = priv;
+
+	end->window = kzalloc(YOKE_TEST_WINDOW, GFP_KERNEL);
+	if (!end->window)
+		return -ENOMEM;
+	window->in = end->window;
+	window->in_size = YOKE_TEST_WINDOW;
+	window->out_size = YOKE_TEST_WINDOW;
+	if (yoke_test_is_up(end)) {
+		yoke_link_changed(end->link);
+		yoke_link_changed(yoke_test_peer(end)->link);
+	}
+	return 0;
+}
+
+static void yoke_test_stop(void *priv)
+{
+	struct yoke_test_end *end = priv;
+	struct yoke_test_end *peer = yoke_test_peer(end);
+
+	kfree(end->window);
+	end->window = NULL;
+	peer->downs++;
+	if (peer->window)
+		yoke_link_changed(peer->link);
+}
+
+static u64 yoke_test_down_count(void *priv)
+{
+	struct yoke_test_end *end = priv;
+
+	return end->downs;
+}
+
+static u32 yoke_test_min_down_us(void *priv)
+{
+	return 1000;
+}
+
+static u8 *yoke_test_at(struct yoke_test_end *end, u64 offset, u64 len)
+{
+	if (len > YOKE_TEST_WINDOW || offset > YOKE_TEST_WINDOW - len)
+		return NULL;
+	return yoke_test_peer(end)->window + offset;
+}
+
+static int yoke_test_post(void *priv, u64 offset, const void *src, u64 len)
+{
+	struct yoke_test_end *end = priv;
+	u8 *to = yoke_test_at(end, offset, len);
+
+	if (!yoke_test_is_up(end))
+		return -ENOTCONN;
+	if (!to)
+		return -ERANGE;
+	memcpy(to, src, len);
+	return 0;
+}
+
+static int yoke_test_post64(void *priv, u64 offset, u64 value)
+{
+	__le64 word = cpu_to_le64(value);
+
+	return yoke_test_post(priv, offset, &word, sizeof(word));
+}
+
+static void yoke_test_barrier(void *priv)
+{
+	smp_wmb();
+}
+
+static u64 yoke_test_read64(void *priv, u64 offset)
+{
+	u8 *from = yoke_test_at(priv, offset, 8);
+
+	if (!yoke_test_is_up(priv) || !from)
+		return U64_MAX;
+	return le64_to_cpup((__le64 *)from);
+}
+
+static void yoke_test_ring(void *priv)
+{
+	if (yoke_test_is_up(priv))
+		yoke_link_doorbell(yoke_test_peer(priv)->link);
+}
+
+static int yoke_test_send(void *priv, const void *message, u32 len)
+{
+	if (!yoke_test_is_up(priv))
+		return -ENOTCONN;
+	yoke_link_message(yoke_test_peer(priv)->link, message, len);
+	return 0;
+}
+
+static struct yoke_interconnect yoke_test_kind = {
+	.abi = YOKE_INTERCONNECT_ABI,
+	.caps = YOKE_IC_WINDOW | YOKE_IC_READ_BACK | YOKE_IC_MESSAGE,
+	.max_message = 64,
+	.kind = "kunit",
+	.owner = THIS_MODULE,
+	.create = yoke_test_create,
+	.destroy = yoke_test_destroy,
+	.start = yoke_test_start,
+	.stop = yoke_test_stop,
+	.is_up = yoke_test_is_up,
+	.down_count = yoke_test_down_count,
+	.min_down_us = yoke_test_min_down_us,
+	.post = yoke_test_post,
+	.post64 = yoke_test_post64,
+	.barrier = yoke_test_barrier,
+	.read64 = yoke_test_read64,
+	.ring = yoke_test_ring,
+	.send = yoke_test_send,
+};
+
+/* 0: the kind can be registered once, and nonsense not at all. */
+int yoke_sys_test_link_register(void)
+{
+	struct yoke_interconnect bad = yoke_test_kind;
+
+	bad.abi = 0;
+	if (yoke_interconnect_register(&bad) != -EINVAL)
+		return -EIO;
+	bad = yoke_test_kind;
+	bad.ring = NULL;
+	if (yoke_interconnect_register(&bad) != -EINVAL)
+		return -EIO;
+	memset(&bad.kind, 'x', sizeof(bad.kind));
+	if (yoke_interconnect_register(&bad) != -EINVAL)
+		return -EIO;
+	if (yoke_interconnect_register(&yoke_test_kind))
+		return -EIO;
+	return yoke_interconnect_register(&yoke_test_kind) == -EEXIST ? 0 : -EIO;
+}
+
+void yoke_sys_test_link_unregister(void)
+{
+	yoke_interconnect_unregister(&yoke_test_kind);
+}
+
+/* The device of end `a` is taken away. */
+void yoke_sys_test_link_gone(void)
+{
+	yoke_link_gone(yoke_test_ends[0].link);
+}

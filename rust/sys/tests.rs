@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0
+//! KUnit suites of the wrappers: real disks on preallocated memory, stacked on each other, in the
+//! kernel that loads the module.
+
+mod block;
+mod link;
+mod memory;
+mod ram;
+mod teardown;
+mod thread;

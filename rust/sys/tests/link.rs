@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Links, over a kind whose two ends are in this kernel (`helpers/test_link.c`).
+
+use kernel::prelude::*;
+
+#[kunit_tests(yoke_sys_link)]
+mod tests {
+    use super::*;
+    use crate::{
+        ffi,
+        interconnect::{Caps, Link, LinkEvents},
+        pages::Pages,
+        BLOCK,
+    };
+    use kernel::sync::{atomic::*, Arc};
+
+    struct Seen {
+        changes: Atomic<u64>,
+        rings: Atomic<u64>,
+        bytes: Atomic<u64>,
+    }
+
+    impl LinkEvents for Seen {
+        fn changed(&self) {
+            self.changes.add(1, Relaxed);
+        }
+
+        fn doorbell(&self) {
+            self.rings.add(1, Relaxed);
+        }
+
+        fn message(&self, message: &[u8]) {
+            self.bytes.add(message.len() as u64, Relaxed);
+        }
+    }
+
+    /// Registers the kind, as long as it lives.
+    struct Kind;
+
+    impl Kind {
+        fn register() -> Result<Self> {
+            // SAFETY: no preconditions.
+            kernel::error::to_result(unsafe { ffi::yoke_sys_test_link_register() })?;
+            Ok(Self)
+        }
+    }
+
+    impl Drop for Kind {
+        fn drop(&mut self) {
+            // SAFETY: the links of this kind are gone: they are dropped before it.
+            unsafe { ffi::yoke_sys_test_link_unregister() }
+        }
+    }
+
+    fn open(device: &CStr) -> Result<Link<Seen>> {
+        let seen = Seen {
+            changes: Atomic::new(0),
+            rings: Atomic::new(0),
+            bytes: Atomic::new(0),
+        };
+        Link::open(c"kunit", device, Arc::new(seen, GFP_KERNEL)?)
+    }
+
+    #[test]
+    fn a_kind_must_be_registered() -> Result {
+        assert_eq!(open(c"a").err(), Some(ENODEV));
+        let kind = Kind::register()?;
+        assert_eq!(open(c"nonsense").err(), Some(ENODEV));
+        let link = open(c"a")?;
+        assert_eq!(open(c"a").err(), Some(EBUSY));
+        assert!(link.caps().has(Caps::WINDOW) && !link.caps().has(Caps::ATOMICS));
+        drop(link);
+        drop(open(c"a")?);
+        drop(kind);
+        assert_eq!(open(c"a").err(), Some(ENODEV));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_posted_is_read() -> Result {
+        let _kind = Kind::register()?;
+        let (a, b) = (open(c"a")?, open(c"b")?);
+        assert!(a.is_up() && b.is_up());
+        assert_eq!(b.events().changes.load(Relaxed), 1);
+        a.post(10, b"hello")?;
+        a.barrier();
+        a.post64(4096, 0x1122_3344_5566_7788)?;
+        assert_eq!(a.read64(4096), 0x1122_3344_5566_7788);
+        assert_eq!(b.load64(4096)?, 0x1122_3344_5566_7788);
+        let mut seen = [0u8; 5];
+        b.read(10, &mut seen)?;
+        assert!(&seen == b"hello");
+        let pages = Pages::new(2)?;
+        pages.copy_in(0, 4000, b"block")?;
+        a.post_block(4096, &pages, 0)?;
+        b.read_block(4096, &pages, 1)?;
+        assert_eq!(pages.crc32c(0, 0)?, pages.crc32c(1, 0)?);
+        b.store64(0, 7)?;
+        assert_eq!(a.read64(0), 7);
+        b.write(0, b"12345678")?;
+        b.zero(0, 8)?;
+        assert_eq!(b.load64(0)?, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn upcalls_arrive_until_the_link_is_dropped() -> Result {
+        let _kind = Kind::register()?;
+        let (a, b) = (open(c"a")?, open(c"b")?);
+        a.ring();
+        a.ring();
+        a.send(b"0123")?;
+        assert_eq!(b.events().rings.load(Relaxed), 2);
+        assert_eq!(b.events().bytes.load(Relaxed), 4);
+        assert_eq!(a.send(&[0; 65]), Err(EMSGSIZE));
+        let events = b.events().clone();
+        drop(b);
+        assert!(!a.is_up());
+        assert_eq!(a.down_count(), 1);
+        assert_eq!(a.min_down_us(), 1000);
+        assert_eq!(a.events().changes.load(Relaxed), 2);
+        assert_eq!(a.post(0, b"x"), Err(ENOTCONN));
+        assert_eq!(a.read64(0), u64::MAX);
+        a.ring();
+        assert_eq!(events.rings.load(Relaxed), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn a_device_that_is_gone_is_not_touched() -> Result {
+        let _kind = Kind::register()?;
+        let a = open(c"a")?;
+        a.store64(0, 1)?;
+        // SAFETY: end `a` is open.
+        unsafe { ffi::yoke_sys_test_link_gone() };
+        assert_eq!(a.events().changes.load(Relaxed), 1);
+        assert!(!a.is_up());
+        assert_eq!(a.down_count(), u64::MAX);
+        assert_eq!(a.load64(0), Err(ENOTCONN));
+        assert_eq!(a.store64(0, 2), Err(ENOTCONN));
+        assert_eq!(a.write(0, b"x"), Err(ENOTCONN));
+        assert_eq!(a.zero(0, 8), Err(ENOTCONN));
+        assert_eq!(a.post(0, b"x"), Err(ENOTCONN));
+        assert_eq!(a.read64(0), u64::MAX);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_outside_of_a_window_is_refused() -> Result {
+        let _kind = Kind::register()?;
+        let (a, b) = (open(c"a")?, open(c"b")?);
+        let len = b.window_bytes();
+        assert_eq!(len, a.peer_window_bytes());
+        let mut byte = [0u8; 1];
+        assert_eq!(b.read(len, &mut byte), Err(ERANGE));
+        assert_eq!(b.read(u64::MAX, &mut byte), Err(ERANGE));
+        assert_eq!(b.read(len - 1, &mut byte), Ok(()));
+        assert_eq!(b.load64(len - 4), Err(ERANGE));
+        assert_eq!(b.load64(4), Err(ERANGE));
+        assert_eq!(b.store64(len, 0), Err(ERANGE));
+        assert_eq!(b.zero(len - 1, 2), Err(ERANGE));
+        assert_eq!(b.write(len - 1, b"ab"), Err(ERANGE));
+        let pages = Pages::new(1)?;
+        assert_eq!(b.read_block(len - BLOCK as u64 + 1, &pages, 0), Err(ERANGE));
+        assert_eq!(a.post_block(len, &pages, 0), Err(ERANGE));
+        assert_eq!(a.post_block(0, &pages, 1), Err(ERANGE));
+        assert_eq!(a.post(len, b"x"), Err(ERANGE));
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Frames of the channel, both ways: length of the payload (u32, big-endian), kind
+//! (one byte), payload. `scripts/yoke_lab/channel.py` is the other end.
+//!
+//! Before any frame the agent says one byte, [`WELCOME`]: a client that was not
+//! welcomed has not started anything and may try again.
+//!
+//! The client opens with `H`; then come `I` and `E`. The agent answers with `O` and
+//! `R`, and ends with `X` or `F`. One connection is one command; a client that
+//! closes early kills it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+use serde::Deserialize;
+
+/// The agent's first byte.
+pub(crate) const WELCOME: u8 = b'W';
+/// Longest payload.
+pub(crate) const PAYLOAD_MAX: usize = 1 << 20;
+/// Bytes read at a time.
+pub(crate) const CHUNK: usize = 1 << 16;
+const HEAD: usize = 5;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Client: a [`Hello`].
+    Hello,
+    /// Client: bytes of the standard input.
+    Input,
+    /// Client: the end of the standard input.
+    InputEnd,
+    /// Agent: bytes of the standard output.
+    Output,
+    /// Agent: bytes of the standard error.
+    Error,
+    /// Agent: JSON, `{"code": N}` or `{"signal": N}`; the last frame.
+    Exit,
+    /// Agent: a sentence, why nothing was run; the last frame.
+    Failure,
+}
+
+impl Kind {
+    const ALL: [(Self, u8); 7] = [
+        (Self::Hello, b'H'),
+        (Self::Input, b'I'),
+        (Self::InputEnd, b'E'),
+        (Self::Output, b'O'),
+        (Self::Error, b'R'),
+        (Self::Exit, b'X'),
+        (Self::Failure, b'F'),
+    ];
+
+    fn byte(self) -> u8 {
+        Self::ALL
+            .iter()
+            .find(|(kind, _)| *kind == self)
+            .map_or(b'F', |(_, byte)| *byte)
+    }
+
+    fn of(byte: u8) -> io::Result<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, known)| *known == byte)
+            .map(|(kind, _)| *kind)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unknown kind of frame"))
+    }
+}
+
+/// What a client wants.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Hello {
+    /// The lab's secret.
+    pub(crate) token: String,
+    /// Program and arguments.
+    pub(crate) argv: Vec<String>,
+    /// Directory to run it in.
+    pub(crate) cwd: Option<String>,
+    /// More environment.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    /// Rows and columns, where it is to have a terminal.
+    pub(crate) terminal: Option<(u16, u16)>,
+}
+
+/// A connection that speaks in frames.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    stream: TcpStream,
+    received: VecDeque<u8>,
+}
+
+impl Channel {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            received: VecDeque::new(),
+        }
+    }
+
+    /// Lets the client begin.
+    pub(crate) fn welcome(&mut self) -> io::Result<()> {
+        self.stream.write_all(&[WELCOME])
+    }
+
+    /// The connection, to wait on and to close.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Whether more may be received before what is here has been used: the network's
+    /// flow control then holds the client back.
+    pub(crate) fn has_room(&self) -> bool {
+        self.received.len() < CHUNK
+    }
+
+    /// Sends a frame; waits while the client does not read.
+    pub(crate) fn send(&mut self, kind: Kind, payload: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
+        let mut frame = Vec::with_capacity(HEAD + payload.len());
+        frame.extend_from_slice(&length.to_be_bytes());
+        frame.push(kind.byte());
+        frame.extend_from_slice(payload);
+        self.stream.write_all(&frame)
+    }
+
+    /// Receives some bytes; waits for them.
+    pub(crate) fn receive(&mut self) -> io::Result<()> {
+        let mut chunk = [0; CHUNK];
+        match self.stream.read(&mut chunk)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                self.received.extend(&chunk[..count]);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next whole frame of those received.
+    pub(crate) fn next(&mut self) -> io::Result<Option<(Kind, Vec<u8>)>> {
+        if self.received.len() < HEAD {
+            return Ok(None);
+        }
+        let head: Vec<u8> = self.received.iter().take(HEAD).copied().collect();
+        let length = head[..4]
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        if length > PAYLOAD_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "frame too long"));
+        }
+        if self.received.len() < HEAD + length {
+            return Ok(None);
+        }
+        let kind = Kind::of(head[4])?;
+        Ok(Some((
+            kind,
+            self.received.drain(..HEAD + length).skip(HEAD).collect(),
+        )))
+    }
+
+    /// The next frame; waits for it.
+    pub(crate) fn await_frame(&mut self) -> io::Result<(Kind, Vec<u8>)> {
+        loop {
+            if let Some(frame) = self.next()? {
+                return Ok(frame);
+            }
+            self.receive()?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    fn pair() -> (Channel, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Channel::new(listener.accept().unwrap().0), theirs)
+    }
+
+    #[test]
+    fn frames_come_whole_however_they_arrive() {
+        let (mut channel, mut theirs) = pair();
+        for byte in [0, 0, 0, 3, b'I', b'a', b'b'] {
+            theirs.write_all(&[byte]).unwrap();
+            channel.receive().unwrap();
+            assert_eq!(channel.next().unwrap(), None);
+        }
+        theirs.write_all(b"c\0\0\0\0E").unwrap();
+        assert_eq!(
+            channel.await_frame().unwrap(),
+            (Kind::Input, b"abc".to_vec())
+        );
+        assert_eq!(channel.await_frame().unwrap(), (Kind::InputEnd, Vec::new()));
+        drop(theirs);
+        assert!(channel.await_frame().is_err());
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        let (mut channel, mut theirs) = pair();
+        theirs.write_all(b"\xff\xff\xff\xffI").unwrap();
+        assert!(channel.await_frame().is_err());
+        let (mut channel, mut theirs) = pair();
+        theirs.write_all(b"\0\0\0\0?").unwrap();
+        assert!(channel.await_frame().is_err());
+    }
+
+    #[test]
+    fn what_is_sent_has_the_documented_bytes() {
+        let (mut channel, mut theirs) = pair();
+        channel.send(Kind::Exit, b"{}").unwrap();
+        let mut bytes = [0; 7];
+        theirs.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"\0\0\0\x02X{}");
+    }
+}

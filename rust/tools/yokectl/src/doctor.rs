@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `yokectl doctor`: look for what is wrong from the ground up, and say what to do.
+
+use crate::attr::{self, Roots};
+use crate::output;
+use crate::status;
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// One finding: what was looked at, how it is, and what to do about it.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    good: bool,
+    detail: String,
+    advice: String,
+}
+
+/// `yokectl doctor`: exit status 3 when something was found.
+pub(crate) fn command(roots: &Roots, json: bool) -> anyhow::Result<ExitCode> {
+    let findings = examine(roots);
+    if json {
+        output::print_json(&findings);
+    } else {
+        findings.iter().for_each(print);
+    }
+    let good = findings.iter().all(|finding| finding.good);
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(output::EXIT_DEGRADED)
+    })
+}
+
+fn print(finding: &Finding) {
+    println!(
+        "{:4} {}: {}",
+        if finding.good { "ok" } else { "BAD" },
+        finding.check,
+        finding.detail
+    );
+    if !finding.good && !finding.advice.is_empty() {
+        println!("     -> {}", finding.advice);
+    }
+}
+
+fn examine(roots: &Roots) -> Vec<Finding> {
+    let mut all = vec![
+        loaded(roots, "yoke", "insmod yoke.ko"),
+        loaded(roots, "yoke_ntb", "insmod yoke_ntb.ko, when links are NTB"),
+    ];
+    let yoke = match roots.yoke() {
+        Ok(yoke) => yoke,
+        Err(failure) => {
+            all.push(bad(
+                "configfs",
+                failure.to_string(),
+                "mount -t configfs none /sys/kernel/config",
+            ));
+            return all;
+        }
+    };
+    all.push(identity(&yoke));
+    all.push(ntb_devices(roots));
+    if let Ok(status) = status::gather(roots) {
+        all.extend(links(&status));
+        all.extend(volumes(&status));
+    }
+    all
+}
+
+fn ok(check: &'static str, detail: impl Into<String>) -> Finding {
+    Finding {
+        check,
+        good: true,
+        detail: detail.into(),
+        advice: String::new(),
+    }
+}
+
+fn bad(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Finding {
+    Finding {
+        check,
+        good: false,
+        detail: detail.into(),
+        advice: advice.into(),
+    }
+}
+
+fn loaded(roots: &Roots, module: &'static str, advice: &str) -> Finding {
+    if roots.sys.join("module").join(module).is_dir() {
+        return ok("module", format!("{module} is loaded"));
+    }
+    bad("module", format!("{module} is not loaded"), advice)
+}
+
+fn identity(yoke: &Path) -> Finding {
+    let (appliance, node) = (attr::read(yoke, "appliance"), attr::read(yoke, "node"));
+    if appliance.is_empty() || appliance.starts_with("00000000-0000-0000-0000-000000000000") {
+        return bad(
+            "identity",
+            "the appliance is not set",
+            "yokectl node --appliance UUID --node N, the same UUID on all controllers",
+        );
+    }
+    ok("identity", format!("node {node} of {appliance}"))
+}
+
+fn ntb_devices(roots: &Roots) -> Finding {
+    let dir = roots.sys.join("bus/ntb/devices");
+    let found: Vec<String> = std::fs::read_dir(dir)
+        .map(|all| {
+            all.flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect()
+        })
+        .unwrap_or_default();
+    if found.is_empty() {
+        return bad(
+            "ntb",
+            "no NTB device",
+            "load the NTB hardware driver of this machine, or use other interconnects",
+        );
+    }
+    ok("ntb", format!("devices: {}", found.join(" ")))
+}
+
+fn links(status: &status::Status) -> Vec<Finding> {
+    if status.links.is_empty() {
+        return vec![bad(
+            "link",
+            "no link is configured",
+            "yokectl link add NAME --device DEVICE",
+        )];
+    }
+    let mut all: Vec<Finding> = status
+        .links
+        .iter()
+        .map(|link| match link.state.as_str() {
+            "up" => ok("link", format!("{} is up to node {}", link.name, link.peer)),
+            _ => bad(
+                "link",
+                format!("{} is {}: {}", link.name, link.state, link.reason),
+                "check the cable, the peer's power, and that its yoke has the link enabled",
+            ),
+        })
+        .collect();
+    if status
+        .links
+        .iter()
+        .filter(|link| link.state == "up")
+        .count()
+        == 1
+    {
+        all.push(bad(
+            "link",
+            "one link only is up",
+            "the loss of that link ends mirroring: add or mend a second one",
+        ));
+    }
+    all
+}
+
+fn volumes(status: &status::Status) -> Vec<Finding> {
+    status
+        .volumes
+        .iter()
+        .map(|v| match v.takeover_possible {
+            true => ok(
+                "volume",
+                format!(
+                    "{} is {}, owner {}, a takeover would work",
+                    v.name, v.state, v.owner
+                ),
+            ),
+            false => bad(
+                "volume",
+                format!(
+                    "{} is {}, a takeover would not work: {}",
+                    v.name, v.state, v.takeover_reason
+                ),
+                v.reason.clone(),
+            ),
+        })
+        .collect()
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `yokectl volume`: open, close, list. (`create` is in format.rs.)
+
+use crate::attr::{self, Roots};
+use crate::cli::VolumeOpenArgs;
+use crate::output::{self, Failure};
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// An open volume as sysfs shows it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Volume {
+    pub(crate) name: String,
+    pub(crate) disk: String,
+    pub(crate) device: String,
+    pub(crate) role: String,
+    pub(crate) state: String,
+    pub(crate) owner: String,
+    pub(crate) generation: u64,
+    pub(crate) mirror: bool,
+    pub(crate) dirty_blocks: u64,
+    pub(crate) adopted_blocks: u64,
+    pub(crate) slots: u64,
+    pub(crate) slots_free: u64,
+    pub(crate) takeover_possible: bool,
+    pub(crate) takeover_reason: String,
+    pub(crate) reason: String,
+}
+
+/// All open volumes of this controller.
+pub(crate) fn all(roots: &Roots) -> Vec<Volume> {
+    roots.volumes().iter().map(|dir| from_dir(dir)).collect()
+}
+
+/// One volume from its `/sys/block/yokeN/yoke` directory.
+pub(crate) fn from_dir(dir: &Path) -> Volume {
+    let takeover = attr::read(dir, "takeover_possible");
+    let disk = dir
+        .parent()
+        .and_then(Path::file_name)
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Volume {
+        name: attr::read(dir, "name"),
+        disk,
+        device: attr::read(dir, "device"),
+        role: attr::read(dir, "role"),
+        state: attr::read(dir, "state"),
+        owner: attr::read(dir, "owner"),
+        generation: attr::read_u64(dir, "generation"),
+        mirror: attr::read(dir, "mirror") == "yes",
+        dirty_blocks: attr::read_u64(dir, "dirty_blocks"),
+        adopted_blocks: attr::read_u64(dir, "adopted_blocks"),
+        slots: attr::read_u64(dir, "slots"),
+        slots_free: attr::read_u64(dir, "slots_free"),
+        takeover_possible: takeover == "yes",
+        takeover_reason: takeover
+            .strip_prefix("no: ")
+            .unwrap_or_default()
+            .to_string(),
+        reason: attr::read(dir, "reason"),
+    }
+}
+
+/// Make, set and enable a volume; when a step is refused, nothing of it stays.
+pub(crate) fn open(roots: &Roots, args: &VolumeOpenArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let dir = roots.item("volumes", &args.name)?;
+    let device = args.device.to_string_lossy();
+    let number = |value: Option<u32>| value.map(|v| v.to_string());
+    let optional = [
+        ("home", number(args.home)),
+        ("slots", number(args.slots)),
+        ("t_io_ms", number(args.t_io_ms)),
+        ("link_lease_ms", number(args.link_lease_ms)),
+        ("disk_lease_ms", number(args.disk_lease_ms)),
+        ("power_loss", args.power_loss.clone()),
+    ];
+    attr::make_dir(&dir)?;
+    let set = || -> Result<(), Failure> {
+        attr::write(&dir, "device", &device)?;
+        for (file, value) in &optional {
+            if let Some(value) = value {
+                attr::write(&dir, file, value)?;
+            }
+        }
+        attr::write(&dir, "enable", "1")
+    };
+    if let Err(failure) = set() {
+        attr::remove_dir(&dir)?;
+        return Err(failure.undone("the volume was not opened").into());
+    }
+    let disk = roots
+        .volume(&args.name)
+        .map(|dir| from_dir(&dir).disk)
+        .unwrap_or_default();
+    Ok(output::done(
+        &format!("volume {} is open as /dev/{disk}", args.name),
+        json,
+    ))
+}
+
+/// Close a volume; refused while it is in use.
+pub(crate) fn close(roots: &Roots, name: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let dir = roots.item("volumes", name)?;
+    if !dir.is_dir() {
+        return Err(Failure::refused(
+            format!("there is no volume {name} here"),
+            "yokectl volume list shows the open ones",
+        )
+        .into());
+    }
+    if attr::read(&dir, "enable") == "1" {
+        attr::write(&dir, "enable", "0")?;
+    }
+    attr::remove_dir(&dir)?;
+    Ok(output::done(&format!("volume {name} is closed"), json))
+}
+
+/// List open volumes.
+pub(crate) fn list(roots: &Roots, json: bool) -> anyhow::Result<ExitCode> {
+    roots.yoke()?;
+    let volumes = all(roots);
+    if json {
+        output::print_json(&volumes);
+    } else {
+        print(&volumes);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Print volumes as a table.
+pub(crate) fn print(volumes: &[Volume]) {
+    let row = |v: &Volume| {
+        vec![
+            v.name.clone(),
+            format!("/dev/{}", v.disk),
+            v.role.clone(),
+            v.state.clone(),
+            v.owner.clone(),
+            v.generation.to_string(),
+            v.dirty_blocks.to_string(),
+            if v.takeover_possible {
+                "yes".into()
+            } else {
+                format!("no: {}", v.takeover_reason)
+            },
+            v.reason.clone(),
+        ]
+    };
+    output::table(
+        &[
+            "VOLUME", "DISK", "ROLE", "STATE", "OWNER", "GEN", "DIRTY", "TAKEOVER", "REASON",
+        ],
+        &volumes.iter().map(row).collect::<Vec<_>>(),
+    );
+}

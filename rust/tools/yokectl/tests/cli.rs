@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+//! yokectl as a person calls it, on copies of the attribute trees in a temporary directory.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use yoke_core::disk::layout::node_block_at;
+use yoke_core::disk::{NodeBlock, Superblock};
+use yoke_core::ids::NodeId;
+
+const APPLIANCE: &str = "6f3f3c64-9bd5-4f0e-8f3c-0a51c9a0d111";
+
+struct Machine {
+    root: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Machine {
+            root: tempfile::tempdir().unwrap(),
+        };
+        for dir in [
+            "sys/kernel/config/yoke/links",
+            "sys/kernel/config/yoke/volumes",
+            "sys/module/yoke",
+            "sys/block",
+        ] {
+            fs::create_dir_all(machine.root.path().join(dir)).unwrap();
+        }
+        machine.put("sys/kernel/config/yoke/appliance", APPLIANCE);
+        machine.put("sys/kernel/config/yoke/node", "0");
+        machine
+    }
+
+    fn put(&self, path: &str, value: &str) {
+        let path = self.root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("{value}\n")).unwrap();
+    }
+
+    fn volume(&self, values: &[(&str, &str)]) {
+        for (file, value) in values {
+            self.put(&format!("sys/block/yoke0/yoke/{file}"), value);
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_yokectl"))
+            .args(args)
+            .env("YOKECTL_ROOT", self.root.path())
+            .output()
+            .unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn disk(dir: &Path, mib: u64) -> String {
+    let path = dir.join("disk");
+    fs::File::create(&path).unwrap().set_len(mib << 20).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn without_the_module_every_command_says_so_with_status_4() {
+    let machine = Machine::new();
+    fs::remove_dir_all(machine.root.path().join("sys/kernel/config/yoke")).unwrap();
+    fs::remove_dir_all(machine.root.path().join("sys/module/yoke")).unwrap();
+    for args in [
+        &["status"][..],
+        &["link", "list"],
+        &["volume", "list"],
+        &["takeover", "v"],
+    ] {
+        let output = machine.run(args);
+        assert_eq!(output.status.code(), Some(4), "{args:?}");
+        assert!(text(&output.stderr).contains("insmod"), "{args:?}");
+    }
+}
+
+#[test]
+fn status_says_why_a_takeover_would_not_work() {
+    let machine = Machine::new();
+    machine.put("sys/class/yoke_link/l0/state", "up");
+    machine.put("sys/class/yoke_peer/1/state", "ready");
+    machine.volume(&[
+        ("name", "vol0"),
+        ("role", "owner"),
+        ("state", "solo"),
+        ("takeover_possible", "no: the partner has no copy"),
+    ]);
+    let output = machine.run(&["status"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout)
+        .contains("volume vol0 could not be taken over now: the partner has no copy"));
+    machine.volume(&[
+        ("takeover_possible", "yes"),
+        ("state", "mirrored"),
+        ("mirror", "yes"),
+    ]);
+    let output = machine.run(&["status", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["volumes"][0]["takeover_possible"], true);
+    assert_eq!(status["degraded"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn a_dry_run_answers_and_writes_nothing() {
+    let machine = Machine::new();
+    machine.put("sys/kernel/config/yoke/volumes/vol0/command", "untouched");
+    machine.volume(&[
+        ("name", "vol0"),
+        ("role", "standby"),
+        ("takeover_possible", "no: the owner is alive"),
+    ]);
+    let output = machine.run(&["takeover", "vol0", "--dry-run"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("would not work now: the owner is alive"));
+    machine.volume(&[("takeover_possible", "yes")]);
+    assert_eq!(
+        machine
+            .run(&["takeover", "vol0", "--dry-run"])
+            .status
+            .code(),
+        Some(0)
+    );
+    let command = machine
+        .root
+        .path()
+        .join("sys/kernel/config/yoke/volumes/vol0/command");
+    assert_eq!(fs::read_to_string(command).unwrap(), "untouched\n");
+}
+
+#[test]
+fn node_writes_identity_and_heartbeats_and_only_what_was_said() {
+    let machine = Machine::new();
+    let value = |file: &str| {
+        let path = machine.root.path().join("sys/kernel/config/yoke");
+        fs::read_to_string(path.join(file)).unwrap()
+    };
+    machine.put("sys/kernel/config/yoke/beat_interval_us", "10000");
+    machine.put("sys/kernel/config/yoke/beats_missed", "5");
+    let identity = ["node", "--appliance", APPLIANCE, "--node", "3"];
+    let done = machine.run(&[&identity[..], &["--beats-missed", "15"]].concat());
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert_eq!(value("node"), "3\n");
+    assert_eq!(value("beat_interval_us"), "10000\n");
+    assert_eq!(value("beats_missed"), "15\n");
+    for wrong in [["--beats-missed", "1"], ["--beat-interval-us", "99"]] {
+        let output = machine.run(&[&identity[..], &wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+    assert_eq!(value("beats_missed"), "15\n");
+}
+
+#[test]
+fn a_new_volume_is_made_on_an_empty_disk_and_on_nothing_else() {
+    let machine = Machine::new();
+    let disk = disk(machine.root.path(), 8);
+    let made = machine.run(&["volume", "create", "vol0", "--device", &disk]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let before = fs::read(&disk).unwrap();
+    for number in 0..64 {
+        let node = NodeId::new(number).unwrap();
+        let copy = |sequence| {
+            let at = node_block_at(node, sequence) as usize * 4096;
+            let block: &[u8; 4096] = before[at..][..4096].try_into().unwrap();
+            *block
+        };
+        let superblock = Superblock::parse(0, before[..4096].try_into().unwrap()).unwrap();
+        let newest =
+            NodeBlock::parse_copies(&superblock.identity, node, &copy(0), &copy(1)).unwrap();
+        assert_eq!(newest.contents, NodeBlock::blank(node, 1));
+    }
+    let again = machine.run(&["volume", "create", "vol1", "--device", &disk]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("holds the volume \"vol0\" of this appliance"));
+    assert_eq!(fs::read(&disk).unwrap(), before);
+    let forced = machine.run(&["volume", "create", "vol1", "--device", &disk, "--force"]);
+    assert_eq!(forced.status.code(), Some(0));
+    assert_ne!(fs::read(&disk).unwrap(), before);
+}
+
+#[test]
+fn a_disk_with_data_or_too_small_is_refused_untouched() {
+    let machine = Machine::new();
+    let path = disk(machine.root.path(), 8);
+    let mut data = vec![0u8; 8 << 20];
+    data[1080..1082].copy_from_slice(&[0x53, 0xef]);
+    fs::write(&path, &data).unwrap();
+    let output = machine.run(&["volume", "create", "vol0", "--device", &path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("ext4"));
+    assert_eq!(fs::read(&path).unwrap(), data);
+    fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
+    let output = machine.run(&["volume", "create", "vol0", "--device", &path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("larger disk"));
+}
+
+#[test]
+fn a_refused_step_takes_the_new_item_back() {
+    let machine = Machine::new();
+    // A directory in the place of an attribute refuses the write, as the kernel would refuse the value.
+    let links = machine.root.path().join("sys/kernel/config/yoke/links");
+    fs::remove_dir(&links).unwrap();
+    fs::write(&links, "").unwrap();
+    let output = machine.run(&["link", "add", "l0", "--device", "x"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot make link l0"));
+    assert_eq!(
+        machine
+            .run(&["link", "add", "../x", "--device", "x"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn completion_and_man_page_are_printed() {
+    let machine = Machine::new();
+    assert!(text(&machine.run(&["completions", "bash"]).stdout).contains("yokectl"));
+    assert!(text(&machine.run(&["man"]).stdout).contains(".TH yokectl"));
+}

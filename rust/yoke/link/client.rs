@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a client of the session is told.
+
+use super::Port;
+use kernel::sync::Arc;
+use yoke_core::{
+    ids::{LinkEpoch, LinkId, NodeId},
+    link::Contact,
+    session::GoneReason,
+    wire::hello::Peer,
+    wire::message,
+};
+
+/// The partner at the other end of a session.
+pub(crate) type Partner = Peer;
+
+/// The way to the twin.
+pub(crate) trait Outlet {
+    /// Sends a message to the twin on the peer. Context: may sleep; waits for nothing. What does not fit is lost, as
+    /// if the session had ended.
+    fn send(&self, port: message::Port, bytes: &[u8]);
+}
+
+/// Kernel code that talks to its twin on the peer.
+///
+/// Context of all calls: the manager's thread, no lock is held, one at a time and in the order in which things
+/// happened. A client may sleep for moments: heartbeats wait for it. It must not wait for the peer.
+pub(crate) trait Client: Send + Sync {
+    /// The number that both ends know it by.
+    fn port(&self) -> message::Port;
+
+    /// There is a partner.
+    fn session_up(&self, partner: &Partner, out: &dyn Outlet);
+
+    /// This link carries slots from now on, as agreed in `contact`.
+    fn link_up(&self, link: &Arc<Port>, contact: &Contact);
+
+    /// It does not any more: nothing that was posted and not proved is proved.
+    fn link_down(&self, link: LinkId, epoch: LinkEpoch);
+
+    /// The partner is gone, with what was not acknowledged. All links are down.
+    fn session_gone(&self, node: NodeId, reason: GoneReason);
+
+    /// A message of the twin: hostile until checked.
+    fn message(&self, bytes: &[u8], out: &dyn Outlet);
+}

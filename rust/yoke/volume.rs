@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Volumes: the core's machine of each, and what it asks for.
+//!
+//! ```text
+//! open      from a configured item to a running volume, and back
+//! front     /dev/yokeN: bios come in
+//!   write, read, long   what becomes of them
+//! shared    the machine and its lock; who waits for what
+//! control   one thread a volume: carries the machine's actions out
+//!   lanes   the links that carry this volume, and its regions in their windows
+//!   blocks  node blocks on the disk
+//!   destage log to disk
+//! client    the session's news for all volumes
+//! face      /sys/block/yokeN/yoke/
+//! ```
+//!
+//! Lock: `Shared::inner` (spinlock, irqs off) covers the machine and the lists of who waits. Nothing is copied, posted,
+//! submitted or completed under it.
+
+mod blocks;
+mod client;
+mod control;
+mod destage;
+mod face;
+mod front;
+mod lanes;
+mod long;
+mod open;
+mod read;
+mod shared;
+mod write;
+
+pub(crate) use client::Mirror;
+pub(crate) use open::{Settings, Volume};

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The session's news, passed to every open volume.
+
+use super::{lanes::Lane, shared::Shared};
+use crate::link::{Client, Outlet, Partner, Port};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{Arc, Mutex},
+};
+use yoke_core::{
+    ids::{LinkEpoch, LinkId, NodeId, Uuid, LINK_COUNT},
+    link::Contact,
+    mirror::{message::Message, presence::Presence},
+    session::GoneReason,
+    volume::Input,
+    wire::message,
+};
+use yoke_sys::time::boottime_ns;
+
+/// The number of the mirror, the same at both ends.
+pub(crate) const PORT: message::Port = message::Port(1);
+
+/// A volume that is open here.
+struct Member {
+    volume: Arc<Shared>,
+    /// Its twin is open at the partner, so the machine knows of a session.
+    present: bool,
+}
+
+/// What is known of the session, for volumes that are opened later. Guarded by [`Mirror::state`].
+struct State {
+    partner: Option<Partner>,
+    links: [Option<(Arc<Port>, Contact)>; LINK_COUNT],
+    members: KVec<Member>,
+}
+
+/// The client of the session that all volumes share.
+#[pin_data]
+pub(crate) struct Mirror {
+    #[pin]
+    state: Mutex<State>,
+}
+
+impl Mirror {
+    /// Without volumes. Errors: `ENOMEM`.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        let state = State {
+            partner: None,
+            links: [const { None }; LINK_COUNT],
+            members: KVec::new(),
+        };
+        Arc::pin_init(pin_init!(Mirror { state <- new_mutex!(state) }), GFP_KERNEL)
+    }
+
+    /// Adds a volume, and tells its twin. Errors: `ENOMEM`; `EEXIST`: the volume is open already.
+    pub(super) fn join(&self, volume: &Arc<Shared>, out: &dyn Outlet) -> Result {
+        let mut state = self.state.lock();
+        if state
+            .members
+            .iter()
+            .any(|other| other.volume.identity == volume.identity)
+        {
+            return Err(EEXIST);
+        }
+        let member = Member {
+            volume: volume.clone(),
+            present: false,
+        };
+        state.members.push(member, GFP_KERNEL)?;
+        out.send(PORT, &Presence::Opened.encode(&volume.identity.volume));
+        Ok(())
+    }
+
+    /// Removes a volume, and tells its twin: it hears of nothing any more.
+    pub(super) fn leave(&self, volume: &Arc<Shared>, out: &dyn Outlet) {
+        let mut state = self.state.lock();
+        state
+            .members
+            .retain(|other| !Arc::ptr_eq(&other.volume, volume));
+        drop(state);
+        volume.drop_lanes();
+        out.send(PORT, &Presence::Closed.encode(&volume.identity.volume));
+    }
+
+    /// The twin of a volume says whether it is there.
+    fn presence(&self, uuid: &Uuid, presence: Presence, out: &dyn Outlet) {
+        let mut state = self.state.lock();
+        let State {
+            partner,
+            links,
+            members,
+        } = &mut *state;
+        let Some(member) = members
+            .iter_mut()
+            .find(|member| member.volume.identity.volume == *uuid)
+        else {
+            return;
+        };
+        if member.present && presence != Presence::Here {
+            member.part(links);
+        }
+        if presence == Presence::Opened {
+            // Before anything that the machine says, which the twin would not understand yet.
+            out.send(PORT, &Presence::Here.encode(uuid));
+        }
+        if presence != Presence::Closed && !member.present {
+            member.meet(partner.as_ref(), links);
+        }
+    }
+}
+
+impl Member {
+    /// The machine hears of the session and its links.
+    fn meet(&mut self, partner: Option<&Partner>, links: &[Option<(Arc<Port>, Contact)>]) {
+        let Some(partner) = partner else { return };
+        self.present = true;
+        self.volume.tell(Input::SessionUp {
+            incarnation: partner.incarnation,
+        });
+        for (port, contact) in links.iter().flatten() {
+            self.volume.link_up(port, contact);
+        }
+    }
+
+    /// The machine hears that they are over.
+    fn part(&mut self, links: &[Option<(Arc<Port>, Contact)>]) {
+        self.present = false;
+        for (port, _) in links.iter().flatten() {
+            self.volume.link_down(port.id());
+        }
+        self.volume.tell(Input::SessionGone);
+    }
+}
+
+impl Client for Mirror {
+    fn port(&self) -> message::Port {
+        PORT
+    }
+
+    fn session_up(&self, partner: &Partner, out: &dyn Outlet) {
+        let mut state = self.state.lock();
+        state.partner = Some(*partner);
+        for member in &state.members {
+            out.send(
+                PORT,
+                &Presence::Opened.encode(&member.volume.identity.volume),
+            );
+        }
+    }
+
+    fn link_up(&self, link: &Arc<Port>, contact: &Contact) {
+        let mut state = self.state.lock();
+        if let Some(place) = state.links.get_mut(link.id().index()) {
+            *place = Some((link.clone(), *contact));
+        }
+        for member in state.members.iter().filter(|member| member.present) {
+            member.volume.link_up(link, contact);
+        }
+    }
+
+    fn link_down(&self, link: LinkId, _epoch: LinkEpoch) {
+        let mut state = self.state.lock();
+        let gone = state.links.get_mut(link.index()).and_then(Option::take);
+        for member in state.members.iter().filter(|member| member.present) {
+            member.volume.link_down(link);
+        }
+        drop(state);
+        drop(gone);
+    }
+
+    fn session_gone(&self, _node: NodeId, _reason: GoneReason) {
+        let mut state = self.state.lock();
+        state.partner = None;
+        for member in state.members.iter_mut().filter(|member| member.present) {
+            member.present = false;
+            member.volume.tell(Input::SessionGone);
+        }
+    }
+
+    fn message(&self, bytes: &[u8], out: &dyn Outlet) {
+        if let Some((uuid, presence)) = Presence::decode(bytes) {
+            return self.presence(&uuid, presence, out);
+        }
+        let (Some(uuid), Some(message)) = (Message::volume(bytes), Message::decode(bytes)) else {
+            pr_warn!("a message of the peer is none of the mirror's; ignored\n");
+            return;
+        };
+        let state = self.state.lock();
+        for member in state
+            .members
+            .iter()
+            .filter(|member| member.volume.identity.volume == uuid)
+        {
+            member.volume.message(message);
+        }
+    }
+}
+
+impl Shared {
+    /// Tells the machine, and has the control thread look.
+    pub(super) fn tell(&self, input: Input<'_>) {
+        self.inner.lock().core.handle(input, boottime_ns());
+        self.wake.set();
+    }
+
+    /// A link carries slots. The volume's region in the own window is carved once for each window.
+    fn link_up(&self, port: &Arc<Port>, contact: &Contact) {
+        let link = port.id();
+        let known = self
+            .inner
+            .lock()
+            .lane_of(link)
+            .filter(|lane| Arc::ptr_eq(&lane.port, port));
+        let place = match &known {
+            Some(lane) => lane.place,
+            None => port.carver.lock().carve(self.log.blocks()),
+        };
+        if place.is_none() {
+            pr_warn!(
+                "volume {}: no room for its region in the window of link {}: not mirrored over it\n",
+                self.name(),
+                port.name().to_str().unwrap_or("?")
+            );
+        }
+        let lane = Lane {
+            port: port.clone(),
+            place,
+            life: Some(contact.epoch),
+            peer_window: contact.window,
+        };
+        let mut inner = self.inner.lock();
+        let old = inner
+            .lanes
+            .get_mut(link.index())
+            .and_then(|old| old.replace(lane));
+        if known.is_none() {
+            inner
+                .core
+                .handle(Input::Room { link, place }, boottime_ns());
+        }
+        let (life, downs) = (contact.epoch, contact.downs);
+        inner
+            .core
+            .handle(Input::LinkUp { link, life, downs }, boottime_ns());
+        drop(inner);
+        drop(old);
+        self.wake.set();
+    }
+
+    fn link_down(&self, link: LinkId) {
+        let mut inner = self.inner.lock();
+        if let Some(lane) = inner.lanes.get_mut(link.index()).and_then(Option::as_mut) {
+            lane.life = None;
+        }
+        inner.core.handle(Input::LinkDown { link }, boottime_ns());
+        drop(inner);
+        self.wake.set();
+    }
+
+    /// A message of the twin. A place that it names must lie in the window of the link that is meant.
+    fn message(&self, message: Message) {
+        if let Message::Grant { life, place, .. } = &message {
+            let inner = self.inner.lock();
+            let lane = inner
+                .lanes
+                .iter()
+                .flatten()
+                .find(|lane| lane.life == Some(*life));
+            let good = lane.is_some_and(|lane| place.check(&lane.peer_window));
+            drop(inner);
+            if !good {
+                pr_warn!(
+                    "volume {}: the peer grants a region outside of its window; ignored\n",
+                    self.name()
+                );
+                return;
+            }
+        }
+        self.tell(Input::Message(message));
+    }
+
+    /// Forgets all links, and gives the regions in their windows back.
+    fn drop_lanes(&self) {
+        for at in 0..LINK_COUNT {
+            let lane = self.inner.lock().lanes.get_mut(at).and_then(Option::take);
+            if let Some(lane) = lane {
+                lane.set_word(0);
+                if let Some(place) = lane.place {
+                    lane.port.carver.lock().give_back(place);
+                }
+            }
+        }
+    }
+
+    /// For messages to people.
+    pub(crate) fn name(&self) -> &str {
+        self.name.to_str().unwrap_or("?")
+    }
+}

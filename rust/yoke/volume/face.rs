@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What sysfs shows of a volume: `/sys/block/yokeN/yoke/` (docs/abi.md).
+
+use super::{front::Front, shared::Shared};
+use core::fmt::Display;
+use kernel::{
+    prelude::*,
+    str::CString,
+    sync::atomic::{Atomic, Relaxed},
+};
+use yoke_core::volume::{Mode, Role, Status};
+use yoke_sys::{
+    attr::{Attr, Text},
+    time::boottime_ns,
+    trace, Env,
+};
+
+/// A number that only rises.
+pub(crate) struct Counter(Atomic<u64>);
+
+impl Counter {
+    const fn new() -> Self {
+        Counter(Atomic::new(0))
+    }
+
+    /// Adds to it. Context: any.
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Set by anybody, taken by the control thread.
+pub(crate) struct Flag(Atomic<bool>);
+
+impl Flag {
+    /// Context: any.
+    pub(crate) fn set(&self) {
+        self.0.store(true, kernel::sync::atomic::Release);
+    }
+
+    /// Whether it was set; clears it.
+    pub(crate) fn take(&self) -> bool {
+        self.0.xchg(false, kernel::sync::atomic::Full)
+    }
+}
+
+/// What is counted, and the times of the last takeover in nanoseconds since boot.
+pub(crate) struct Stats {
+    pub(crate) writes: Counter,
+    pub(crate) reads: Counter,
+    pub(crate) flushes: Counter,
+    pub(crate) fences: Counter,
+    pub(crate) stalls: Counter,
+    pub(crate) destaged: Counter,
+    pub(crate) io_errors: Counter,
+    /// Parked bios are to be begun again.
+    pub(crate) restart: Flag,
+    /// The role has changed since people were told by a uevent.
+    pub(crate) changed: Flag,
+    detected: Atomic<u64>,
+    claimed: Atomic<u64>,
+    serving: Atomic<u64>,
+    /// The last word that was announced, as an index into [`WORDS`].
+    told: Atomic<u32>,
+    before: Atomic<u32>,
+    logged: Atomic<u64>,
+}
+
+impl Stats {
+    pub(super) const fn new() -> Self {
+        Stats {
+            writes: Counter::new(),
+            reads: Counter::new(),
+            flushes: Counter::new(),
+            fences: Counter::new(),
+            stalls: Counter::new(),
+            destaged: Counter::new(),
+            io_errors: Counter::new(),
+            restart: Flag(Atomic::new(false)),
+            changed: Flag(Atomic::new(false)),
+            detected: Atomic::new(0),
+            claimed: Atomic::new(0),
+            serving: Atomic::new(0),
+            told: Atomic::new(0),
+            before: Atomic::new(0),
+            logged: Atomic::new(0),
+        }
+    }
+
+    /// Whether a line may go to the log now: one a second.
+    pub(super) fn may_log(&self) -> bool {
+        let now = boottime_ns();
+        let last = self.logged.load(Relaxed);
+        let may = last == 0 || now.saturating_sub(last) > 1_000_000_000;
+        if may {
+            self.logged.store(now, Relaxed);
+        }
+        may
+    }
+}
+
+/// The words for a role (docs/abi.md).
+const WORDS: [&str; 10] = [
+    "closed",
+    "standby",
+    "claiming",
+    "mirrored",
+    "holding",
+    "solo",
+    "degraded",
+    "rejoining",
+    "opening",
+    "stopped",
+];
+
+fn index(role: Role) -> u32 {
+    match role {
+        Role::Closed => 0,
+        Role::Standby => 1,
+        Role::Taking => 2,
+        Role::Owner(Mode::Mirrored) => 3,
+        Role::Owner(Mode::Holding) => 4,
+        Role::Owner(Mode::Solo) => 5,
+        Role::Owner(Mode::Degraded) => 6,
+        Role::Owner(Mode::Joining) => 7,
+        Role::Opening => 8,
+        Role::Stopped => 9,
+    }
+}
+
+fn word(at: u32) -> &'static str {
+    WORDS.get(at as usize).copied().unwrap_or("closed")
+}
+
+impl Shared {
+    fn status(&self) -> Status {
+        self.inner.lock().core.status(boottime_ns())
+    }
+
+    /// The role has changed: for people, and the times of a takeover. Context: the control thread.
+    pub(super) fn announce(&self, role: Role) {
+        let now = boottime_ns();
+        let (old, new) = (self.stats.told.load(Relaxed), index(role));
+        if old == new {
+            return;
+        }
+        self.stats.told.store(new, Relaxed);
+        self.stats.before.store(old, Relaxed);
+        match role {
+            Role::Taking => {
+                self.stats.detected.store(now, Relaxed);
+                self.stats.claimed.store(0, Relaxed);
+                self.stats.serving.store(0, Relaxed);
+            }
+            Role::Owner(_) if old == index(Role::Taking) => self.stats.claimed.store(now, Relaxed),
+            _ => {}
+        }
+        trace::state(self.name(), word(old), word(new), "");
+        pr_info!("volume {}: {} -> {}\n", self.name(), word(old), word(new));
+        self.stats.changed.set();
+    }
+
+    fn uevent(&self) -> Result {
+        let state = CString::try_from_fmt(fmt!("YOKE_STATE={}", word(index(self.status().role))))?;
+        let old =
+            CString::try_from_fmt(fmt!("YOKE_OLD={}", word(self.stats.before.load(Relaxed))))?;
+        let name = CString::try_from_fmt(fmt!("YOKE_NAME={}", self.name()))?;
+        let mut env = Env::new();
+        env.add(&state)?;
+        env.add(&old)?;
+        env.add(&name)?;
+        self.disk
+            .lock()
+            .as_ref()
+            .map_or(Ok(()), |disk| disk.uevent(env))
+    }
+
+    /// Tells user space of a change by a uevent, and notes the moment at which a takeover begins to serve. Context:
+    /// the control thread.
+    pub(super) fn refresh(&self) {
+        if self.stats.changed.take() {
+            // Without memory for it, nobody hears of it; sysfs has it all the same.
+            let _ = self.uevent();
+        }
+        let claimed = self.stats.claimed.load(Relaxed);
+        if claimed != 0 && self.stats.serving.load(Relaxed) == 0 && self.status().serving.is_ok() {
+            self.stats.serving.store(boottime_ns(), Relaxed);
+        }
+    }
+}
+
+fn sentence(text: &mut Text<'_>, reason: Option<&dyn Display>) -> Result {
+    match reason {
+        Some(reason) => text.put(format_args!("{reason}\n")),
+        None => text.line(""),
+    }
+}
+
+fn takeover(front: &Front, text: &mut Text<'_>) -> Result {
+    match front.shared.status().takeover {
+        Ok(()) => text.line("yes"),
+        Err(reason) => text.put(format_args!("no: {reason}\n")),
+    }
+}
+
+fn reason(front: &Front, text: &mut Text<'_>) -> Result {
+    let status = front.shared.status();
+    let serving = status.serving.err();
+    let takeover = match status.role {
+        Role::Owner(Mode::Mirrored) | Role::Standby => None,
+        _ => status.takeover.err(),
+    };
+    let reason = status
+        .reason
+        .or(serving.filter(|_| status.role != Role::Standby))
+        .or(takeover);
+    sentence(text, reason.as_ref().map(|reason| reason as &dyn Display))
+}
+
+fn role(status: &Status) -> &'static str {
+    match status.role {
+        Role::Owner(_) => "owner",
+        Role::Standby | Role::Taking => "standby",
+        _ => "none",
+    }
+}
+
+fn stats(front: &Front, text: &mut Text<'_>) -> Result {
+    let stats = &front.shared.stats;
+    for (name, counter) in [
+        ("writes", &stats.writes),
+        ("reads", &stats.reads),
+        ("flushes", &stats.flushes),
+        ("fences", &stats.fences),
+        ("stalls", &stats.stalls),
+        ("destaged", &stats.destaged),
+        ("io_errors", &stats.io_errors),
+    ] {
+        text.put(format_args!("{name} {}\n", counter.get()))?;
+    }
+    Ok(())
+}
+
+/// The files of a volume.
+pub(super) const ATTRS: &[Attr<Front>] = &[
+    Attr::ro(c"name", |front, text| {
+        text.put(format_args!("{}\n", front.shared.name()))
+    }),
+    Attr::ro(c"device", |front, text| {
+        text.bytes(front.shared.device.to_bytes())?;
+        text.line("")
+    }),
+    Attr::ro(c"uuid", |front, text| {
+        text.put(format_args!("{}\n", front.shared.identity.volume))
+    }),
+    Attr::ro(c"role", |front, text| {
+        text.line(role(&front.shared.status()))
+    }),
+    Attr::ro(c"state", |front, text| {
+        text.line(word(index(front.shared.status().role)))
+    }),
+    Attr::ro(c"owner", |front, text| match front.shared.status().owner {
+        Some(node) => text.put(format_args!("{}\n", node.get())),
+        None => text.line("-"),
+    }),
+    Attr::ro(c"generation", |front, text| {
+        text.put(format_args!("{}\n", front.shared.status().generation.get()))
+    }),
+    Attr::ro(c"mirror", |front, text| {
+        let mirrored = front.shared.status().role == Role::Owner(Mode::Mirrored);
+        text.line(if mirrored { "yes" } else { "no" })
+    }),
+    Attr::ro(c"dirty_blocks", |front, text| {
+        let status = front.shared.status();
+        text.put(format_args!(
+            "{}\n",
+            status.dirty.saturating_add(status.adopted)
+        ))
+    }),
+    Attr::ro(c"adopted_blocks", |front, text| {
+        text.put(format_args!("{}\n", front.shared.status().adopted_total))
+    }),
+    Attr::ro(c"slots", |front, text| {
+        text.put(format_args!("{}\n", front.shared.log.blocks()))
+    }),
+    Attr::ro(c"slots_free", |front, text| {
+        text.put(format_args!("{}\n", front.shared.status().free))
+    }),
+    Attr::ro(c"takeover_possible", takeover),
+    Attr::ro(c"reason", reason),
+    Attr::ro(c"last_takeover", |front, text| {
+        let stats = &front.shared.stats;
+        let us = |time: &Atomic<u64>| time.load(Relaxed) / 1000;
+        text.put(format_args!(
+            "{} {} {}\n",
+            us(&stats.detected),
+            us(&stats.claimed),
+            us(&stats.serving)
+        ))
+    }),
+    Attr::ro(c"full_copy", |_, text| text.line("no")),
+    Attr::ro(c"stats", stats),
+];

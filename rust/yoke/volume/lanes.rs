@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The links that carry a volume, and the volume's region in the own window of each.
+
+use super::shared::Shared;
+use crate::link::Port;
+use kernel::{prelude::*, sync::Arc};
+use yoke_core::{
+    ids::{Epoch, LinkEpoch},
+    mirror::header::{SlotHeader, HEADER_SIZE},
+    volume::{FenceSample, Input, PostTo, Token},
+    window::{epoch_word_at, Layout, Place, SLOT_DATA},
+};
+use yoke_sys::{crc::crc32c, pages::Pages, time::boottime_ns, BLOCK};
+
+/// How much is zeroed at once: it holds the CPU.
+const ZERO_AT_ONCE: u64 = 32 << 10;
+
+/// A link, as one volume uses it.
+#[derive(Clone)]
+pub(crate) struct Lane {
+    pub(crate) port: Arc<Port>,
+    /// The volume's region in the own window.
+    pub(crate) place: Option<Place>,
+    /// The life of the link; `None` while it carries nothing.
+    pub(crate) life: Option<LinkEpoch>,
+    /// What the partner's window is like.
+    pub(crate) peer_window: Layout,
+}
+
+impl Lane {
+    /// Posts one slot: data, then header. A link that is down drops it.
+    pub(crate) fn post(&self, to: &PostTo, log: &Pages, slot: u32, header: &SlotHeader) {
+        let link = self.port.link();
+        if let (Some(data), Some(at)) = (to.place.data_at(slot), to.place.header_at(slot)) {
+            let _ = link.post_block(data, log, slot);
+            link.barrier();
+            let _ = link.post(at, &header.encode(to.epoch));
+        }
+    }
+
+    /// Posts a header of zeroes.
+    pub(crate) fn withdraw(&self, to: &PostTo, slot: u32) {
+        if let Some(at) = to.place.header_at(slot) {
+            let _ = self.port.link().post(at, &[0; HEADER_SIZE]);
+        }
+    }
+
+    /// Reads the epoch word through the link, after everything that this CPU has posted.
+    pub(crate) fn fence(&self, to: &PostTo) -> FenceSample {
+        let link = self.port.link();
+        link.barrier();
+        let issued_ns = boottime_ns();
+        let word = match epoch_word_at(to.place.epoch_word) {
+            Some(at) => link.read64(at),
+            None => u64::MAX,
+        };
+        FenceSample {
+            issued_ns,
+            word,
+            downs: link.down_count(),
+        }
+    }
+
+    /// Stores the epoch word of the volume's region in the own window.
+    pub(crate) fn set_word(&self, word: u64) {
+        let at = self.place.and_then(|place| epoch_word_at(place.epoch_word));
+        if let Some(at) = at {
+            let _ = self.port.link().store64(at, word);
+        }
+    }
+
+    /// Zeroes all slot headers of the volume's region in the own window.
+    pub(crate) fn clear(&self) {
+        let Some(place) = self.place else { return };
+        let Some(mut at) = place.header_at(0) else {
+            return;
+        };
+        let end = at.saturating_add(u64::from(place.slots).saturating_mul(HEADER_SIZE as u64));
+        while at < end {
+            let len = (end - at).min(ZERO_AT_ONCE);
+            let _ = self.port.link().zero(at, len as usize);
+            at += len;
+        }
+    }
+
+    /// Copies a slot of the own window into a block of memory. The CRC-32C of the copy.
+    pub(crate) fn read(&self, slot: u32, memory: &Pages, block: u32) -> Result<u32> {
+        let at = self
+            .place
+            .and_then(|place| place.data_at(slot))
+            .ok_or(ERANGE)?;
+        self.port.link().read_block(at, memory, block)?;
+        memory.crc32c(block, 0)
+    }
+
+    /// Tells the machine what stands in the slots of the volume's region.
+    pub(crate) fn scan(&self, shared: &Shared, token: Token, epoch: Epoch) {
+        let slots = self.place.map_or(0, |place| place.slots);
+        for slot in 0..slots {
+            let _ = self.scan_slot(shared, token, epoch, slot);
+        }
+        shared
+            .inner
+            .lock()
+            .core
+            .handle(Input::Scanned { token }, boottime_ns());
+    }
+
+    fn scan_slot(&self, shared: &Shared, token: Token, epoch: Epoch, slot: u32) -> Result {
+        let place = self.place.ok_or(ERANGE)?;
+        let mut raw = [0; HEADER_SIZE];
+        self.port
+            .link()
+            .read(place.header_at(slot).ok_or(ERANGE)?, &mut raw)?;
+        if SlotHeader::decode(&raw, epoch, &shared.identity.volume, slot).is_none() {
+            return Ok(());
+        }
+        let crc = self.data_crc(place.data_at(slot).ok_or(ERANGE)?)?;
+        let raw = &raw;
+        shared.inner.lock().core.handle(
+            Input::Slot {
+                token,
+                slot,
+                raw,
+                crc,
+            },
+            boottime_ns(),
+        );
+        Ok(())
+    }
+
+    /// The CRC-32C of a slot's data, copied piece by piece.
+    fn data_crc(&self, at: u64) -> Result<u32> {
+        const PIECE: usize = 512;
+        const _: () = assert!(BLOCK as u64 == SLOT_DATA && BLOCK % PIECE == 0);
+        let mut crc = 0;
+        let mut piece = [0; PIECE];
+        for offset in (0..BLOCK).step_by(PIECE) {
+            self.port
+                .link()
+                .read(at.saturating_add(offset as u64), &mut piece)?;
+            crc = crc32c(crc, &piece);
+        }
+        Ok(crc)
+    }
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From a configured item to a running volume, and back.
+
+use super::{
+    blocks::NodeBlocks,
+    client::Mirror,
+    control::Control,
+    destage::Bounce,
+    face::Stats,
+    front::Front,
+    shared::{Ends, Inner, Machine, Shared, TICKETS, UNITS},
+};
+use crate::link::{Identity as Controller, Manager};
+use kernel::{
+    new_mutex, new_spinlock_irq,
+    prelude::*,
+    str::{CStr, CString},
+    sync::Arc,
+};
+use yoke_core::{
+    disk::{
+        layout::{NODE_BLOCKS, SUPERBLOCK_AT},
+        Block, Identity, Superblock, BLOCK_SIZE,
+    },
+    guards::Guards,
+    ids::{NodeId, Uuid},
+    mirror::entry::Entry,
+    volume::{self, Command, Config, Input, PowerLoss, Role, Ticket},
+};
+use yoke_sys::{
+    backing::{BackingDev, IoClient, Options, Path, Props},
+    bio::Bio,
+    disk::{Disk, Params},
+    event::Event,
+    pages::Pages,
+    random_u64,
+    status::IoResult,
+    thread::Thread,
+    time::{boottime_ns, sleep_us},
+};
+
+/// How long the superblock may take to read, and a volume to close.
+const READ_TIMEOUT_NS: u64 = 30_000_000_000;
+const CLOSE_TIMEOUT_NS: u64 = 20_000_000_000;
+/// Bios that can always be on their way to the disk at once.
+const FORWARDS: u16 = 256;
+
+/// What was configured (docs/abi.md). Times are in nanoseconds.
+pub(crate) struct Settings {
+    pub(crate) device: CString,
+    pub(crate) home: NodeId,
+    pub(crate) slots: u32,
+    pub(crate) io_life_ns: u64,
+    pub(crate) link_lease_ns: u64,
+    pub(crate) disk_lease_ns: u64,
+    pub(crate) start_from_disk: bool,
+}
+
+/// An open volume. Dropping it closes the disk; [`Volume::close`] does so properly.
+pub(crate) struct Volume {
+    // Dropped in this order: no bios, no thread, no device.
+    disk: Option<Arc<Disk<Front>>>,
+    thread: Option<Thread>,
+    mirror: Arc<Mirror>,
+    manager: Arc<Manager>,
+    shared: Arc<Shared>,
+}
+
+/// Why a volume cannot be opened, in words for the log.
+fn say(name: &CStr, why: core::fmt::Arguments<'_>) {
+    pr_err!(
+        "{}\n",
+        format_args!("volume {}: not opened: {why}", name.to_str().unwrap_or("?"))
+    );
+}
+
+impl Volume {
+    /// Opens the disk, checks what it holds, and makes `/dev/yoke{number}`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: no such disk; `EBUSY`: it has another holder; `EMEDIUMTYPE`: it holds no volume, or another
+    /// appliance's, or one of another name; `EEXIST`: it is open already; `EIO`; `ENOMEM`; `EINVAL`.
+    #[inline(never)]
+    pub(crate) fn open(
+        name: &CStr,
+        number: u32,
+        settings: &Settings,
+        controller: Controller,
+        manager: &Arc<Manager>,
+        mirror: &Arc<Mirror>,
+    ) -> Result<Self> {
+        let (identity, data_blocks, props) = probe(name, settings, controller.appliance)?;
+        let config = config(settings, controller, identity.volume, data_blocks, &props);
+        config.check().map_err(|why| {
+            say(name, format_args!("{why}"));
+            EINVAL
+        })?;
+        let shared = share(name, settings, identity, config)?;
+        let (blocks, bounce) = (NodeBlocks::new()?, Bounce::new()?);
+        let piece = Arc::new(Pages::new(1)?, GFP_KERNEL)?;
+        let mut memory = KVec::new();
+        for pages in [&shared.log, blocks.memory(), bounce.memory(), &piece] {
+            memory.push(pages.clone(), GFP_KERNEL)?;
+        }
+        let dev = Arc::new(
+            open_device(settings, memory, Ends(shared.clone()))?,
+            GFP_KERNEL,
+        )?;
+        let front = Arc::new(
+            Front {
+                shared: shared.clone(),
+                dev: dev.clone(),
+            },
+            GFP_KERNEL,
+        )?;
+        mirror.join(&shared, &**manager)?;
+        let control = Control {
+            shared: shared.clone(),
+            front: front.clone(),
+            dev,
+            manager: manager.clone(),
+            blocks,
+            bounce,
+            piece,
+            runs: 0,
+        };
+        let mut volume = Volume {
+            disk: None,
+            thread: None,
+            mirror: mirror.clone(),
+            manager: manager.clone(),
+            shared,
+        };
+        // From here on, dropping `volume` undoes what was done.
+        volume.thread = Some(Thread::spawn(c"yoke_volume", move || control.run())?);
+        let disk_name = CString::try_from_fmt(fmt!("yoke{number}"))?;
+        let disk = Arc::new(
+            Disk::new(&disk_name, &params(data_blocks, &props), front)?,
+            GFP_KERNEL,
+        )?;
+        *volume.shared.disk.lock() = Some(disk.clone());
+        volume.disk = Some(disk);
+        volume.shared.stats.changed.set();
+        volume.shared.wake.set();
+        Ok(volume)
+    }
+
+    /// Whether somebody has it open, mounts included.
+    pub(crate) fn in_use(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.openers() > 0)
+    }
+
+    /// A command of the administrator.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: not possible now, `reason` in sysfs says why; `EALREADY`.
+    pub(crate) fn command(&self, command: Command) -> Result {
+        let mut inner = self.shared.inner.lock();
+        let status = inner.core.status(boottime_ns());
+        let owner = matches!(status.role, Role::Owner(_));
+        let verdict = match command {
+            Command::TakeOver if owner => Err(EALREADY),
+            Command::GiveBack if !owner => Err(EPERM),
+            Command::TakeOver | Command::GiveBack if status.takeover.is_err() => Err(EPERM),
+            _ => Ok(()),
+        };
+        if verdict.is_ok() {
+            inner.core.handle(Input::Command(command), boottime_ns());
+        }
+        drop(inner);
+        self.shared.wake.set();
+        verdict
+    }
+
+    /// Closes properly: what is acknowledged goes to the disk, and an owner releases the volume. Bounded. The manager
+    /// comes back, which the volume needed until now.
+    pub(crate) fn close(self) -> Arc<Manager> {
+        self.wait_closed();
+        let manager = self.manager.clone();
+        drop(self);
+        manager
+    }
+
+    fn wait_closed(&self) {
+        self.shared.tell(Input::Command(Command::Close));
+        let until = boottime_ns().saturating_add(CLOSE_TIMEOUT_NS);
+        while boottime_ns() < until {
+            if self.shared.inner.lock().core.status(boottime_ns()).role == Role::Closed {
+                return;
+            }
+            sleep_us(2_000);
+        }
+        pr_warn!(
+            "volume {}: could not be closed properly in time; its record stays\n",
+            self.shared.name()
+        );
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        // The last reference: no bios when it is gone.
+        let shown = self.shared.disk.lock().take();
+        drop(shown);
+        drop(self.disk.take());
+        drop(self.thread.take());
+        self.mirror.leave(&self.shared, &*self.manager);
+    }
+}
+
+/// What the disk holds.
+#[inline(never)]
+fn probe(name: &CStr, settings: &Settings, appliance: Uuid) -> Result<(Identity, u64, Props)> {
+    let dev = open_device(settings, KVec::new(), Nobody).inspect_err(|error| {
+        let why = if *error == EBUSY {
+            "the disk has another holder"
+        } else {
+            "there is no such disk"
+        };
+        say(
+            name,
+            format_args!("{}: {why}", settings.device.to_str().unwrap_or("?")),
+        );
+    })?;
+    let mut first = KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?;
+    let mut second: KBox<Block> = KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?;
+    let [at_first, at_second] = SUPERBLOCK_AT;
+    dev.read_block(at_first, &mut first, READ_TIMEOUT_NS)?;
+    dev.read_block(at_second, &mut second, READ_TIMEOUT_NS)?;
+    let superblock = Superblock::parse_copies(&first, &second).map_err(|error| {
+        say(name, format_args!("the disk holds no volume: {error}"));
+        EMEDIUMTYPE
+    })?;
+    let superblock = superblock.contents;
+    if superblock.identity.appliance != appliance {
+        say(
+            name,
+            format_args!(
+                "the disk belongs to appliance {}",
+                superblock.identity.appliance
+            ),
+        );
+        return Err(EMEDIUMTYPE);
+    }
+    if superblock.name.as_str().as_bytes() != name.to_bytes() {
+        say(
+            name,
+            format_args!("the disk holds the volume {}", superblock.name),
+        );
+        return Err(EMEDIUMTYPE);
+    }
+    let props = *dev.props();
+    if !superblock.fits(props.blocks) {
+        say(name, format_args!("the disk is smaller than its volume"));
+        return Err(EMEDIUMTYPE);
+    }
+    Ok((superblock.identity, superblock.data_blocks, props))
+}
+
+/// Who hears of the ends of I/O while a disk is only looked at: nobody, since all of it is waited for.
+struct Nobody;
+
+impl IoClient for Nobody {
+    type Ctx = ();
+    type Forward = ();
+
+    fn io_done(&self, (): (), _result: IoResult) {}
+
+    fn forward_done(&self, bio: Bio, (): (), result: IoResult) {
+        bio.complete(result);
+    }
+}
+
+fn open_device<C: IoClient>(
+    settings: &Settings,
+    memory: KVec<Arc<Pages>>,
+    client: C,
+) -> Result<BackingDev<C>> {
+    let options = Options {
+        units: UNITS,
+        unit_blocks: (NODE_BLOCKS as u16).max(volume::BLOCKS_MAX as u16),
+        forwards: FORWARDS,
+        read_only: false,
+        memory,
+    };
+    BackingDev::open(Path::Name(&settings.device), options, client)
+}
+
+/// The machine's settings.
+fn config(
+    settings: &Settings,
+    controller: Controller,
+    volume: Uuid,
+    blocks: u64,
+    props: &Props,
+) -> Config {
+    Config {
+        volume,
+        node: controller.node,
+        incarnation: controller.incarnation,
+        partner: controller.partner(),
+        blocks,
+        slots: settings.slots,
+        dirty_limit: settings.slots,
+        link_lease_ns: settings.link_lease_ns,
+        disk_lease_ns: settings.disk_lease_ns,
+        io_life_ns: settings.io_life_ns,
+        drift_ppm: 1000,
+        poll_ns: settings.disk_lease_ns / 8,
+        backoff_ns: settings.disk_lease_ns / 4,
+        giveback_ns: settings.disk_lease_ns.saturating_mul(10),
+        io_attempts: 8,
+        volatile_cache: props.write_cache,
+        reservations: false,
+        power_loss: if settings.start_from_disk {
+            PowerLoss::StartFromDisk
+        } else {
+            PowerLoss::Refuse
+        },
+        auto_takeover: true,
+        home: settings.home == controller.node,
+        seed: random_u64(),
+    }
+}
+
+/// The machine in its memory. It is some KiB long: not inlined, so that it stands on the stack only while it is made.
+#[inline(never)]
+fn machine(name: &CStr, slots: usize, config: Config) -> Result<KBox<Machine>> {
+    let entries = slots.saturating_mul(2);
+    let core = Machine::new(
+        config,
+        Guards::ALL,
+        KVVec::from_elem(Entry::EMPTY, entries, GFP_KERNEL)?,
+        KVVec::from_elem(0, entries.next_power_of_two(), GFP_KERNEL)?,
+        KVVec::from_elem(Ticket::EMPTY, TICKETS, GFP_KERNEL)?,
+        boottime_ns(),
+    );
+    match core {
+        Ok(core) => Ok(KBox::new(core, GFP_KERNEL)?),
+        Err(why) => {
+            say(name, format_args!("{why}"));
+            Err(EINVAL)
+        }
+    }
+}
+
+/// The machine with everything that is shared.
+#[inline(never)]
+fn share(
+    name: &CStr,
+    settings: &Settings,
+    identity: Identity,
+    config: Config,
+) -> Result<Arc<Shared>> {
+    let core = machine(name, settings.slots as usize, config)?;
+    let inner = Inner::new(core)?;
+    let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
+    let log = Arc::new(Pages::new(settings.slots)?, GFP_KERNEL)?;
+    let (name, device) = (
+        CString::try_from(name)?,
+        CString::try_from(&*settings.device)?,
+    );
+    Arc::pin_init(
+        pin_init!(Shared {
+            name,
+            device,
+            identity,
+            inner <- new_spinlock_irq!(inner),
+            wake,
+            disk <- new_mutex!(None),
+            log,
+            stats: Stats::new(),
+        }),
+        GFP_KERNEL,
+    )
+}
+
+/// What `/dev/yokeN` is like.
+fn params(blocks: u64, props: &Props) -> Params {
+    Params {
+        max_io_blocks: volume::BLOCKS_MAX as u32,
+        discard_blocks: props.discard_blocks,
+        write_zeroes_blocks: props.write_zeroes_blocks,
+        ..Params::new(blocks)
+    }
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the front, the control thread and the ends of I/O share: the machine of a volume, and who waits for it.
+
+use super::{front::Front, lanes::Lane};
+use kernel::{
+    prelude::*,
+    str::CString,
+    sync::{Arc, Mutex, SpinLockIrq},
+};
+use yoke_core::{
+    disk::Identity,
+    ids::{LinkId, LINK_COUNT},
+    mirror::entry::Entry,
+    volume::{
+        self, DestageEnd, PostTo, Range, ReadEnd, ReadPlan, ReadTicket, Reason, RunId, Source,
+        Ticket, TicketId, Token, BLOCKS_MAX,
+    },
+};
+use yoke_sys::{
+    backing::IoClient,
+    bio::Bio,
+    bio_list::BioList,
+    disk::Disk,
+    event::Event,
+    pages::Pages,
+    status::{BlkStatus, IoResult},
+    time::boottime_ns,
+};
+
+/// The machine with its memory.
+pub(crate) type Machine = volume::Volume<KVVec<Entry>, KVVec<u32>, KVVec<Ticket>>;
+
+/// I/O of the control thread that is under way at once, at most.
+pub(crate) const UNITS: u16 = 32;
+/// Bios that wait under a ticket, at most. Without room, a bio is parked.
+pub(crate) const TICKETS: usize = 1024;
+
+/// What an own I/O was for.
+#[derive(Clone, Copy)]
+pub(crate) enum Own {
+    /// The node blocks of everybody.
+    ReadBlocks(Token),
+    /// The own node block.
+    WriteBlock(Token),
+    /// A run of the log.
+    Destage(RunId),
+    /// The disk's cache.
+    Flush(Token),
+}
+
+/// What a bio that was passed on to the disk waits for.
+pub(crate) enum Passed {
+    /// A read, all of it from the disk.
+    Read(ReadTicket, Range),
+    /// What goes past the log.
+    Long(TicketId),
+}
+
+/// What became of the attempt to get the data of a read.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Sampled {
+    /// It is there.
+    Good,
+    /// The disk did not give it.
+    Unreadable,
+    /// An adopted slot is not what was adopted.
+    Corrupt,
+}
+
+/// A bio that waits for a ticket, and what is to be done with it then.
+pub(crate) struct Waiting {
+    pub(crate) ticket: TicketId,
+    pub(crate) bio: Bio,
+    pub(crate) then: Then,
+}
+
+/// What follows when a ticket is complete.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Then {
+    /// The bio is done.
+    End,
+    /// The flush before a write is done: now the write.
+    Write,
+    /// The write is done: now the flush after it.
+    Flush,
+}
+
+/// Guarded by [`Shared::inner`].
+pub(crate) struct Inner {
+    pub(crate) core: KBox<Machine>,
+    /// Bios to be begun again when something changes.
+    pub(crate) parked: BioList,
+    /// Reads that the control thread puts together from several places.
+    pub(crate) pieced: BioList,
+    waiting: KVec<Waiting>,
+    /// Own I/O that ended, for the control thread.
+    ended: KVec<(Own, bool)>,
+    pub(crate) lanes: [Option<Lane>; LINK_COUNT],
+    /// No bio is kept any more.
+    pub(crate) closing: bool,
+}
+
+/// What everybody shares.
+#[pin_data]
+pub(crate) struct Shared {
+    pub(crate) name: CString,
+    pub(crate) device: CString,
+    pub(crate) identity: Identity,
+    #[pin]
+    pub(crate) inner: SpinLockIrq<Inner>,
+    /// While the volume is open: for uevents.
+    #[pin]
+    pub(crate) disk: Mutex<Option<Arc<Disk<Front>>>>,
+    /// Wakes the control thread.
+    pub(crate) wake: Arc<Event>,
+    /// The data of the log's slots.
+    pub(crate) log: Arc<Pages>,
+    pub(crate) stats: super::face::Stats,
+}
+
+impl Inner {
+    pub(crate) fn new(core: KBox<Machine>) -> Result<Self> {
+        Ok(Inner {
+            core,
+            parked: BioList::new(),
+            pieced: BioList::new(),
+            waiting: KVec::with_capacity(TICKETS, GFP_KERNEL)?,
+            ended: KVec::with_capacity(usize::from(UNITS), GFP_KERNEL)?,
+            lanes: [const { None }; LINK_COUNT],
+            closing: false,
+        })
+    }
+
+    /// The link to post over, if it still lives the life that is meant.
+    pub(crate) fn lane(&self, to: &PostTo) -> Option<Lane> {
+        let lane = self.lanes.get(to.link.index())?.as_ref()?;
+        (lane.life == Some(to.life)).then(|| lane.clone())
+    }
+
+    /// The link of this number.
+    pub(crate) fn lane_of(&self, link: LinkId) -> Option<Lane> {
+        self.lanes.get(link.index())?.clone()
+    }
+
+    /// Keeps a bio until its ticket is complete. There is room: see [`Inner::has_room`].
+    pub(crate) fn wait(&mut self, waiting: Waiting) {
+        // Within the capacity, so nothing is allocated; without room the bio ends with an error.
+        if let Err(error) = self.waiting.push_within_capacity(waiting) {
+            drop(error);
+        }
+    }
+
+    /// Whether one more bio can wait under a ticket.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.len() < TICKETS
+    }
+
+    /// Takes out the bio of a ticket.
+    pub(crate) fn take(&mut self, ticket: TicketId) -> Option<Waiting> {
+        let at = self
+            .waiting
+            .iter()
+            .position(|waiting| waiting.ticket == ticket)?;
+        self.waiting.remove(at).ok()
+    }
+
+    /// Any bio that waits under a ticket.
+    pub(crate) fn take_any(&mut self) -> Option<Bio> {
+        self.waiting.pop().map(|waiting| waiting.bio)
+    }
+
+    /// Own I/O that ended.
+    pub(crate) fn take_ended(&mut self) -> Option<(Own, bool)> {
+        self.ended.pop()
+    }
+}
+
+/// The status of a bio that cannot be served.
+pub(crate) fn status(reason: Reason) -> BlkStatus {
+    if reason.is_retryable() {
+        BlkStatus::TRANSPORT
+    } else {
+        BlkStatus::IOERR
+    }
+}
+
+impl Shared {
+    /// Parks a bio until something changes.
+    pub(crate) fn park(&self, bio: Bio) {
+        let mut inner = self.inner.lock();
+        if inner.closing {
+            drop(inner);
+            return bio.complete(Err(BlkStatus::OFFLINE));
+        }
+        inner.parked.push_back(bio);
+    }
+
+    /// What becomes of a read whose data was sampled, or could not be. Context: any.
+    pub(crate) fn end_read(&self, bio: Bio, plan: &ReadPlan, sampled: Sampled) {
+        let mut inner = self.inner.lock();
+        let now = boottime_ns();
+        let end = match sampled {
+            Sampled::Good => inner.core.read_finish(plan, now),
+            Sampled::Unreadable => inner.core.read_failed(plan, false, now),
+            Sampled::Corrupt => inner.core.read_failed(plan, true, now),
+        };
+        drop(inner);
+        match end {
+            ReadEnd::Complete => bio.complete(Ok(())),
+            ReadEnd::Fail(reason) => {
+                self.stats.io_errors.add(1);
+                bio.complete(Err(status(reason)));
+            }
+            ReadEnd::Park => self.park(bio),
+            ReadEnd::Again => {
+                self.park(bio);
+                self.restart();
+            }
+        }
+    }
+
+    /// Has the control thread begin parked bios again.
+    pub(crate) fn restart(&self) {
+        self.stats.restart.set();
+        self.wake.set();
+    }
+}
+
+/// The ends of I/O on the backing disk. Context of its calls: any.
+pub(crate) struct Ends(pub(crate) Arc<Shared>);
+
+impl IoClient for Ends {
+    type Ctx = Own;
+    type Forward = Passed;
+
+    fn io_done(&self, own: Own, result: IoResult) {
+        let mut inner = self.0.inner.lock();
+        // One place for each unit, so there is room.
+        let _ = inner.ended.push_within_capacity((own, result.is_ok()));
+        drop(inner);
+        self.0.wake.set();
+    }
+
+    fn forward_done(&self, bio: Bio, passed: Passed, result: IoResult) {
+        match passed {
+            Passed::Read(ticket, range) => {
+                let sampled = if result.is_ok() {
+                    Sampled::Good
+                } else {
+                    Sampled::Unreadable
+                };
+                let sources = [Source::Disk; BLOCKS_MAX];
+                self.0.end_read(
+                    bio,
+                    &ReadPlan {
+                        ticket,
+                        range,
+                        sources,
+                    },
+                    sampled,
+                );
+            }
+            Passed::Long(ticket) => {
+                let mut inner = self.0.inner.lock();
+                let then = Then::End;
+                inner.wait(Waiting { ticket, bio, then });
+                let ok = result.is_ok();
+                inner
+                    .core
+                    .handle(volume::Input::PassedDown { ticket, ok }, boottime_ns());
+                drop(inner);
+                self.0.wake.set();
+            }
+        }
+    }
+}
+
+/// The outcome of a destage write.
+pub(crate) fn destage_end(good: bool) -> DestageEnd {
+    if good {
+        DestageEnd::Written
+    } else {
+        DestageEnd::Failed
+    }
+}

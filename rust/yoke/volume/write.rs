@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The way of a write: into the log, over a link, fence, done. No thread, no interrupt and no allocation is on it.
+
+use super::{
+    front::Front,
+    lanes::Lane,
+    shared::{status, Then, Waiting},
+};
+use kernel::prelude::*;
+use yoke_core::{
+    mirror::header::SlotHeader,
+    volume::{FenceSample, PostTo, Range, WriteBegin, WriteEnd, WritePlan},
+};
+use yoke_sys::{
+    bio::{Bio, Flags},
+    status::BlkStatus,
+    time::boottime_ns,
+};
+
+/// How often a write is posted again over another link before it waits for the control thread.
+const TRIES: u32 = 4;
+
+/// Begins a write.
+pub(crate) fn begin(front: &Front, bio: Bio) {
+    front.write(bio);
+}
+
+impl Front {
+    pub(super) fn write(&self, bio: Bio) {
+        let range = Range {
+            block: bio.first_block(),
+            count: bio.blocks(),
+        };
+        let mut inner = self.shared.inner.lock();
+        if !inner.has_room() {
+            drop(inner);
+            return self.shared.park(bio);
+        }
+        let begin = inner.core.write_begin(range, boottime_ns());
+        let lane = match &begin {
+            WriteBegin::Plan(plan) => plan.post.as_ref().and_then(|to| inner.lane(to)),
+            _ => None,
+        };
+        drop(inner);
+        match begin {
+            WriteBegin::Plan(plan) => self.carry_out(bio, &plan, lane),
+            WriteBegin::Park => {
+                self.shared.stats.stalls.add(1);
+                self.shared.park(bio);
+            }
+            WriteBegin::Fail(reason) => bio.complete(Err(status(reason))),
+        }
+    }
+
+    fn carry_out(&self, bio: Bio, plan: &WritePlan, mut lane: Option<Lane>) {
+        self.copy(&bio, plan);
+        let mut to = plan.post;
+        for _ in 0..TRIES {
+            let sample = to.as_ref().map(|to| self.post(plan, to, lane.as_ref()));
+            let mut inner = self.shared.inner.lock();
+            let end = inner.core.write_finish(plan.ticket, sample, boottime_ns());
+            match end {
+                WriteEnd::Wait => {
+                    let then = if bio.flags().has(Flags::FUA) {
+                        Then::Flush
+                    } else {
+                        Then::End
+                    };
+                    inner.wait(Waiting {
+                        ticket: plan.ticket,
+                        bio,
+                        then,
+                    });
+                    drop(inner);
+                    return self.shared.wake.set();
+                }
+                WriteEnd::Again(other) => {
+                    lane = inner.lane(&other);
+                    to = Some(other);
+                }
+                WriteEnd::Complete => {
+                    drop(inner);
+                    self.shared.stats.writes.add(1);
+                    return self.written(bio);
+                }
+                WriteEnd::Fail(reason) => {
+                    drop(inner);
+                    return bio.complete(Err(status(reason)));
+                }
+            }
+        }
+        // Every link failed in turn, faster than the machine heard of it.
+        bio.complete(Err(BlkStatus::TRANSPORT));
+    }
+
+    /// Copies the data into the log. It cannot fail: the slots are those of the log, and the bio is as long as it says.
+    fn copy(&self, bio: &Bio, plan: &WritePlan) {
+        let mut cursor = bio.cursor();
+        for slot in plan.slots.iter().take(plan.range.count as usize) {
+            if self.shared.log.copy_from_bio(*slot, &mut cursor).is_err() {
+                pr_err!(
+                    "volume {}: a write is shorter than it says\n",
+                    self.shared.name()
+                );
+            }
+        }
+    }
+
+    /// Posts all slots of a write and reads the fence.
+    fn post(&self, plan: &WritePlan, to: &PostTo, lane: Option<&Lane>) -> FenceSample {
+        let Some(lane) = lane else {
+            return FenceSample {
+                issued_ns: boottime_ns(),
+                word: u64::MAX,
+                downs: u64::MAX,
+            };
+        };
+        let slots = plan.slots.iter().take(plan.range.count as usize);
+        for (at, slot) in (0u64..).zip(slots) {
+            let Ok(data_crc) = self.shared.log.crc32c(*slot, 0) else {
+                continue;
+            };
+            let header = SlotHeader {
+                volume: self.shared.identity.volume,
+                generation: plan.generation,
+                sequence: plan.sequence.saturating_add(at),
+                block: plan.range.block.saturating_add(at),
+                slot: *slot,
+                data_crc,
+            };
+            lane.post(to, &self.shared.log, *slot, &header);
+        }
+        self.shared.stats.fences.add(1);
+        lane.fence(to)
+    }
+}

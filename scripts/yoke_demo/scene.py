@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What all parts of a run share: the plan, what is left to chance, the appliance with its volumes, and the report."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yoke_lab.appliance import Appliance, Node
+from yoke_lab.timing import factor
+
+from .story import Story
+from .tree import Tree
+
+FILE_VOLUME, TORTURE_VOLUME = "vol0", "vol1"
+# Sparse, and written to as far as the run gets.
+DISKS = {FILE_VOLUME: 2 << 30, TORTURE_VOLUME: 128 << 20}
+MOUNT = "/mnt/vol0"
+# The torture writer's range, in blocks; the probe's write goes to the block behind it.
+TORTURE_BLOCKS = 4096
+KILL_WITHIN_S = 3.0
+T_IO_MS = 200
+# The right to answer without another look at the partner; a takeover waits for it.
+LINK_LEASE_MS = 50
+LINK_LEASE_EMULATED_MS = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of; the seed decides the rest."""
+
+    seed: int
+    depth: int
+    tree: Tree
+    torture: Path
+    name: str
+    output: Path
+
+
+class Choices:
+    """What is left to chance, all of it by the seed."""
+
+    def __init__(self, seed: int, links: list[str]) -> None:
+        chance = random.Random(seed)
+        self.link = chance.choice(links)
+        self.kill_after_s = chance.uniform(0, KILL_WITHIN_S)
+        self.torture_seed = chance.getrandbits(60)
+
+
+class Scene:
+    """A run while it goes on; `report` and `problems` fill up on the way."""
+
+    def __init__(self, plan: Plan, appliance: Appliance, story: Story) -> None:
+        self.plan, self.story = plan, story
+        self.appliance, self.lab = appliance, appliance.lab
+        self.a, self.b = appliance.a, appliance.b
+        self.choices = Choices(plan.seed, self.lab.config().links)
+        self.report: dict[str, Any] = {}
+        self.problems: list[str] = []
+        # The chain of records of the torture volume, oldest first.
+        self.records: list[Path] = []
+        self._disks: dict[tuple[str, str], str] = {}
+
+    def set_up(self) -> None:
+        """Modules, links, volumes on both controllers, owned by a and mirrored."""
+        with self.story.step("links", "loading yoke on both, joining them by two links"):
+            self.appliance.up()
+        doing = f"making {FILE_VOLUME} and {TORTURE_VOLUME} on the shared disks, home: controller a"
+        with self.story.step("volumes", doing):
+            for index, name in enumerate(DISKS):
+                self.a.yokectl("volume", "create", name, "--device", self.lab.disk_device(index))
+            for node in self.appliance:
+                self.open_volumes(node)
+            for name in DISKS:
+                self.a.wait_volume(name, "mirrored")
+        self.story.tell("a owns both volumes; every acknowledged write is in two memories")
+
+    def open_volumes(self, node: Node) -> None:
+        """Opens both on a controller. An emulated one stands still now and then, so its leases are longer."""
+        lease = LINK_LEASE_MS if self.lab.config().accelerator == "kvm" else LINK_LEASE_EMULATED_MS
+        self.report["link_lease_ms"] = lease = round(lease * max(1.0, factor()))
+        words = ["--home", "0", "--t-io-ms", str(T_IO_MS), "--link-lease-ms", str(lease)]
+        for index, name in enumerate(DISKS):
+            node.yokectl("volume", "open", name, "--device", self.lab.disk_device(index), *words)
+            self._disks[node.name, name] = node.disk_of(name)
+
+    def device(self, node: Node, volume: str) -> str:
+        """/dev/yokeN of an open volume."""
+        return f"/dev/{self._disks[node.name, volume]}"
+
+    def sysfs(self, node: Node, volume: str) -> str:
+        """/sys/block/yokeN/yoke of an open volume."""
+        return f"/sys/block/{self._disks[node.name, volume]}/yoke"
+
+    def torture_words(self, node: Node, *more: str) -> list[str]:
+        """The torture writer's command, its record to standard output. Its threads leave the one CPU to others."""
+        return [
+            "nice", "-n", "10", str(self.plan.torture), "write", "--device", self.device(node, TORTURE_VOLUME), "--record", "-",
+            "--blocks", str(TORTURE_BLOCKS), "--depth", str(self.plan.depth), "--flush-every", "500",
+            "--read-check", "0.02", "--seed", str(self.choices.torture_seed), *more,
+        ]  # fmt: skip
+
+    def look_for_errors(self, node: Node) -> None:
+        """Adds the I/O errors that a controller's kernel complained of, or that its yoke counted, to the report."""
+        log = node.run("dmesg | grep -E 'I/O error|EXT4-fs (error|warning)|Remounting filesystem read-only'").text
+        counts = [node.sh(f"sed -n 's/^io_errors //p' {self.sysfs(node, name)}/stats") for name in DISKS]
+        errors = sum(int(count or 0) for count in counts) + len(log.splitlines())
+        self.report["io_errors"] = self.report.get("io_errors", 0) + errors
+        if log:
+            self.problems.append(f"controller {node.name}: {log.splitlines()[0]}")

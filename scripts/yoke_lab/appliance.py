@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0
+"""yoke on the controllers of a lab: modules, identity, links, volumes, and what sysfs says of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .config import TREE
+from .errors import LabError
+from .host_tools import build
+from .lab import Finished, Lab
+from .timing import factor, scaled
+
+APPLIANCE = "6a3e5f0e-52b1-4a7e-9c1d-be5c00000002"
+# In the order in which they are loaded.
+MODULES = ("ntb_hw_ivshmem", "yoke", "yoke_ntb")
+CONFIG = "/sys/kernel/config/yoke"
+LINK_CLASS = "/sys/class/yoke_link"
+PEER_CLASS = "/sys/class/yoke_peer"
+# What yokectl exits with when all was done and something is degraded.
+DEGRADED_STATUS = 3
+SESSION_SECONDS = 30.0
+MIRROR_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Beats:
+    """How soon a dead link is noticed."""
+
+    interval_us: int
+    missed: int
+
+    @classmethod
+    def of(cls, lab: Lab) -> Beats:
+        """For a lab's accelerator: an emulated controller stands still for longer, on a busy host much longer."""
+        interval, missed = (10_000, 5) if lab.config().accelerator == "kvm" else (20_000, 20)
+        return cls(interval, min(1000, max(5, round(missed * factor()))))
+
+    @property
+    def silence_ms(self) -> float:
+        """Silence of this length is taken for a death."""
+        return self.interval_us * self.missed / 1000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The files that yoke consists of. YOKE_MODULES names another directory of modules."""
+
+    modules: tuple[Path, ...]
+    yokectl: Path
+
+    @classmethod
+    def find(cls) -> Parts:
+        """LabError that names what is not built."""
+        directory = Path(os.environ.get("YOKE_MODULES", TREE / "build" / "modules"))
+        modules = tuple(directory / f"{name}.ko" for name in MODULES)
+        missing = [str(path) for path in modules if not path.is_file()]
+        if missing:
+            raise LabError(f"not built: {', '.join(missing)}", "make modules")
+        return cls(modules, build("yokectl")[0])
+
+
+class Node:
+    """One controller with yoke on it."""
+
+    def __init__(self, lab: Lab, name: str, parts: Parts) -> None:
+        self.lab = lab
+        self.name = name
+        self.number = lab.config().node_number(name)
+        self.parts = parts
+
+    # ---- commands ----
+
+    def run(self, script: str, *, timeout: float = 60, stdin: bytes = b"") -> Finished:
+        """A line of shell to its end, whatever its status."""
+        return self.lab.exec(self.name, ["bash", "-c", script], timeout=timeout, stdin=stdin)
+
+    def sh(self, script: str, *, timeout: float = 60, stdin: bytes = b"") -> str:
+        """A line of shell that has to succeed; its output."""
+        done = self.run(f"set -eu; {script}", timeout=timeout, stdin=stdin)
+        if done.code != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise LabError(f"controller {self.name}: `{script}` exits {done.code}: {said}", f"lab logs {self.name}")
+        return done.text
+
+    def wait(self, what: str, condition: str, seconds: float = 30, *, say: str = "") -> None:
+        """Waits until a shell condition holds; `say` is a line of shell whose output tells why it does not."""
+        limit = round(scaled(seconds))
+        script = f"end=$((SECONDS + {limit})); until {condition}; do ((SECONDS < end)) || exit 1; sleep 0.02; done"
+        if self.run(script, timeout=seconds + 15).code != 0:
+            why = self.run(say).text if say else ""
+            hint = f"lab logs {self.name}"
+            raise LabError(
+                f"controller {self.name}: {what} did not happen in {limit} s{': ' if why else ''}{why}", hint
+            )
+
+    def yokectl(self, *words: str, timeout: float = 60) -> str:
+        """yokectl that has to succeed; its output."""
+        return self.sh(shlex.join([str(self.parts.yokectl), *words]), timeout=timeout)
+
+    def ask(self, *words: str) -> Any:
+        """What yokectl says as JSON, degraded or not."""
+        command = [str(self.parts.yokectl), "--json", *words]
+        done = self.lab.exec(self.name, command, timeout=30)
+        if done.code not in (0, DEGRADED_STATUS):
+            said = (done.stdout + done.stderr).decode(errors="replace").strip()
+            raise LabError(f"controller {self.name}: {shlex.join(words)} exits {done.code}: {said}")
+        return json.loads(done.stdout)
+
+    def dmesg(self, mark: str = "") -> str:
+        """The kernel's log, from the last line with `mark` on."""
+        return self.run("dmesg").text.rpartition(mark)[2] if mark else self.run("dmesg").text
+
+    # ---- modules and links ----
+
+    def load(self) -> None:
+        """Loads the modules that are not loaded."""
+        steps = ["modprobe ntb"]
+        steps += [f"[ -d /sys/module/{path.stem} ] || insmod {shlex.quote(str(path))}" for path in self.parts.modules]
+        self.sh("; ".join(steps))
+
+    def unload(self) -> None:
+        """Removes the links and all modules, last loaded first."""
+        names = " ".join(reversed(MODULES))
+        self.sh(f"for l in {CONFIG}/links/*/; do [ ! -d $l ] || rmdir $l; done; for m in {names}; do rmmod $m; done")
+
+    def device(self, link: str) -> str:
+        """A link's name in /sys/bus/ntb/devices: the lab puts link N at this place on the bus."""
+        return f"0000:00:{0x10 + self.lab.config().links.index(link):02x}.0"
+
+    def configure(self, beats: Beats | None = None, links: Sequence[str] | None = None) -> None:
+        """Says who this controller is and adds links, by default all of the lab."""
+        ctl, beats = shlex.quote(str(self.parts.yokectl)), beats or Beats.of(self.lab)
+        who = f"{ctl} node --appliance {APPLIANCE} --node {self.number}"
+        steps = [f"{who} --beat-interval-us {beats.interval_us} --beats-missed {beats.missed}"]
+        for link in self.lab.config().links if links is None else links:
+            steps.append(f"{ctl} link add {link} --device {self.device(link)}")
+        self.sh(" && ".join(steps))
+
+    def link(self, name: str, file: str) -> str:
+        """A value of /sys/class/yoke_link/NAME/."""
+        return self.sh(f"cat {LINK_CLASS}/{name}/{file}")
+
+    def wait_link(self, name: str, state: str, seconds: float = SESSION_SECONDS) -> None:
+        place = f"{LINK_CLASS}/{name}"
+        condition = f'[ "$(cat {place}/state)" = {state} ]'
+        self.wait(f"link {name} {state}", condition, seconds, say=f"cat {place}/state {place}/reason")
+
+    def peer(self, file: str) -> str:
+        """A value of the peer's directory in sysfs; empty before the first session."""
+        return self.run(f"cat {PEER_CLASS}/{1 - self.number}/{file}").text
+
+    def wait_session(self, links: int | None = None, seconds: float = SESSION_SECONDS) -> None:
+        """Waits until the session is ready over so many links, by default all."""
+        count = len(self.lab.config().links) if links is None else links
+        place = f"{PEER_CLASS}/{1 - self.number}"
+        condition = f'[ "$(cat {place}/state {place}/links_up 2>&1 | tr "\\n" " ")" = "ready {count} " ]'
+        self.wait(f"a session over {count} links", condition, seconds, say=f"cat {place}/* {LINK_CLASS}/*/reason 2>&1")
+
+    # ---- volumes ----
+
+    def disk_of(self, volume: str) -> str:
+        """`yokeN` of an open volume."""
+        return self.sh(f"dirname $(dirname $(grep -lx {volume} /sys/block/yoke*/yoke/name))").rsplit("/", 1)[-1]
+
+    def volume(self, name: str) -> dict[str, Any]:
+        """An open volume as yokectl shows it."""
+        for volume in self.ask("volume", "list"):
+            if volume["name"] == name:
+                return dict(volume)
+        raise LabError(f"controller {self.name}: volume {name} is not open")
+
+    def wait_volume(self, name: str, states: str, seconds: float = MIRROR_SECONDS) -> None:
+        """Waits until the state of an open volume is one of those (blank-separated)."""
+        place = f"/sys/block/{self.disk_of(name)}/yoke"
+        condition = f'[[ " {states} " == *" $(cat {place}/state) "* ]]'
+        self.wait(f"volume {name} {states}", condition, seconds, say=f"cat {place}/state {place}/reason")
+
+
+class Appliance:
+    """Both controllers."""
+
+    def __init__(self, lab: Lab, parts: Parts | None = None) -> None:
+        self.lab = lab
+        self.parts = parts or Parts.find()
+        self.a, self.b = (Node(lab, name, self.parts) for name in lab.config().nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter((self.a, self.b))
+
+    def partner(self, node: Node) -> Node:
+        return self.b if node is self.a else self.a
+
+    def up(self) -> None:
+        """Modules, links and a session."""
+        for node in self:
+            node.load()
+            node.configure()
+        for node in self:
+            node.wait_session()
+
+    def splats(self) -> list[str]:
+        """What the kernels complained of in their present boots."""
+        return [f"{node['name']}: {line}" for node in self.lab.status()["nodes"] for line in node["splats"]]
+
+
+__all__ = ["APPLIANCE", "CONFIG", "Appliance", "Beats", "Node", "Parts"]

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The virtual appliance: two controllers that are QEMU machines, joined by emulated NTB links, sharing disks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import termios
+import time
+import tty
+from pathlib import Path
+from typing import Any
+
+from . import accel
+from .config import TREE, LabConfig, parse_size
+from .errors import ControllerGone, LabError
+from .lab import Lab
+
+GONE_STATUS = 255
+LAB_SCRIPT = "scripts/lab"
+
+NEXT = """next:
+  {lab} shell {a}              a shell in a controller (the tree is there, build/modules too)
+  {lab} exec {a} -- dmesg      one command
+  {lab} kill {a}; {lab} start {a}
+  {lab} cut {link}; {lab} mend {link}
+  {lab} status
+  {lab} down"""
+
+EXAMPLES = """
+examples:
+  lab up                          boot controllers a and b, links ntb0 and ntb1, one shared disk
+  lab exec a -- dmesg             run a command in controller a; streams and exit status are its own
+  lab shell a                     a shell in controller a
+  lab kill a; lab start a         SIGKILL the machine, boot it again: same node number, same link ids
+  lab cut ntb0; lab mend ntb0     pull and plug the cable
+  lab status                      what is alive, paused, panicked, cut
+  lab down                        end everything
+
+Several labs at once: --name NAME, or LAB_NAME. Slow machine: YOKE_TIMEOUT_FACTOR=3.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one command; its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except ControllerGone as error:
+        complain(error)
+        return GONE_STATUS
+    except LabError as error:
+        complain(error)
+        return 1
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def complain(error: LabError) -> None:
+    print(f"lab: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {error.hint}", file=sys.stderr)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="lab", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    top.add_argument(
+        "--name", default=os.environ.get("LAB_NAME", "main"), help="which lab (default: LAB_NAME, or main)"
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up_options(commands.add_parser("up", help="bring a lab up and wait until both controllers answer"))
+    execute = commands.add_parser("exec", help="run a command in a controller")
+    execute.add_argument("--cwd", help="directory to run it in")
+    execute.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    execute.add_argument(
+        "-n", "--no-input", action="store_true", help="give it no input, and take none from the caller's"
+    )
+    execute.add_argument("node")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
+    execute.set_defaults(run=run_exec)
+    shell = commands.add_parser("shell", help="open a shell in a controller")
+    shell.add_argument("node")
+    shell.set_defaults(run=run_shell)
+    for verb, words in {
+        "kill": "SIGKILL the machine's QEMU",
+        "pause": "stop the whole machine (SIGSTOP)",
+        "resume": "let a paused machine go on",
+        "start": "boot a controller that is not running",
+    }.items():
+        one = commands.add_parser(verb, help=words)
+        one.add_argument("node")
+        one.set_defaults(run=run_node, verb=verb)
+    for verb, words in {"cut": "cut a link", "mend": "mend a link"}.items():
+        one = commands.add_parser(verb, help=words)
+        one.add_argument("link")
+        one.add_argument("--json", action="store_true", help="print the link's state as JSON")
+        one.set_defaults(run=run_link, verb=verb)
+    bells = commands.add_parser("doorbells", help="lose or delay a link's doorbells")
+    bells.add_argument("link")
+    what = bells.add_mutually_exclusive_group(required=True)
+    what.add_argument("--drop", metavar="N|all|none", help="lose the next N")
+    what.add_argument("--delay", metavar="MS", type=int, help="hold each back; 0 ends it")
+    bells.set_defaults(run=run_doorbells)
+    logs = commands.add_parser("logs", help="print a controller's console log")
+    logs.add_argument("node")
+    logs.add_argument("--boot", type=int, help="of an earlier boot (1 is the first)")
+    logs.add_argument("--path", action="store_true", help="print where the file is instead")
+    logs.set_defaults(run=run_logs)
+    status = commands.add_parser("status", help="say how everything is")
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(run=run_status)
+    commands.add_parser("down", help="end everything and remove the files").set_defaults(
+        run=lambda o: Lab(o.name).down()
+    )
+    return top
+
+
+def up_options(up: argparse.ArgumentParser) -> None:
+    up.add_argument("--kernel", help="bzImage to boot (default: the one that `make kernel` builds)")
+    up.add_argument("--debug-kernel", action="store_true", help="the kernel with KASAN and lockdep instead")
+    up.add_argument(
+        "--disk", action="append", metavar="SIZE", help="a shared disk; may be repeated (default: one of 1G)"
+    )
+    up.add_argument("--disk-dir", help="keep the disks in this directory (default: temporary ones)")
+    up.add_argument("--link", action="append", metavar="NAME", help="a link; may be repeated (default: ntb0 and ntb1)")
+    up.add_argument("--link-size", default="64M", help="memory of a link, a power of two (default: 64M)")
+    up.add_argument("--memory", type=int, default=1024, metavar="MIB", help="of each controller (default: 1024)")
+    up.add_argument("--cpus", type=int, default=1, help="of each controller (default: 1)")
+    up.add_argument("--append", default="", metavar="WORDS", help="more words for the kernel's command line")
+    up.add_argument(
+        "--insmod", action="append", default=[], metavar="KO", help="load a module at every boot; may be repeated"
+    )
+    up.add_argument("--log-dir", help="keep the logs in this directory, also after `down`")
+    up.add_argument("--tied-to", type=int, metavar="PID", help="take the lab down when that process ends")
+    up.add_argument("--json", action="store_true", help="print the state as JSON when it is up")
+    up.set_defaults(run=run_up)
+
+
+def default_config(name: str, *, debug_kernel: bool = False, kernel: str | None = None) -> LabConfig:
+    """A lab of the tree's own kernel and server; LabError where one is missing."""
+    modules = None
+    if kernel is None:
+        kernel = kernel_path("image", debug_kernel)
+        modules = kernel_path("modules", debug_kernel)
+    server, agent = build_tools()
+    config = LabConfig(name=name, kernel=str(Path(kernel).resolve()), modules=modules, server=server, agent=agent)
+    config.accelerator = accel.choose(config.kernel)
+    return config
+
+
+def kernel_path(what: str, debug: bool) -> str:
+    script = [str(TREE / "scripts" / "kernel"), *(["--debug"] if debug else []), what]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(f"there is no kernel to boot: {done.stderr.strip() or 'scripts/kernel fails'}", "make kernel")
+    return done.stdout.strip()
+
+
+def build_tools() -> tuple[str, str]:
+    """The server and the agent, built if the tree has changed since."""
+    packages = ("yoke-ivshmem-server", "yoke-lab-agent")
+    words = ["cargo", "build", "--release", "--quiet", "--manifest-path", str(TREE / "Cargo.toml")]
+    for package in packages:
+        words += ["-p", package]
+    try:
+        done = subprocess.run(words, stdout=sys.stderr, check=False)
+    except FileNotFoundError:
+        raise LabError("there is no cargo to build the lab's tools with", "install Rust (rustup.rs)") from None
+    if done.returncode != 0:
+        raise LabError("the lab's tools cannot be built", " ".join(words))
+    target = Path(os.environ.get("CARGO_TARGET_DIR", TREE / "target")) / "release"
+    server, agent = (str((target / package).resolve()) for package in packages)
+    return server, agent
+
+
+def run_up(options: argparse.Namespace) -> None:
+    begin = time.monotonic()
+
+    def progress(text: str) -> None:
+        print(f"[{time.monotonic() - begin:5.1f} s] {text}", file=sys.stderr, flush=True)
+
+    progress("building the lab's tools, looking for the kernel and for KVM")
+    config = default_config(options.name, debug_kernel=options.debug_kernel, kernel=options.kernel)
+    config.disk_bytes = [parse_size(size) for size in options.disk or ["1G"]]
+    config.disk_dir = options.disk_dir and str(Path(options.disk_dir).resolve())
+    config.links = options.link or config.links
+    config.link_bytes = parse_size(options.link_size)
+    config.memory_mib, config.cpus, config.append = options.memory, options.cpus, options.append
+    config.insmod = [str(Path(module).resolve()) for module in options.insmod]
+    config.log_dir = options.log_dir and str(Path(options.log_dir).resolve())
+    config.tied_to = options.tied_to
+    lab = Lab(options.name)
+    lab.up(config, progress)
+    if options.json:
+        print(json.dumps(lab.status(), indent=1))
+    else:
+        seconds = time.monotonic() - begin
+        print(
+            f"lab {options.name} is up after {seconds:.1f} s: {' and '.join(config.nodes)}, {config.accelerator}",
+            file=sys.stderr,
+        )
+        print(
+            NEXT.format(
+                lab=LAB_SCRIPT + ("" if options.name == "main" else f" --name {options.name}"),
+                a=config.nodes[0],
+                link=config.links[0],
+            ),
+            file=sys.stderr,
+        )
+
+
+def run_exec(options: argparse.Namespace) -> int:
+    argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    if not argv:
+        raise LabError("there is no command to run", f"lab exec {options.node} -- uname -r")
+    env = dict(text.split("=", 1) for text in options.env if "=" in text)
+    command = Lab(options.name).command(options.node, argv, cwd=options.cwd, env=env)
+    try:
+        if options.no_input:
+            command.end_input()
+        else:
+            command.feed(open(0, "rb", buffering=0, closefd=False))
+        return command.run(lambda data: write_all(1, data), lambda data: write_all(2, data))
+    finally:
+        command.close()
+
+
+def run_shell(options: argparse.Namespace) -> int:
+    if not (os.isatty(0) and os.isatty(1)):
+        raise LabError("a shell needs a terminal", f"lab exec {options.node} -- sh -c 'COMMANDS'")
+    columns, rows = os.get_terminal_size()
+    env = {"TERM": os.environ.get("TERM", "dumb"), "PS1": f"{options.node}# "}
+    argv = ["bash", "--norc", "-i"]
+    command = Lab(options.name).command(options.node, argv, cwd=str(TREE), env=env, terminal=(rows, columns))
+    before = termios.tcgetattr(0)
+    try:
+        tty.setraw(0)
+        command.feed(open(0, "rb", buffering=0, closefd=False))
+        return command.run(lambda data: write_all(1, data), lambda data: write_all(2, data))
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        command.close()
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Unbuffered: what has left the controller is in the reader's hands at once."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def run_node(options: argparse.Namespace) -> None:
+    getattr(Lab(options.name), options.verb)(options.node)
+
+
+def run_link(options: argparse.Namespace) -> None:
+    status = getattr(Lab(options.name), options.verb)(options.link)
+    if options.json:
+        print(json.dumps(status, indent=1))
+
+
+def run_doorbells(options: argparse.Namespace) -> None:
+    lab = Lab(options.name)
+    if options.drop is not None:
+        count: int | str = int(options.drop) if options.drop.isdigit() else options.drop
+        lab.drop_doorbells(options.link, count)
+    else:
+        lab.delay_doorbells(options.link, options.delay)
+
+
+def run_logs(options: argparse.Namespace) -> None:
+    path = Lab(options.name).console(options.node, options.boot)
+    if options.path:
+        print(path)
+        return
+    try:
+        write_all(1, path.read_bytes())
+    except FileNotFoundError:
+        raise LabError(f"controller {options.node} had no boot {options.boot}") from None
+
+
+def run_status(options: argparse.Namespace) -> None:
+    status = Lab(options.name).status()
+    if options.json:
+        print(json.dumps(status, indent=1))
+        return
+    print(f"lab {status['name']} ({status['accelerator']}), logs in {status['logs']}")
+    for node in status["nodes"]:
+        print(node_line(node))
+    for link in status["links"]:
+        print(link_line(link))
+    for disk in status["disks"]:
+        print(f"  disk {disk['name']}: {disk['bytes'] >> 20} MiB, {disk['device']}")
+
+
+def node_line(node: dict[str, Any]) -> str:
+    about = f"pid {node['pid']}" if node["pid"] else f"exit status {node['exit_status']}"
+    line = f"  controller {node['name']} (node {node['node']}): {node['state']}, boot {node['boot']}, {about}, {node['lan_address']}"
+    return line + "".join(f"\n    kernel says: {splat}" for splat in node["splats"])
+
+
+def link_line(link: dict[str, Any]) -> str:
+    if "sides" not in link:
+        return f"  link {link['name']}: {link['state']}, exit status {link['exit_status']}"
+    joined = ", ".join(f"side {s['side']} {'connected' if s['connected'] else 'absent'}" for s in link["sides"])
+    bells = f"doorbells: {link['doorbells_passed']} passed, {link['doorbells_dropped']} lost"
+    return f"  link {link['name']}: {link['state']}, cut {link['down_count']} times, {joined}, {bells}"

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a lab consists of, as data that travels as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from .errors import LabError
+
+TREE = Path(__file__).resolve().parents[2]
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+
+# The vectors of include/yoke/ivshmem_layout.h: the server and QEMU must be told the same number.
+VECTORS = 17
+
+
+@dataclass
+class LabConfig:
+    """One lab. Two controllers; the lists say what stands between and behind them."""
+
+    name: str
+    kernel: str
+    modules: str | None
+    server: str
+    agent: str
+    nodes: list[str] = field(default_factory=lambda: ["a", "b"])
+    links: list[str] = field(default_factory=lambda: ["ntb0", "ntb1"])
+    link_bytes: int = 64 << 20
+    min_down_ms: int = 20
+    disk_bytes: list[int] = field(default_factory=lambda: [1 << 30])
+    disk_dir: str | None = None
+    memory_mib: int = 1024
+    # One each: a machine of two emulated CPUs boots half as fast on a host of two (docs/lab.md).
+    cpus: int = 1
+    append: str = ""
+    insmod: list[str] = field(default_factory=list)
+    accelerator: str = "tcg"
+    log_dir: str | None = None
+    tied_to: int | None = None
+
+    def check(self) -> None:
+        """Raises LabError for what cannot work."""
+        if not NAME_PATTERN.fullmatch(self.name):
+            raise LabError(f"{self.name!r} is not a lab name", "use up to 32 letters, digits, '-', '_' or '.'")
+        if len(self.nodes) != 2 or len(set(self.nodes)) != 2:
+            raise LabError("a lab has two controllers of different names")
+        for path, what in ((self.kernel, "kernel image"), (self.server, "ivshmem server"), (self.agent, "agent")):
+            if not Path(path).is_file():
+                raise LabError(f"there is no {what} at {path}")
+        for module in self.insmod:
+            if not Path(module).is_file():
+                raise LabError(f"there is no module at {module}", "make modules")
+        if not 1 <= self.cpus <= 64 or not 256 <= self.memory_mib <= 1 << 20:
+            raise LabError("a controller has 1 to 64 CPUs and at least 256 MiB of memory")
+        if len(self.disk_bytes) > 16 or any(size <= 0 or size % 4096 for size in self.disk_bytes):
+            raise LabError("a lab has up to 16 disks whose sizes are multiples of 4096 bytes")
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> LabConfig:
+        return cls(**json.loads(text))
+
+    def node_number(self, node: str) -> int:
+        """The node number, which is also the side of every link."""
+        try:
+            return self.nodes.index(node)
+        except ValueError:
+            raise LabError(f"there is no controller {node!r}", f"use one of: {', '.join(self.nodes)}") from None
+
+    def check_link(self, link: str) -> str:
+        if link not in self.links:
+            raise LabError(f"there is no link {link!r}", f"use one of: {', '.join(self.links)}")
+        return link
+
+
+class Paths:
+    """Where the files of a lab are. Short, because a Unix socket's path has 107 bytes."""
+
+    def __init__(self, name: str) -> None:
+        if not NAME_PATTERN.fullmatch(name):
+            raise LabError(f"{name!r} is not a lab name", "use up to 32 letters, digits, '-', '_' or '.'")
+        # Not $XDG_RUNTIME_DIR: it may be a small tmpfs, and each login session has another one.
+        self.root = Path("/tmp") / f"yoke-lab-{os.getuid()}-{name}"
+        self.config = self.root / "config.json"
+        self.supervisor_socket = self.root / "supervisor.sock"
+        self.disks = Path("/var/tmp") / self.root.name
+
+    def node(self, node: str) -> Path:
+        return self.root / "nodes" / node
+
+    def qmp(self, node: str) -> Path:
+        return self.node(node) / "qmp.sock"
+
+    def lan(self, node: str) -> Path:
+        return self.node(node) / "lan.sock"
+
+    def share(self, node: str) -> Path:
+        """Seen by the machine at /run/lab."""
+        return self.node(node) / "share"
+
+    def port(self, node: str) -> Path:
+        """Holds the TCP port of the agent on the loopback, once the machine has one."""
+        return self.node(node) / "port"
+
+    def link(self, link: str) -> Path:
+        return self.root / "links" / link
+
+    def side(self, link: str, number: int) -> Path:
+        return self.link(link) / f"side{number}.sock"
+
+    def control(self, link: str) -> Path:
+        return self.link(link) / "control.sock"
+
+    def logs(self, config: LabConfig) -> Path:
+        return Path(config.log_dir) if config.log_dir else self.root / "logs"
+
+    def console(self, config: LabConfig, node: str, boot: int) -> Path:
+        """Boots are numbered from 1."""
+        return self.logs(config) / f"{node}.boot{boot}.console.log"
+
+
+def parse_size(text: str) -> int:
+    """Bytes, with suffix K, M or G."""
+    match = re.fullmatch(r"(\d{1,15})([KMG]?)", text.strip().upper())
+    if not match or int(match[1]) == 0:
+        raise LabError(f"{text!r} is not a size", "write it like 512M or 1G")
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The `lab` fixture of pytest: a lab for a file of tests, gone when pytest is, however that ends.
+
+A file of tests says what it wants by a module variable, for example
+`LAB_OPTIONS = {"disk_bytes": [1 << 30, 1 << 30], "insmod": [...]}` (fields of `config.LabConfig`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .cli import default_config
+from .config import TREE
+from .errors import LabError
+from .lab import Lab
+
+
+def bring_up(name: str, logs: Path, **options: object) -> Lab:
+    """A lab that is tied to this process; its logs stay in `logs`."""
+    shutil.rmtree(logs, ignore_errors=True)
+    config = default_config(name)
+    config.tied_to = os.getpid()
+    config.log_dir = str(logs)
+    for key, value in options.items():
+        if not hasattr(config, key):
+            raise LabError(f"a lab has no option {key!r}")
+        setattr(config, key, value)
+    lab = Lab(name)
+    lab.up(config, print)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab that the tests of one file share, in the order they stand in."""
+    file = request.path.stem
+    logs = TREE / "build" / "lab-logs" / file
+    running = bring_up(f"{file[:20]}-{os.getpid()}", logs, **getattr(request.module, "LAB_OPTIONS", {}))
+    try:
+        yield running
+    finally:
+        running.down()

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One controller: its QEMU process, boot after boot."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+from pathlib import Path
+
+from . import children, qemu, qmp
+from .config import TREE, LabConfig, Paths
+from .errors import LabError
+from .qmp import AGENT_PORT
+from .timing import wait_for
+
+# Written by rust/tools/lab-agent to the kernel log when it listens.
+READY_MARK = b"yoke-lab: agent ready"
+PANIC_MARK = b"Kernel panic - not syncing"
+SPLAT_PATTERN = re.compile(rb"(BUG:|WARNING:|Oops|KASAN:|general protection fault|possible circular locking)[^\r\n]*")
+
+
+class Machine:
+    """A controller as the supervisor sees it. Every boot has a number, a console log and a new token."""
+
+    def __init__(self, config: LabConfig, paths: Paths, node: str) -> None:
+        self.config = config
+        self.paths = paths
+        self.node = node
+        self.boot = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.killed = False
+        paths.share(node).mkdir(parents=True)
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """Starts the next boot; returns when QEMU has taken its devices, not when Linux is up."""
+        if PANIC_MARK in self.console_text():
+            # Its kernel has told QEMU to end, which takes a moment.
+            wait_for(f"the end of controller {self.node} after its panic", lambda: not self.running, 20, 0.01)
+        if self.running:
+            raise LabError(f"controller {self.node} is running already", f"kill {self.node} first")
+        self.boot += 1
+        self.killed = False
+        self.paths.port(self.node).unlink(missing_ok=True)
+        self.paths.qmp(self.node).unlink(missing_ok=True)
+        self._write_share()
+        log = self.paths.logs(self.config) / f"{self.node}.boot{self.boot}.qemu.log"
+        self.process = children.spawn(qemu.command(self.config, self.paths, self.node, self.boot), log)
+        try:
+            self._publish_port(log)
+        except LabError:
+            self.kill()
+            raise
+
+    def _write_share(self) -> None:
+        """What the machine finds at /run/lab."""
+        number = self.config.node_number(self.node)
+        token = self.paths.share(self.node) / "token"
+        token.unlink(missing_ok=True)
+        with open(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+        about = {
+            "lab": self.config.name,
+            "node": number,
+            "name": self.node,
+            "boot": self.boot,
+            "lan_mac": qemu.lan_mac(number),
+            "lan_address": qemu.lan_address(number),
+            "peer": self.config.nodes[1 - number],
+            "lan_peer_address": qemu.lan_address(1 - number),
+            "out_mac": qemu.out_mac(number),
+            "out_address": qemu.OUT_ADDRESS,
+            "agent_port": AGENT_PORT,
+            "tree": str(TREE),
+        }
+        (self.paths.share(self.node) / "node.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    def _publish_port(self, log: Path) -> None:
+        """Learns which port QEMU forwards to the agent, and writes it where clients look."""
+        assert self.process is not None
+        process = self.process
+
+        def monitor() -> qmp.Monitor | None:
+            if process.poll() is not None:
+                text = log.read_text(encoding="utf-8", errors="replace").strip()
+                raise LabError(f"QEMU of controller {self.node} ended at once: {text or 'no message'}", f"read {log}")
+            return qmp.Monitor.connect(self.paths.qmp(self.node))
+
+        with wait_for(f"the monitor of controller {self.node}", monitor, 30, 0.01) as connected:
+            port = connected.forwarded_port()
+        temporary = self.paths.port(self.node).with_suffix(".new")
+        temporary.write_text(f"{port}\n", encoding="ascii")
+        temporary.rename(self.paths.port(self.node))
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until nothing of the machine is left."""
+        if self.process is not None and self.process.poll() is None:
+            self.killed = True
+            children.end(self.process, kill=True, seconds=0)
+        self.paths.port(self.node).unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """SIGSTOP: every CPU of the machine and every thread of its QEMU stand still."""
+        self._signal(signal.SIGSTOP)
+        pid = self.process.pid if self.process else 0
+        wait_for(f"the pause of controller {self.node}", lambda: children.is_stopped(pid), 5, 0.001)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is None or self.process.poll() is not None:
+            raise LabError(f"controller {self.node} is not running", f"start {self.node} first")
+        self.process.send_signal(number)
+
+    def status(self) -> dict[str, object]:
+        """For `lab status`; the state is derived, never remembered."""
+        console = self.console_text()
+        running = self.running
+        pid = self.process.pid if self.process is not None and running else None
+        if PANIC_MARK in console:
+            state = "panicked"
+        elif pid is None:
+            state = "killed" if self.killed else "dead"
+        elif children.is_stopped(pid):
+            state = "paused"
+        else:
+            state = "alive" if READY_MARK in console else "booting"
+        splats = [match[0].decode(errors="replace").strip() for match in SPLAT_PATTERN.finditer(console)]
+        return {
+            "name": self.node,
+            "node": self.config.node_number(self.node),
+            "state": state,
+            "pid": pid,
+            "boot": self.boot,
+            "exit_status": self.process.returncode if self.process is not None and not running else None,
+            "splats": splats[:20],
+            "console": str(self.paths.console(self.config, self.node, self.boot)),
+            "lan_address": qemu.lan_address(self.config.node_number(self.node)),
+        }
+
+    def console_text(self) -> bytes:
+        try:
+            return self.paths.console(self.config, self.node, self.boot).read_bytes()
+        except FileNotFoundError:
+            return b""

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The QEMU command line of a controller, and what is fixed about its devices."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .config import TREE, VECTORS, LabConfig, Paths
+from .qmp import AGENT_PORT
+
+BINARY = "qemu-system-x86_64"
+# The first address that QEMU's user network gives out; it forwards to that one.
+OUT_ADDRESS = "10.0.2.15"
+
+
+def lan_address(node: int) -> str:
+    """Of the network between the controllers."""
+    return f"10.77.0.{node + 1}"
+
+
+def lan_mac(node: int) -> str:
+    return f"52:54:00:79:6b:{node:02x}"
+
+
+def out_mac(node: int) -> str:
+    """Of the card that leads to the agent's forwarded port only."""
+    return f"52:54:00:79:6f:{node:02x}"
+
+
+def disk_serial(index: int) -> str:
+    """/dev/disk/by-id/virtio-SERIAL in the machine."""
+    return f"shared{index}"
+
+
+def disk_path(config: LabConfig, paths: Paths, index: int) -> Path:
+    return (Path(config.disk_dir) if config.disk_dir else paths.disks) / f"{disk_serial(index)}.img"
+
+
+def command(config: LabConfig, paths: Paths, node: str, boot: int) -> list[str]:
+    """Everything on one command line, so that `ps` and the log tell what a machine is."""
+    number = config.node_number(node)
+    words = [BINARY, "-name", f"yoke-{config.name}-{node}", "-nodefaults", "-no-user-config", "-display", "none"]
+    words += ["-machine", "q35", *_processor(config)]
+    words += ["-m", f"{config.memory_mib}M", "-no-reboot"]
+    words += ["-qmp", f"unix:{paths.qmp(node)},server=on,wait=off"]
+    words += ["-chardev", f"file,id=console,path={paths.console(config, node, boot)}", "-serial", "chardev:console"]
+    words += ["-device", "virtio-rng-pci"]
+    words += _file_systems(config, paths, node)
+    words += _networks(paths, number, node, config.nodes[1 - number])
+    words += _disks(config, paths)
+    for index, link in enumerate(config.links):
+        words += ["-chardev", f"socket,id={link},path={paths.side(link, number)}"]
+        # A fixed place on the bus, so that link N has the same PCI address in every boot.
+        words += ["-device", f"ivshmem-doorbell,id={link}-dev,chardev={link},vectors={VECTORS},addr=0x{0x10 + index:x}"]
+    words += ["-kernel", config.kernel, "-append", _kernel_words(config, number)]
+    return words
+
+
+def _processor(config: LabConfig) -> list[str]:
+    if config.accelerator == "kvm":
+        return ["-accel", "kvm", "-cpu", "host", "-smp", str(config.cpus)]
+    return ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(config.cpus)]
+
+
+def _file_systems(config: LabConfig, paths: Paths, node: str) -> list[str]:
+    """Read-only views of the host: its root, the tree (never stale), the lab's words, the kernel's modules."""
+    shares = {"root": Path("/"), "tree": TREE, "lab": paths.share(node)}
+    if config.modules:
+        shares["modules"] = Path(config.modules) / "lib" / "modules"
+    words = []
+    for tag, path in shares.items():
+        words += ["-fsdev", f"local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap"]
+        words += ["-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+    return words
+
+
+def _networks(paths: Paths, number: int, node: str, peer: str) -> list[str]:
+    """One card to the other controller, and one that only carries the agent's channel.
+
+    Datagrams between Unix sockets have no connection that could break: either machine may go and come back.
+    """
+    lan = f"dgram,id=lan,local.type=unix,local.path={paths.lan(node)},remote.type=unix,remote.path={paths.lan(peer)}"
+    out = f"user,id=out,restrict=on,hostfwd=tcp:127.0.0.1:0-:{AGENT_PORT}"
+    return [
+        "-netdev",
+        lan,
+        "-device",
+        f"virtio-net-pci,netdev=lan,mac={lan_mac(number)},romfile=",
+        "-netdev",
+        out,
+        "-device",
+        f"virtio-net-pci,netdev=out,mac={out_mac(number)},romfile=",
+    ]
+
+
+def _disks(config: LabConfig, paths: Paths) -> list[str]:
+    words = []
+    for index in range(len(config.disk_bytes)):
+        path = disk_path(config, paths, index)
+        name = disk_serial(index)
+        # Raw, so QEMU itself caches nothing; without locks, so that both machines may open it.
+        direct = "on" if supports_direct(path) else "off"
+        words += [
+            "-blockdev",
+            f"driver=file,node-name={name}-file,filename={path},locking=off,cache.direct={direct},aio=threads",
+            "-blockdev",
+            f"driver=raw,node-name={name},file={name}-file,cache.direct={direct}",
+            "-device",
+            f"virtio-blk-pci,drive={name},serial={name},share-rw=on,write-cache=on",
+        ]
+    return words
+
+
+def supports_direct(path: Path) -> bool:
+    """Whether the file system of `path` takes O_DIRECT."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+    except OSError:
+        return False
+    return True
+
+
+def _kernel_words(config: LabConfig, number: int) -> str:
+    words = [
+        "root=root rootfstype=9p rootflags=trans=virtio,version=9p2000.L,cache=loose,msize=524288,access=any ro",
+        f"init={config.agent}",
+        "console=ttyS0 panic=-1 oops=panic",
+        f"yoke.lab_node={number}",
+        config.append,
+    ]
+    return " ".join(word for word in words if word)

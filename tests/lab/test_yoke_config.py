@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Bad input to configfs and yokectl: a clear error, nothing changed, no complaint of the kernel."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+
+import pytest
+from yoke_lab.appliance import APPLIANCE, CONFIG, LINK_CLASS, Appliance, Node
+from yoke_lab.lab import Lab
+
+LAB_OPTIONS = {"disk_bytes": [64 << 20], "memory_mib": 512}
+
+# Writes each value to each file and tells the errno; runs in the machine, one start of Python for all of them.
+WRITE = """
+import errno, json, os, sys
+for path, value in json.load(sys.stdin):
+    try:
+        fd = os.open(path, os.O_WRONLY)
+        try:
+            os.write(fd, bytes.fromhex(value))
+            said = "OK"
+        finally:
+            os.close(fd)
+    except OSError as error:
+        said = errno.errorcode[error.errno]
+    print(json.dumps(said))
+"""
+
+GARBAGE = [
+    b"\0", b"\n", b" ", b"-1", b"1e9", b"0x10", b"99999999999999999999999", b"NaN", b"\xff\xfe", b"a" * 4095,
+    b"%s%n", b"../../etc", b"1 2", b"1\0", "\u0661".encode(), b"true",
+]  # fmt: skip
+
+
+def write_all(node: Node, values: list[tuple[str, bytes]]) -> list[str]:
+    """The errno's name, or OK, for each write."""
+    words = json.dumps([(path, value.hex()) for path, value in values]).encode()
+    done = node.lab.exec(node.name, ["python3", "-I", "-S", "-c", WRITE], stdin=words, check=True)
+    return [json.loads(line) for line in done.text.splitlines()]
+
+
+def snapshot(node: Node) -> str:
+    """Every value that is configured."""
+    return node.sh(f'cd {CONFIG}; find . -type f | sort | while read f; do echo "$f $(cat $f 2>/dev/null)"; done')
+
+
+@pytest.fixture(scope="module")
+def whole(lab: Lab) -> Appliance:
+    appliance = Appliance(lab)
+    appliance.a.load()
+    return appliance
+
+
+@pytest.fixture
+def node(whole: Appliance) -> Iterator[Node]:
+    """Controller a: modules loaded, an identity, no links; the kernel's log is looked through afterwards."""
+    whole.a.sh(f"for l in {CONFIG}/links/*/; do [ ! -d $l ] || rmdir $l; done")
+    whole.a.configure(links=[])
+    yield whole.a
+    assert whole.splats() == []
+
+
+def refused(node: Node, script: str) -> str:
+    """A line of shell that has to fail with a reason and to change nothing; what it said."""
+    before = snapshot(node)
+    done = node.run(script)
+    said = done.stderr.decode(errors="replace")
+    assert done.code != 0 and said, (script, done)
+    assert snapshot(node) == before, script
+    return said
+
+
+def test_garbage_in_the_root_attributes(node: Node) -> None:
+    before = snapshot(node)
+    node.sh("dmesg -C")
+    wanted = [
+        (f"{CONFIG}/{file}", value)
+        for file in ("appliance", "node", "beat_interval_us", "beats_missed")
+        for value in GARBAGE
+    ]
+    answers = write_all(node, wanted)
+    assert set(answers) == {"EINVAL"}, [(w, a) for w, a in zip(wanted, answers, strict=True) if a != "EINVAL"]
+    log = node.dmesg()
+    for file in ("appliance", "node", "beat_interval_us", "beats_missed"):
+        assert f"{file} not changed" in log
+    assert snapshot(node) == before
+
+
+def test_values_out_of_range(node: Node) -> None:
+    before = snapshot(node)
+    values = [
+        ("node", b"64"), ("node", b"256"), ("node", b"-0"),
+        ("beat_interval_us", b"99"), ("beat_interval_us", b"10000001"), ("beat_interval_us", b"18446744073709551615"),
+        ("beats_missed", b"1"), ("beats_missed", b"1001"), ("beats_missed", b"4294967298"),
+        ("appliance", b"00000000-0000-0000-0000-000000000000"), ("appliance", APPLIANCE.encode() + b"0"),
+        ("appliance", APPLIANCE.replace("-", "").encode()),
+    ]  # fmt: skip
+    assert set(write_all(node, [(f"{CONFIG}/{file}", value) for file, value in values])) == {"EINVAL"}
+    assert snapshot(node) == before
+    good = [("node", b"63\n"), ("node", b"0"), ("beat_interval_us", b"100"), ("beats_missed", b"1000\n")]
+    assert set(write_all(node, [(f"{CONFIG}/{file}", value) for file, value in good])) == {"OK"}
+    assert node.sh(f"cat {CONFIG}/beat_interval_us {CONFIG}/beats_missed") == "100\n1000"
+
+
+def test_garbage_in_the_attributes_of_a_link(node: Node) -> None:
+    link = f"{CONFIG}/links/l0"
+    node.sh(f"mkdir {link}")
+    before = snapshot(node)
+    words = [
+        (f"{link}/{file}", value)
+        for file in ("device", "interconnect")
+        for value in (b"\0", b"\n", b" ", b"\xff", b"a b", b"a" * 64)
+    ]
+    flags = [(f"{link}/enable", value) for value in [*GARBAGE, b"2", b"yes"]]
+    answers = write_all(node, words + flags)
+    assert set(answers) == {"EINVAL"}, [(w, a) for w, a in zip(words + flags, answers, strict=True) if a != "EINVAL"]
+    assert snapshot(node) == before
+
+
+def test_a_link_to_nothing(node: Node) -> None:
+    for device, kind, errno, words in (
+        ("", "ntb", "EINVAL", "no device is set"),
+        ("0000:00:1f.7", "ntb", "ENODEV", "no such device"),
+        ("0000:00:10.0", "carrier-pigeon", "ENODEV", "no such device, or its interconnect"),
+    ):
+        link = f"{CONFIG}/links/l0"
+        node.sh(
+            f"dmesg -C; mkdir {link}; echo {kind} > {link}/interconnect; [ -z '{device}' ] || echo {device} > {link}/device"
+        )
+        assert write_all(node, [(f"{link}/enable", b"1")]) == [errno]
+        assert words in node.dmesg()
+        node.sh(f"[ $(cat {link}/enable) = 0 ]; [ ! -e {LINK_CLASS}/l0 ]; rmdir {link}")
+
+
+def test_a_device_has_one_user(node: Node) -> None:
+    node.yokectl("link", "add", "one", "--device", node.device("ntb0"))
+    assert "another user" in refused(node, f"{node.parts.yokectl} link add two --device {node.device('ntb0')}")
+    assert "exists already" in refused(node, f"{node.parts.yokectl} link add one --device {node.device('ntb1')}")
+    busy = [("appliance", APPLIANCE.encode()), ("node", b"5"), ("beat_interval_us", b"20000"), ("beats_missed", b"7")]
+    assert set(write_all(node, [(f"{CONFIG}/{file}", value) for file, value in busy])) == {"EBUSY"}
+    link = f"{CONFIG}/links/one"
+    assert set(write_all(node, [(f"{link}/device", b"x"), (f"{link}/interconnect", b"y")])) == {"EBUSY"}
+    assert "is in use" in refused(node, f"{node.parts.yokectl} node --appliance {APPLIANCE} --node 5")
+
+
+def test_a_link_without_an_identity(whole: Appliance) -> None:
+    """In a life of its own: an appliance cannot be unset."""
+    a = whole.a
+    a.unload()
+    a.load()
+    said = refused(a, f"{a.parts.yokectl} link add l0 --device {a.device('ntb0')}")
+    assert "appliance" in said and "yokectl node" in said
+    assert "the appliance is not set" in a.dmesg()
+    assert whole.splats() == []
+
+
+def test_names_and_numbers_of_links(node: Node) -> None:
+    links = f"{CONFIG}/links"
+    for name in (".x", "a b", "a%b", "ä", "x" * 32):
+        refused(node, f"mkdir {links}/{shlex.quote(name)}")
+    node.sh(f"mkdir {links}/{'x' * 31} {links}/A.b-c_d; rmdir {links}/*")
+    refused(node, f"rmdir {links}; exit 1")
+    refused(node, f"mkdir {CONFIG}/else")
+    refused(node, f"ln -s {links} {CONFIG}/link")
+
+
+def test_more_links_than_there_can_be(node: Node) -> None:
+    """Four can be enabled; the directories of others are harmless."""
+    links = f"{CONFIG}/links"
+    done = node.run(f"for i in $(seq 40); do mkdir {links}/l$i || exit 7; done")
+    assert done.code in (0, 7), done
+    node.sh(f"rmdir {links}/*")
+
+
+def test_reading_and_writing_without_the_right(node: Node) -> None:
+    for file in ("appliance", "node", "beat_interval_us", "beats_missed"):
+        mode = node.sh(f"stat -c %a {CONFIG}/{file}")
+        assert mode == "644", (file, mode)
+
+
+def test_hammering_the_attributes_while_links_come_and_go(node: Node) -> None:
+    ctl, device = node.parts.yokectl, node.device("ntb0")
+    churn = f"for i in $(seq 12); do {ctl} link add l0 --device {device} && {ctl} link remove l0; done"
+    pry = (
+        f"while [ ! -e /tmp/done ]; do cat {CONFIG}/* {CONFIG}/links/*/* {LINK_CLASS}/*/* /sys/class/yoke_peer/*/*; "
+        f"echo 20000 > {CONFIG}/beat_interval_us; echo 1 > {CONFIG}/links/l0/enable; echo 0 > {CONFIG}/links/l0/enable; done"
+    )
+    node.sh(f"rm -f /tmp/done; ({pry}) >/dev/null 2>&1 & {churn} >/dev/null 2>&1; touch /tmp/done; wait", timeout=120)
+    node.sh(f'rm /tmp/done; rmdir {CONFIG}/links/* 2>/dev/null || true; [ -z "$(ls {LINK_CLASS})" ]')

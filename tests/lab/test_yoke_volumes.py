@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Volumes of two controllers: mirrored, cut, killed, taken over, given back, closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from yoke_lab.appliance import Appliance, Beats, Node
+from yoke_lab.host_tools import build
+from yoke_lab.lab import Lab
+from yoke_lab.torture import Stream, verify, writing
+
+LAB_OPTIONS = {"disk_bytes": [128 << 20]}
+BLOCKS = 4096
+VOLUME = "vol0"
+
+
+@pytest.fixture(scope="module")
+def torture() -> str:
+    return str(build("yoke-torture")[0])
+
+
+def open_volume(node: Node) -> None:
+    """The leases are longer than on hardware: an emulated controller stands still for longer."""
+    lease = str(round(Beats.of(node.lab).silence_ms * 2))
+    words = ["--home", "0", "--slots", "512", "--t-io-ms", "200", "--link-lease-ms", lease]
+    node.yokectl("volume", "open", VOLUME, "--device", node.lab.disk_device(), *words)
+
+
+@pytest.fixture(scope="module")
+def appliance(lab: Lab) -> Appliance:
+    whole = Appliance(lab)
+    whole.up()
+    whole.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
+    for node in whole:
+        open_volume(node)
+    whole.a.wait_volume(VOLUME, "mirrored")
+    return whole
+
+
+def write(torture: str, disk: str, *more: str) -> list[str]:
+    return [torture, "write", "--device", f"/dev/{disk}", "--record", "-", "--blocks", str(BLOCKS), *more]
+
+
+def test_an_open_volume_holds_its_place(appliance: Appliance) -> None:
+    owner = appliance.a
+    disk = owner.disk_of(VOLUME)
+    script = f"exec 9</dev/{disk}; {appliance.parts.yokectl} volume close {VOLUME}; echo $?; rmmod yoke; echo $?"
+    assert owner.run(script).text.split() == ["1", "1"]
+    assert "is in use" in owner.dmesg()
+    assert owner.volume(VOLUME)["state"] == "mirrored"
+
+
+def test_nothing_acknowledged_is_lost_when_a_link_and_then_the_owner_die(
+    appliance: Appliance, torture: str, tmp_path: Path
+) -> None:
+    record = tmp_path / "record"
+    disk, lab = appliance.a.disk_of(VOLUME), appliance.lab
+    with writing(lab, "a", write(torture, disk, "--depth", "8", "--flush-every", "200"), record) as stream:
+        stream.wait_for(500)
+        lab.cut(lab.config().links[0])
+        stream.wait_for(stream.acknowledged() + 500)
+        assert appliance.a.volume(VOLUME)["state"] == "mirrored"
+        lab.kill("a")
+    lab.mend(lab.config().links[0])
+    survivor = appliance.b
+    survivor.wait_volume(VOLUME, "degraded solo")
+    code, report = verify(lab, "b", torture, f"/dev/{survivor.disk_of(VOLUME)}", record)
+    assert code == 0, report
+    assert report["acked_writes"] >= 1000 and report["io_errors"] == 0
+    assert survivor.volume(VOLUME)["generation"] == 2
+
+
+def test_the_dead_controller_comes_back_and_gets_its_volume(appliance: Appliance, torture: str, tmp_path: Path) -> None:
+    appliance.lab.start("a")
+    appliance.a.load()
+    appliance.a.configure()
+    appliance.a.wait_session()
+    open_volume(appliance.a)
+    appliance.b.wait_volume(VOLUME, "mirrored")
+    record = tmp_path / "record"
+    words = write(torture, appliance.b.disk_of(VOLUME), "--writes", "300", "--depth", "4")
+    with writing(appliance.lab, "b", words, record) as stream:
+        ended(stream)
+    appliance.b.yokectl("giveback", VOLUME)
+    appliance.a.wait_volume(VOLUME, "mirrored")
+    assert (appliance.a.volume(VOLUME)["owner"], appliance.a.volume(VOLUME)["generation"]) == ("0", 3)
+    code, report = verify(appliance.lab, "a", torture, f"/dev/{appliance.a.disk_of(VOLUME)}", record)
+    assert code == 0, report
+
+
+def ended(stream: Stream) -> None:
+    stream.thread.join(120)
+    assert stream.code == 0, stream.errors.decode(errors="replace")
+
+
+def test_everything_is_taken_down_without_a_complaint(appliance: Appliance) -> None:
+    for node in appliance:
+        node.yokectl("volume", "close", VOLUME)
+        node.unload()
+    assert appliance.splats() == []

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Two machines with one emulated NTB between them, shared by all tests here; each leaves the driver loaded and no client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from pair import DEBUG_KERNEL, MODULE, Pair
+from yoke_lab.cli import kernel_path
+from yoke_lab.config import TREE
+from yoke_lab.fixture import bring_up
+
+
+@pytest.fixture(scope="session")
+def whole_session() -> Iterator[Pair]:
+    assert MODULE.is_file(), f"{MODULE} is missing: make modules"
+    options: dict[str, object] = {"links": ["ntb0"], "memory_mib": 512}
+    if DEBUG_KERNEL:
+        options |= {"kernel": kernel_path("image", True), "modules": kernel_path("modules", True), "memory_mib": 1536}
+    lab = bring_up(f"ntb-{os.getpid()}", TREE / "build" / "lab-logs" / "ntb", **options)
+    try:
+        yield Pair(lab)
+    finally:
+        lab.down()
+
+
+@pytest.fixture
+def pair(whole_session: Pair, request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """Both drivers loaded and no client, before and after; the kernels' logs are looked through in the end."""
+    both = whole_session
+    for machine in both:
+        machine.mark_log(request.node.name)
+        machine.reset()
+    yield both
+    for machine in both:
+        machine.reset()
+    splats = [f"{machine.node}: {line}" for machine in both for line in machine.splats()]
+    assert not splats, "\n".join(splats)
