@@ -110,10 +110,28 @@ impl Channel {
         &self.stream
     }
 
-    /// Whether more may be received before what is here has been used: the network's
-    /// flow control then holds the client back.
+    /// Whether more may be received before what is here has been used; where not, the
+    /// network's flow control holds the client back. What is not yet a whole frame cannot
+    /// be used, so it always has room for the rest.
     pub(crate) fn has_room(&self) -> bool {
-        self.received.len() < CHUNK
+        self.whole_frame().is_none()
+    }
+
+    /// Bytes of the first frame, its head included, if all of it was received.
+    fn whole_frame(&self) -> Option<usize> {
+        if self.received.len() < HEAD {
+            return None;
+        }
+        let frame = HEAD + self.first_length();
+        (self.received.len() >= frame).then_some(frame)
+    }
+
+    /// The length of the payload that the first head tells.
+    fn first_length(&self) -> usize {
+        self.received
+            .iter()
+            .take(4)
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
     }
 
     /// Sends a frame; waits while the client does not read.
@@ -140,23 +158,16 @@ impl Channel {
 
     /// The next whole frame of those received.
     pub(crate) fn next(&mut self) -> io::Result<Option<(Kind, Vec<u8>)>> {
-        if self.received.len() < HEAD {
-            return Ok(None);
-        }
-        let head: Vec<u8> = self.received.iter().take(HEAD).copied().collect();
-        let length = head[..4]
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-        if length > PAYLOAD_MAX {
+        if self.received.len() >= HEAD && self.first_length() > PAYLOAD_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "frame too long"));
         }
-        if self.received.len() < HEAD + length {
+        let Some(frame) = self.whole_frame() else {
             return Ok(None);
-        }
-        let kind = Kind::of(head[4])?;
+        };
+        let kind = Kind::of(self.received[HEAD - 1])?;
         Ok(Some((
             kind,
-            self.received.drain(..HEAD + length).skip(HEAD).collect(),
+            self.received.drain(..frame).skip(HEAD).collect(),
         )))
     }
 
@@ -198,6 +209,23 @@ mod tests {
         assert_eq!(channel.await_frame().unwrap(), (Kind::InputEnd, Vec::new()));
         drop(theirs);
         assert!(channel.await_frame().is_err());
+    }
+
+    #[test]
+    fn there_is_room_until_a_frame_is_whole() {
+        let (mut channel, _theirs) = pair();
+        let length = u32::try_from(CHUNK).unwrap();
+        channel.received.extend(length.to_be_bytes());
+        channel.received.push_back(b'I');
+        for missing in [CHUNK, 5, 1] {
+            channel.received.resize(HEAD + CHUNK - missing, 0);
+            assert_eq!(channel.next().unwrap(), None);
+            assert!(channel.has_room(), "{missing} missing, and no room for it");
+        }
+        channel.received.push_back(0);
+        assert!(!channel.has_room());
+        assert!(channel.next().unwrap().is_some());
+        assert!(channel.has_room());
     }
 
     #[test]
