@@ -2,8 +2,10 @@
 
 //! One side of one link: what the NTB API's calls, the interrupts and the timer work on.
 //!
-//! Locks: `link` (interrupts off) is held for a few loads and stores, and never while a client is
-//! called: clients run under the NTB core's own lock, from which they call back into us.
+//! Locks: `telling`, then the NTB core's own lock, under which clients are called, then `link`
+//! (interrupts off). `link` is held for a few loads and stores, and never while a client is called:
+//! from there they call back into us. `telling` is, so that [`Device::disable`] can wait for it: no
+//! client may disable the link while it is being told of an event, as that sleeps.
 
 use crate::{
     bindings as raw,
@@ -19,7 +21,7 @@ use kernel::{
     io::Io,
     pci,
     prelude::*,
-    sync::{aref::ARef, atomic::Relaxed, barrier, new_spinlock_irq, SpinLockIrq},
+    sync::{aref::ARef, atomic::Relaxed, barrier, new_mutex, new_spinlock_irq, Mutex, SpinLockIrq},
     time::{hrtimer::HrTimer, Instant, Monotonic},
     types::Opaque,
 };
@@ -55,6 +57,9 @@ pub(crate) struct Device {
     /// Doorbell vectors on which this side listens, at least 1.
     pub(crate) vectors: usize,
     pub(crate) mask: Mask,
+    /// Held while clients are being told that the link went up or down.
+    #[pin]
+    telling: Mutex<()>,
     #[pin]
     link: SpinLockIrq<Handshake>,
     start: Instant<Monotonic>,
@@ -101,6 +106,7 @@ impl Device {
             peer_window: parts.peer_window,
             vectors: parts.vectors,
             mask: Mask::all(),
+            telling <- new_mutex!((), "ntb_hw_ivshmem::telling"),
             link <- new_spinlock_irq!(Handshake::new(), "ntb_hw_ivshmem::link"),
             start: Instant::now(),
             timer <- HrTimer::new(),
@@ -173,6 +179,7 @@ impl Device {
     /// locks held.
     pub(crate) fn service_link(&self) {
         for _ in 0..LINK_STEPS_MAX {
+            let telling = self.telling.lock();
             let step = {
                 let mut link = self.link.lock();
                 let step = link.step(&self.control.view(), self.now());
@@ -184,6 +191,7 @@ impl Device {
             match step {
                 Step::Idle => return,
                 Step::Settle(ticket) => {
+                    drop(telling);
                     // SAFETY: May sleep here.
                     if unsafe { shim::ntb_hw_ivshmem_settle() } != 0 {
                         // No memory; the timer comes again.
@@ -217,18 +225,31 @@ impl Device {
     }
 
     /// Disables the own end of the link: it is down when this returns, at both ends.
+    ///
+    /// The own client is not told: it knows. It may be about to go, and `ntb_transport` frees right
+    /// after this what its answer to a "down" works on. For the same reason no event is under way
+    /// when this returns, and what an earlier one made the client queue has run.
+    ///
+    /// Context: may sleep, as long as the system's work queues need for what stands on them; not
+    /// from a client's event handler.
     pub(crate) fn disable(&self) {
-        {
-            let _link = self.link.lock();
+        let was_told_up = {
+            let _telling = self.telling.lock();
+            let mut link = self.link.lock();
             let lseq = self.control.lseq();
             if !enabled(lseq) {
                 return;
             }
             self.control.store_ack(0);
             self.control.store_lseq(lseq.wrapping_add(1));
+            link.disable(self.now())
+        };
+        if was_told_up {
+            dev_info!(self.pdev, "link down\n");
         }
         self.ring_peer_link();
-        self.ring_own_link();
+        // SAFETY: May sleep here. Without memory for it the client meets what other drivers give it.
+        unsafe { shim::ntb_hw_ivshmem_settle() };
     }
 
     /// Rings doorbells of the peer.

@@ -13,6 +13,7 @@
 //!   (until, ◀──────────────────────────────────────── │
 //!    settled)   the view is not up: tell the clients "down",
 //!      │        accept nothing for GUARD_NS
+//!      │        the client disables the link itself: the same, and it is not told
 //!      ├─ both sides enabled, not cut, guard over: wait until the clients' work has run
 //!      └─ and then: accept the peer's LSEQ
 //! ```
@@ -136,6 +137,17 @@ impl Handshake {
             *until = (*until).max(now.saturating_add(GUARD_NS));
             *settled = false;
         }
+    }
+
+    /// The own LSEQ has just become even, by the client's own wish: it is not told. Whether it
+    /// believed "up".
+    pub(crate) fn disable(&mut self, now: i64) -> bool {
+        let was_open = self.state == State::Open;
+        self.state = State::Closed {
+            until: now.saturating_add(GUARD_NS),
+            settled: false,
+        };
+        was_open
     }
 
     /// The clients' work has run, since [`Step::Settle`] gave this ticket. A ticket from before the

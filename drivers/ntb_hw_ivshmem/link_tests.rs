@@ -119,8 +119,11 @@ impl World {
     /// The driver of side `i` disables: the ACK goes first, then the LSEQ.
     fn disable(&self, i: usize) -> World {
         let mut next = *self;
+        let mut handshake = self.handshake(i);
+        handshake.disable(0);
         next.side[i].ack = 0;
         next.side[i].lseq += 1;
+        next.put(i, handshake);
         next
     }
 
@@ -251,6 +254,17 @@ fn the_link_comes_up_from_every_state_when_left_alone() {
         }
         assert!(world.is_up(), "stuck: {start:?} -> {world:?}");
         assert!(world.side.iter().all(|s| s.told_up), "untold: {world:?}");
+    }
+}
+
+#[test]
+fn who_disables_is_not_told_and_the_other_side_is() {
+    for world in reachable() {
+        if world.is_up() && world.side.iter().all(|s| s.told_up) {
+            let after = world.disable(0);
+            assert_eq!(after.run(0).1, Step::Idle, "{world:?}");
+            assert_eq!(after.run(1).1, Step::Report(false), "{world:?}");
+        }
     }
 }
 
