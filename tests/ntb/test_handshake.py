@@ -13,4 +13,4 @@ def test_every_interleaving(tmp_path: Path) -> None:
     subprocess.run(["rustc", "--edition", "2021", "--test", "-O", source, "-o", program], check=True)
     done = subprocess.run([program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "7 passed; 0 failed" in done.stdout, done.stdout
+    assert "8 passed; 0 failed" in done.stdout, done.stdout
