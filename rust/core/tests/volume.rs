@@ -160,6 +160,33 @@ fn a_write_under_way_moves_to_the_other_link() {
 }
 
 #[test]
+fn a_write_whose_links_die_and_return_for_ever_is_left_to_the_copying() {
+    let mut a = mirrored(2);
+    let plan = a.begin(0, 5, 55).unwrap();
+    let mut posts = 1;
+    for round in 0..20 {
+        let now = a.now;
+        match a.node(0).volume.write_finish(plan.ticket, None, now) {
+            WriteEnd::Again(_) => posts += 1,
+            end => {
+                assert_eq!(end, WriteEnd::Wait);
+                break;
+            }
+        }
+        // The one that died before has a new region by the time that the other one dies.
+        a.cut(round % 2);
+        a.mend(round % 2);
+        a.until("both links have a region", |a| a.status(0).regions == 2);
+    }
+    assert_eq!(posts, 9, "as often as there can be links, and once before");
+    let ticket = format!("{:?}", plan.ticket);
+    a.until("in both memories", |a| {
+        a.node(0).answers.get(&ticket) == Some(&Ok(()))
+    });
+    assert_eq!(a.read(0, 5), 55);
+}
+
+#[test]
 fn both_links_cut_has_one_owner_in_the_end() {
     let mut a = mirrored(2);
     a.write(0, 1, 10);

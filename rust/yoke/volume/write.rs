@@ -14,12 +14,8 @@ use yoke_core::{
 };
 use yoke_sys::{
     bio::{Bio, Flags},
-    status::BlkStatus,
     time::boottime_ns,
 };
-
-/// How often a write is posted again over another link before it waits for the control thread.
-const TRIES: u32 = 4;
 
 /// Begins a write.
 pub(crate) fn begin(front: &Front, bio: Bio) {
@@ -56,7 +52,8 @@ impl Front {
     fn carry_out(&self, bio: Bio, plan: &WritePlan, mut lane: Option<Lane>) {
         self.copy(&bio, plan);
         let mut to = plan.post;
-        for _ in 0..TRIES {
+        // Bounded: the machine has a write posted again `LINK_COUNT` times at most.
+        loop {
             let sample = to.as_ref().map(|to| self.post(plan, to, lane.as_ref()));
             let mut inner = self.shared.inner.lock();
             let end = inner.core.write_finish(plan.ticket, sample, boottime_ns());
@@ -90,8 +87,6 @@ impl Front {
                 }
             }
         }
-        // Every link failed in turn, faster than the machine heard of it.
-        bio.complete(Err(BlkStatus::TRANSPORT));
     }
 
     /// Copies the data into the log. It cannot fail: the slots are those of the log, and the bio is as long as it says.

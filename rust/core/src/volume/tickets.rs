@@ -55,6 +55,8 @@ pub struct Ticket {
     next: u32,
     /// In the list of those to look at.
     queued: bool,
+    /// How often a write was posted again.
+    pub(crate) again: u8,
     /// It is no write.
     long: bool,
 }
@@ -67,6 +69,7 @@ impl Ticket {
         first: NONE,
         next: NONE,
         queued: false,
+        again: 0,
         long: false,
     };
 }
@@ -159,7 +162,7 @@ impl<T: Slab<Ticket>> Tickets<T> {
             self.long = self.long.saturating_add(1);
         }
         let ticket = self.at_mut(index);
-        ticket.long = long;
+        (ticket.long, ticket.again) = (long, 0);
         ticket.serial = ticket.serial.wrapping_add(1);
         ticket.stage = stage;
         (ticket.first, ticket.next) = (NONE, NONE);

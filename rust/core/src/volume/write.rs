@@ -8,7 +8,7 @@ use super::regions::HeldState;
 use super::status::{Mode, Reason};
 use super::tickets::{Stage, Ticket};
 use crate::guards::Guard;
-use crate::ids::{Epoch, LinkId};
+use crate::ids::{Epoch, LinkId, LINK_COUNT};
 use crate::mirror::entry::{Entry, FILLING, NONE};
 use crate::mirror::log::Slab;
 
@@ -198,17 +198,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         good.then_some(link)
     }
 
-    /// Posts the slots of a write once more, if it needs that and there is a region.
+    /// Posts the slots of a write once more, if it needs that and there is a region. Not for ever: links that come back
+    /// as fast as they die are left to the copying, which nobody's CPU waits for.
     fn again(&mut self, index: u32) -> Option<PostTo> {
+        let tries = self.tickets.at(index).again;
+        if usize::from(tries) >= LINK_COUNT {
+            return None;
+        }
         let post = match self.mode()? {
             Mode::Mirrored => self.live_target(None)?,
             _ => return None,
         };
         self.edit_held(post.link, |held| held.refs = held.refs.saturating_add(1));
-        self.tickets.at_mut(index).stage = Stage::Filling {
+        let ticket = self.tickets.at_mut(index);
+        ticket.again = tries.saturating_add(1);
+        ticket.stage = Stage::Filling {
             to: Some((post.link, post.epoch)),
         };
-        let mut entry = self.tickets.at(index).first;
+        let mut entry = ticket.first;
         while entry != NONE {
             self.log.at_mut(entry).carried |= bit(post.link);
             entry = self.log.at(entry).ticket_next;
