@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from yoke_lab.appliance import Beats
 from yoke_lab.config import TREE
 from yoke_lab.errors import LabError
 from yoke_lab.host_tools import build
@@ -20,6 +21,8 @@ MODULES = Path(os.environ.get("YOKE_MODULES", TREE / "build" / "modules"))
 HARDWARE = MODULES / "ntb_hw_ivshmem.ko"
 APPLIANCE = "6a3e5f0e-52b1-4a7e-9c1d-be5c00000001"
 NAME = "bench"
+# Room for all that the deepest job has under way, and as much again that is being destaged.
+SLOTS = 4096
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,22 @@ class Volume:
     def up(self) -> str:
         """Makes the volume and waits until every write is in two memories. The device's path."""
         ctl = str(self.parts.yokectl)
+        beats = Beats.of(self.nodes[0].lab)
+        pulse = ["--beat-interval-us", str(beats.interval_us), "--beats-missed", str(beats.missed)]
         for number, (node, side) in enumerate(zip(self.nodes, self.devices, strict=True)):
             node.insmod(self.parts.core)
             node.insmod(self.parts.interconnect)
             for link in self.links:
                 side.give(link, "yoke_ntb")
-            node.run(ctl, "node", "--appliance", APPLIANCE, "--node", str(number))
+            node.run(ctl, "node", "--appliance", APPLIANCE, "--node", str(number), *pulse)
             for link in self.links:
                 node.run(ctl, "link", "add", link, "--device", side.device(link))
         self.nodes[0].run(ctl, "volume", "create", NAME, "--device", self.disk, "--force")
+        times = ["--link-lease-ms", str(round(beats.silence_ms * 2)), "--t-io-ms", "200"]
         for node in self.nodes:
-            node.run(ctl, "volume", "open", NAME, "--device", self.disk, "--home", "0")
+            node.run(
+                ctl, "volume", "open", NAME, "--device", self.disk, "--home", "0", "--slots", str(SLOTS), *times
+            )  # fmt: skip
         return self._wait("mirrored")
 
     def _about(self) -> str:
