@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Virtual clocks: each controller has its own, which starts anywhere and drifts.
 
+/// Longer than any run: almost three hours, so that nothing overflows.
+const FAR_NS: u64 = 10_000_000_000_000;
+
+/// A time that no run gets to.
+const NEVER_NS: u64 = u64::MAX / 2;
+
 /// One controller's CLOCK_BOOTTIME as a function of the appliance's true time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Clock {
@@ -24,20 +30,21 @@ impl Clock {
     /// What the clock shows at the true time `true_ns` (not before `since_ns`).
     #[inline]
     pub fn show(&self, true_ns: u64) -> u64 {
-        let gone = true_ns.saturating_sub(self.since_ns) as i128;
-        let drifted = gone + gone * self.drift_ppm as i128 / 1_000_000;
+        let gone = true_ns.saturating_sub(self.since_ns) as i64;
+        let drifted = gone + gone * i64::from(self.drift_ppm) / 1_000_000;
         self.base_ns + drifted as u64
     }
 
     /// The first true time at which the clock shows `local_ns` or later.
     #[inline]
     pub fn when(&self, local_ns: u64) -> u64 {
-        let ahead = local_ns.saturating_sub(self.base_ns) as i128;
-        let gone = (ahead * 1_000_000) / (1_000_000 + self.drift_ppm as i128);
-        let mut true_ns = self
-            .since_ns
-            .saturating_add(u64::try_from(gone).unwrap_or(u64::MAX));
-        while self.show(true_ns) < local_ns && true_ns < u64::MAX {
+        let ahead = local_ns.saturating_sub(self.base_ns);
+        if ahead > FAR_NS {
+            return NEVER_NS;
+        }
+        let rate = (1_000_000 + i64::from(self.drift_ppm)) as u64;
+        let mut true_ns = self.since_ns.saturating_add(ahead * 1_000_000 / rate);
+        while self.show(true_ns) < local_ns {
             true_ns += 1;
         }
         true_ns

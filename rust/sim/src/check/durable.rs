@@ -69,7 +69,9 @@ impl Durable {
         let Some(list) = self.blocks.get_mut(block) else {
             return;
         };
-        for w in list.iter_mut().filter(|w| w.op == op && w.end == u64::MAX) {
+        // Open writes are among the youngest; names are not in use twice.
+        let mut open = list.iter_mut().rev();
+        if let Some(w) = open.find(|w| w.op == op && w.end == u64::MAX) {
             w.end = end;
             w.acked = acked;
             w.durable = acked && w.fua;

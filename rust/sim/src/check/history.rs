@@ -57,6 +57,13 @@ impl History {
             .map_or(0, Register::pending_writes)
     }
 
+    /// How many reads of a block are under way.
+    pub fn pending_reads(&self, block: u32) -> usize {
+        self.registers
+            .get(block as usize)
+            .map_or(0, Register::pending_reads)
+    }
+
     /// What a block may hold now.
     pub fn values(&self, block: u32) -> Vec<Value> {
         self.registers

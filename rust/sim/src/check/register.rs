@@ -33,7 +33,7 @@ struct Open {
 
 /// One state in which the block may be. Requests are named by their place among
 /// those that are open, in the order in which they began.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct World {
     value: Value,
     /// Open writes that have taken effect: one bit each.
@@ -99,10 +99,7 @@ impl World {
         let low = (1 << place) - 1;
         self.done = self.done & low | (self.done >> 1) & !low;
         self.before -= u8::from((self.before as usize) > place);
-        self.seen.retain(|(read, _)| *read as usize != place);
-        for (read, _) in &mut self.seen {
-            *read -= u8::from(*read as usize > place);
-        }
+        forget(&mut self.seen, place);
     }
 
     /// Whether everything that `other` allows is allowed here too.
@@ -117,6 +114,14 @@ impl World {
     }
 }
 
+/// What reads may have seen, without the request at `place`, which is open no more.
+fn forget(seen: &mut Vec<(u8, Value)>, place: usize) {
+    seen.retain(|(read, _)| *read as usize != place);
+    for (read, _) in seen {
+        *read -= u8::from(*read as usize > place);
+    }
+}
+
 /// Open requests of one block, at most.
 const OPEN_MAX: usize = 32;
 
@@ -125,6 +130,9 @@ const OPEN_MAX: usize = 32;
 pub struct Register {
     worlds: Vec<World>,
     open: Vec<Open>,
+    /// What each open read may have seen in every one of the worlds, sorted: told once, since a loss of power leaves a
+    /// world for each of many values.
+    shared: Vec<(u8, Value)>,
 }
 
 impl Register {
@@ -133,6 +141,7 @@ impl Register {
         Register {
             worlds: vec![World::new(value)],
             open: Vec::new(),
+            shared: Vec::new(),
         }
     }
 
@@ -142,19 +151,27 @@ impl Register {
     pub fn restart(&mut self, values: &[Value]) {
         let mut all = values.to_vec();
         all.extend(self.worlds.iter().map(|w| w.value));
+        self.shared.extend(self.worlds.iter().flat_map(|w| &w.seen));
         self.worlds = values.iter().map(|v| World::new(*v)).collect();
         for world in &mut self.worlds {
             world.before = self.open.len() as u8;
-            for value in &all {
-                world.show(&self.open, self.open.len(), *value);
-            }
         }
+        let reads = (0u8..).zip(&self.open).filter(|(_, o)| o.writes.is_none());
+        let seen = reads.flat_map(|(read, _)| all.iter().map(move |v| (read, *v)));
+        self.shared.extend(seen);
+        self.shared.sort_unstable();
+        self.shared.dedup();
         self.tidy();
     }
 
     /// Number of open writes.
     pub fn pending_writes(&self) -> usize {
         self.open.iter().filter(|o| o.writes.is_some()).count()
+    }
+
+    /// Number of open reads.
+    pub fn pending_reads(&self) -> usize {
+        self.open.len() - self.pending_writes()
     }
 
     /// The values the block may hold if nothing more happens, sorted.
@@ -260,6 +277,7 @@ impl Register {
             let seen = before
                 .iter()
                 .flat_map(|w| &w.seen)
+                .chain(&self.shared)
                 .filter(|(r, _)| *r as usize == read);
             let mut allowed: Vec<Value> = seen.map(|(_, v)| *v).collect();
             allowed.extend(self.open.iter().filter_map(|o| o.writes));
@@ -277,7 +295,8 @@ impl Register {
 
     /// Adds every state, reached from `world`, in which the read returns `got`.
     fn explain(&mut self, world: &World, read: usize, got: Value) {
-        if world.seen.binary_search(&(read as u8, got)).is_ok() {
+        let saw = (read as u8, got);
+        if world.seen.binary_search(&saw).is_ok() || self.shared.binary_search(&saw).is_ok() {
             self.worlds.push(world.clone());
         }
         let writers = (0..self.open.len()).filter(|p| self.open[*p].writes == Some(got));
@@ -309,26 +328,35 @@ impl Register {
         for world in &mut self.worlds {
             world.forget(place);
         }
+        forget(&mut self.shared, place);
         self.tidy();
     }
 
-    /// Drops the worlds that others cover.
+    /// Drops the worlds that others cover. Sorted, those that can cover each other stand together.
     fn tidy(&mut self) {
         if self.worlds.len() < 2 {
             return;
         }
         self.worlds.sort_unstable();
         self.worlds.dedup();
-        let mut at = 0;
-        while at < self.worlds.len() {
-            let covered =
-                (0..self.worlds.len()).any(|i| i != at && self.worlds[i].covers(&self.worlds[at]));
-            if covered {
-                self.worlds.remove(at);
-            } else {
-                at += 1;
+        let mut worlds = core::mem::take(&mut self.worlds);
+        let key = |world: &World| (world.value, world.done);
+        for group in worlds.chunk_by_mut(|a, b| key(a) == key(b)) {
+            let mut left = group.len();
+            let mut at = 0;
+            while at < left {
+                if (0..left).any(|i| i != at && group[i].covers(&group[at])) {
+                    left -= 1;
+                    group.swap(at, left);
+                } else {
+                    at += 1;
+                }
             }
+            self.worlds
+                .extend(group.iter_mut().take(left).map(core::mem::take));
         }
+        // The same set is the same state, in whichever order it came about.
+        self.worlds.sort_unstable();
     }
 }
 
@@ -485,6 +513,39 @@ mod tests {
             }
             assert!(read(&mut monitor, value));
         }
+    }
+
+    #[test]
+    fn an_open_read_may_have_seen_both_sides_of_a_restart() {
+        for (got, right) in [(0, true), (5, true), (3, true), (4, true), (7, false)] {
+            let mut r = Register::new(0);
+            r.read_begin(9);
+            r.write_begin(1, 5);
+            r.write_acked(1);
+            r.restart(&[3, 4]);
+            assert_eq!(r.read_done(9, got).is_ok(), right, "{got}");
+        }
+        let mut r = Register::new(0);
+        r.restart(&[3, 4]);
+        r.read_begin(9);
+        assert!(
+            r.read_done(9, 0).is_err(),
+            "a later read sees one side only"
+        );
+    }
+
+    #[test]
+    fn many_values_after_a_restart_cost_little() {
+        let mut r = Register::new(0);
+        r.read_begin(9);
+        let values: Vec<Value> = (0..5_000).collect();
+        r.restart(&values);
+        for op in 10..60 {
+            r.write_begin(op, 10_000 + u64::from(op));
+            r.write_acked(op);
+        }
+        assert_eq!(r.values(), [10_059]);
+        assert!(r.read_done(9, 4_999).is_ok());
     }
 
     #[test]

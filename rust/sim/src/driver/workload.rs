@@ -8,8 +8,10 @@ use crate::check::history::Request;
 use crate::event::{Ask, Event};
 use crate::world::CONTROLLERS;
 
-/// Writes of one block that are under way at a time: bounds the work of its monitor.
-const WRITES_PER_BLOCK: usize = 8;
+/// Writes, and reads, of one block that are under way at a time. The monitor of a block keeps every order in which they
+/// may have happened: their number is bounded so that its work is. Requests pile up at controllers that stand still.
+const WRITES_PER_BLOCK: usize = 5;
+const READS_PER_BLOCK: usize = 4;
 
 impl Driver {
     /// The controller that would answer; or one that says that it owns the
@@ -65,10 +67,12 @@ impl Driver {
         let kind = self
             .rng
             .weighted(&[w.read, w.write, w.fua, w.flush, w.discard, w.zeroes]);
-        let writes = matches!(kind, 1 | 2 | 4 | 5);
-        let crowded = (block..block + count)
-            .any(|b| self.world.history.pending_writes(b) >= WRITES_PER_BLOCK);
-        if writes && crowded {
+        let crowded = |b: u32| match kind {
+            0 => self.world.history.pending_reads(b) >= READS_PER_BLOCK,
+            3 => false,
+            _ => self.world.history.pending_writes(b) >= WRITES_PER_BLOCK,
+        };
+        if (block..block + count).any(crowded) {
             return None;
         }
         Some(match kind {

@@ -53,7 +53,18 @@ pub fn boot(driver: &mut Driver) -> bool {
 
 /// Waits until the pair is healthy. A violation if that takes too long.
 pub fn wait_healthy(driver: &mut Driver, when: &str) -> bool {
-    let until = driver.world.now_ns + bound_ns(driver);
+    wait(driver, when, |_| false)
+}
+
+/// The same, after faults that may have cost both memories. If the policy is to refuse then, somebody has to say so, and
+/// a person accepts the loss.
+pub fn wait_healthy_or_lost(driver: &mut Driver, when: &str) -> bool {
+    wait(driver, when, accept_loss)
+}
+
+/// `person`: what a person does from time to time. True if that gives the appliance its time anew.
+fn wait(driver: &mut Driver, when: &str, person: fn(&mut Driver) -> bool) -> bool {
+    let mut until = driver.world.now_ns + bound_ns(driver);
     while driver.world.violation.is_none() && driver.world.now_ns < until {
         let soon = driver.world.now_ns + 200 * MS;
         if driver.run(soon.min(until), |world| healthy(world)) {
@@ -69,53 +80,52 @@ pub fn wait_healthy(driver: &mut Driver, when: &str) -> bool {
                 });
             }
         }
+        if person(driver) {
+            until = driver.world.now_ns + bound_ns(driver);
+        }
     }
     if driver.world.violation.is_none() {
         driver.world.trace_machines();
-        let words: Vec<String> = (0..CONTROLLERS as u8)
-            .map(|at| match status(&driver.world, at) {
-                Some(s) => format!(
-                    "controller {at}: {:?}, serving {:?}, takeover {:?}, reason {:?}",
-                    s.role, s.serving, s.takeover, s.reason
-                ),
-                None => format!("controller {at} is off"),
-            })
-            .collect();
         let ms = bound_ns(driver) / MS;
         driver.world.violation = Some(format!(
             "stuck: not mirrored {ms} ms {when}: {}",
-            words.join("; ")
+            all_statuses(&driver.world)
         ));
     }
     false
 }
 
-/// After everything was mended: if both memories were lost and the policy is to
-/// refuse, somebody must say so; a person then accepts the loss.
-pub fn accept_loss(driver: &mut Driver) {
+/// What both controllers say, for people.
+fn all_statuses(world: &World) -> String {
+    let words: Vec<String> = (0..CONTROLLERS as u8)
+        .map(|at| match status(world, at) {
+            Some(s) => format!(
+                "controller {at}: {:?}, serving {:?}, takeover {:?}, reason {:?}",
+                s.role, s.serving, s.takeover, s.reason
+            ),
+            None => format!("controller {at} is off"),
+        })
+        .collect();
+    words.join("; ")
+}
+
+/// If both memories are lost, the policy is to refuse, and a controller says so: the loss is accepted. The record that
+/// names a lost memory may land late, long after both have died.
+fn accept_loss(driver: &mut Driver) -> bool {
     let refuses = driver.world.setting.scenario.power_loss == PowerLoss::Refuse;
     if !refuses || !driver.world.shadow_is_lost() {
-        return;
+        return false;
     }
-    let until = driver.world.now_ns + bound_ns(driver);
-    let says_so = |world: &World| {
-        !world.shadow_is_lost() || (0..CONTROLLERS as u8).any(|at| says_lost(world, at))
+    let Some(at) = (0..CONTROLLERS as u8).find(|at| says_lost(&driver.world, *at)) else {
+        return false;
     };
-    if !driver.run(until, |world| says_so(world)) {
-        let words = "silent: both memories are lost, and no controller says why nobody serves";
-        driver.world.violation.get_or_insert(words.into());
-        return;
-    }
-    if driver.world.shadow_is_lost() {
-        driver.world.history.power_loss();
-        driver.world.stats.lost_both += 1;
-        if let Some(at) = (0..CONTROLLERS as u8).find(|at| says_lost(&driver.world, *at)) {
-            driver.take(Event::Tell {
-                at,
-                command: Command::ForceFromDisk,
-            });
-        }
-    }
+    driver.world.history.power_loss();
+    driver.world.stats.lost_both += 1;
+    driver.take(Event::Tell {
+        at,
+        command: Command::ForceFromDisk,
+    });
+    true
 }
 
 /// Whether a controller says that the newest data was in memories that are lost.

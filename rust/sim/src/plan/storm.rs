@@ -19,8 +19,7 @@ pub fn run(driver: &mut Driver) {
         return;
     }
     driver.mend_all();
-    settle::accept_loss(driver);
-    if settle::wait_healthy(driver, "after everything was mended") {
+    if settle::wait_healthy_or_lost(driver, "after everything was mended") {
         settle::read_all(driver);
     }
 }
