@@ -4,7 +4,7 @@
 
 use super::{
     front::Front,
-    shared::{status, Passed, Then, Waiting},
+    shared::{status, Passed, Shared, Then, Waiting},
 };
 use yoke_core::{
     disk::layout::HEADER_BLOCKS,
@@ -40,8 +40,7 @@ impl Front {
     ) {
         let mut inner = self.shared.inner.lock();
         if !inner.has_room() {
-            drop(inner);
-            return self.shared.park(bio);
+            return Shared::park(inner, bio);
         }
         match begin(&mut inner.core, boottime_ns()) {
             LongBegin::Wait(ticket) => {
@@ -49,10 +48,7 @@ impl Front {
                 drop(inner);
                 self.shared.wake.set();
             }
-            LongBegin::Park => {
-                drop(inner);
-                self.shared.park(bio);
-            }
+            LongBegin::Park => Shared::park(inner, bio),
             LongBegin::Fail(reason) => {
                 drop(inner);
                 bio.complete(Err(status(reason)));
@@ -60,9 +56,21 @@ impl Front {
         }
     }
 
+    /// Takes out the bio of a ticket; those that waited for its place are begun again.
+    fn take(&self, ticket: TicketId) -> Option<Waiting> {
+        let mut inner = self.shared.inner.lock();
+        let waiting = inner.take(ticket);
+        let room = waiting.is_some() && inner.take_crowded();
+        drop(inner);
+        if room {
+            self.shared.restart();
+        }
+        waiting
+    }
+
     /// A ticket is complete: what follows. Context: the control thread.
     pub(super) fn complete(&self, ticket: TicketId) {
-        let waiting = self.shared.inner.lock().take(ticket);
+        let waiting = self.take(ticket);
         let Some(Waiting { bio, then, .. }) = waiting else {
             return;
         };
@@ -75,7 +83,7 @@ impl Front {
 
     /// A ticket failed. Context: the control thread.
     pub(super) fn fail(&self, ticket: TicketId, reason: yoke_core::volume::Reason) {
-        let waiting = self.shared.inner.lock().take(ticket);
+        let waiting = self.take(ticket);
         if let Some(Waiting { bio, .. }) = waiting {
             bio.complete(Err(status(reason)));
         }
@@ -83,7 +91,7 @@ impl Front {
 
     /// Passes a waiting bio on to the disk. Context: the control thread.
     pub(super) fn pass_down(&self, ticket: TicketId, range: LongRange) {
-        let waiting = self.shared.inner.lock().take(ticket);
+        let waiting = self.take(ticket);
         let Some(Waiting { bio, .. }) = waiting else {
             let input = Input::PassedDown { ticket, ok: false };
             return self.shared.inner.lock().core.handle(input, boottime_ns());

@@ -5,7 +5,7 @@
 use super::{
     front::Front,
     lanes::Lane,
-    shared::{status, Passed, Sampled},
+    shared::{status, Passed, Sampled, Shared},
 };
 use kernel::prelude::*;
 use yoke_core::{
@@ -62,23 +62,20 @@ impl Front {
             block: bio.first_block(),
             count: bio.blocks(),
         };
-        let begin = self
-            .shared
-            .inner
-            .lock()
-            .core
-            .read_begin(range, boottime_ns());
-        let plan = match begin {
+        let mut inner = self.shared.inner.lock();
+        let plan = match inner.core.read_begin(range, boottime_ns()) {
             ReadBegin::Plan(plan) => plan,
             ReadBegin::Park => {
-                self.shared.park(bio);
+                Shared::park(inner, bio);
                 return None;
             }
             ReadBegin::Fail(reason) => {
+                drop(inner);
                 bio.complete(Err(status(reason)));
                 return None;
             }
         };
+        drop(inner);
         self.shared.stats.reads.add(1);
         match Kind::of(&plan) {
             Kind::Log => {

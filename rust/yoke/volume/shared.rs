@@ -6,7 +6,7 @@ use super::{front::Front, lanes::Lane};
 use kernel::{
     prelude::*,
     str::CString,
-    sync::{Arc, Mutex, SpinLockIrq},
+    sync::{Arc, Mutex, SpinLockIrq, SpinLockIrqGuard},
 };
 use yoke_core::{
     disk::Identity,
@@ -94,6 +94,8 @@ pub(crate) struct Inner {
     /// Reads that the control thread puts together from several places.
     pub(crate) pieced: BioList,
     waiting: KVec<Waiting>,
+    /// A bio was parked for want of room to wait under a ticket, which the machine does not know of.
+    crowded: bool,
     /// Own I/O that ended, for the control thread.
     ended: KVec<(Own, bool)>,
     pub(crate) lanes: [Option<Lane>; LINK_COUNT],
@@ -126,6 +128,7 @@ impl Inner {
             parked: BioList::new(),
             pieced: BioList::new(),
             waiting: KVec::with_capacity(TICKETS, GFP_KERNEL)?,
+            crowded: false,
             ended: KVec::with_capacity(usize::from(UNITS), GFP_KERNEL)?,
             lanes: [const { None }; LINK_COUNT],
             closing: false,
@@ -151,9 +154,29 @@ impl Inner {
         }
     }
 
-    /// Whether one more bio can wait under a ticket.
-    pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() < TICKETS
+    /// Whether one more bio can wait under a ticket. If not, it is to be parked.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let room = self.waiting.len() < TICKETS;
+        self.crowded |= !room;
+        room
+    }
+
+    /// Whether there is room again for bios that were parked for the want of it: begin them again.
+    pub(crate) fn take_crowded(&mut self) -> bool {
+        core::mem::take(&mut self.crowded)
+    }
+
+    /// Parks a bio until something changes; the bio comes back when nothing is kept any more.
+    ///
+    /// To be called in the same hold of the lock in which it was found out that the bio has to wait. Otherwise what it
+    /// waits for may come in between: the list is begun again without it, and nobody does so a second time.
+    #[must_use]
+    pub(crate) fn park(&mut self, bio: Bio) -> Option<Bio> {
+        if self.closing {
+            return Some(bio);
+        }
+        self.parked.push_back(bio);
+        None
     }
 
     /// Takes out the bio of a ticket.
@@ -186,14 +209,13 @@ pub(crate) fn status(reason: Reason) -> BlkStatus {
 }
 
 impl Shared {
-    /// Parks a bio until something changes.
-    pub(crate) fn park(&self, bio: Bio) {
-        let mut inner = self.inner.lock();
-        if inner.closing {
-            drop(inner);
-            return bio.complete(Err(BlkStatus::OFFLINE));
+    /// Parks a bio, lets go of the lock, and ends the bio if nothing is kept any more.
+    pub(crate) fn park(mut inner: SpinLockIrqGuard<'_, Inner>, bio: Bio) {
+        let refused = inner.park(bio);
+        drop(inner);
+        if let Some(bio) = refused {
+            bio.complete(Err(BlkStatus::OFFLINE));
         }
-        inner.parked.push_back(bio);
     }
 
     /// What becomes of a read whose data was sampled, or could not be. Context: any.
@@ -205,16 +227,19 @@ impl Shared {
             Sampled::Unreadable => inner.core.read_failed(plan, false, now),
             Sampled::Corrupt => inner.core.read_failed(plan, true, now),
         };
-        drop(inner);
         match end {
-            ReadEnd::Complete => bio.complete(Ok(())),
+            ReadEnd::Complete => {
+                drop(inner);
+                bio.complete(Ok(()));
+            }
             ReadEnd::Fail(reason) => {
+                drop(inner);
                 self.stats.io_errors.add(1);
                 bio.complete(Err(status(reason)));
             }
-            ReadEnd::Park => self.park(bio),
+            ReadEnd::Park => Shared::park(inner, bio),
             ReadEnd::Again => {
-                self.park(bio);
+                Shared::park(inner, bio);
                 self.restart();
             }
         }

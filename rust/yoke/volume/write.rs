@@ -5,7 +5,7 @@
 use super::{
     front::Front,
     lanes::Lane,
-    shared::{status, Then, Waiting},
+    shared::{status, Shared, Then, Waiting},
 };
 use kernel::prelude::*;
 use yoke_core::{
@@ -30,22 +30,22 @@ impl Front {
         };
         let mut inner = self.shared.inner.lock();
         if !inner.has_room() {
-            drop(inner);
-            return self.shared.park(bio);
+            return Shared::park(inner, bio);
         }
-        let begin = inner.core.write_begin(range, boottime_ns());
-        let lane = match &begin {
-            WriteBegin::Plan(plan) => plan.post.as_ref().and_then(|to| inner.lane(to)),
-            _ => None,
-        };
-        drop(inner);
-        match begin {
-            WriteBegin::Plan(plan) => self.carry_out(bio, &plan, lane),
+        match inner.core.write_begin(range, boottime_ns()) {
+            WriteBegin::Plan(plan) => {
+                let lane = plan.post.as_ref().and_then(|to| inner.lane(to));
+                drop(inner);
+                self.carry_out(bio, &plan, lane);
+            }
             WriteBegin::Park => {
                 self.shared.stats.stalls.add(1);
-                self.shared.park(bio);
+                Shared::park(inner, bio);
             }
-            WriteBegin::Fail(reason) => bio.complete(Err(status(reason))),
+            WriteBegin::Fail(reason) => {
+                drop(inner);
+                bio.complete(Err(status(reason)));
+            }
         }
     }
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A volume that changes hands while it is written to: every write is answered, and none that was acknowledged is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from yoke_lab.appliance import Appliance, Beats, Node
+from yoke_lab.host_tools import build
+from yoke_lab.lab import Lab
+from yoke_lab.timing import scaled
+from yoke_lab.torture import verify, writing
+
+LAB_OPTIONS = {"disk_bytes": [64 << 20]}
+VOLUME = "vol0"
+TURNS = 8
+
+
+@pytest.fixture(scope="module")
+def torture() -> str:
+    return str(build("yoke-torture")[0])
+
+
+@pytest.fixture(scope="module")
+def appliance(lab: Lab) -> Appliance:
+    whole = Appliance(lab)
+    whole.up()
+    whole.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
+    lease = str(round(Beats.of(lab).silence_ms * 2))
+    # A small log: writes wait for room in it, too.
+    words = ["--home", "0", "--slots", "64", "--t-io-ms", "200", "--link-lease-ms", lease]
+    for node in whole:
+        node.yokectl("volume", "open", VOLUME, "--device", lab.disk_device(), *words)
+    whole.a.wait_volume(VOLUME, "mirrored")
+    return whole
+
+
+def users(node: Node) -> str:
+    """The processes that have the volume open, and where they wait."""
+    device = f"/dev/{node.disk_of(VOLUME)}"
+    look = f"readlink /proc/[0-9]*/fd/* 2>/dev/null | grep -c '^{device}$'"
+    return node.run(
+        f"{look}; grep -l yoke-torture /proc/[0-9]*/comm | while read f; do cat ${{f%/comm}}/stack; done"
+    ).text
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_no_write_waits_for_ever_when_the_volume_changes_hands(
+    appliance: Appliance, torture: str, tmp_path: Path, turn: int
+) -> None:
+    """The writer meets an error, which its multipath layer would answer by the other path. It must not hang."""
+    owner = appliance.b if turn % 2 else appliance.a
+    partner = appliance.partner(owner)
+    device, record = f"/dev/{owner.disk_of(VOLUME)}", tmp_path / "record"
+    words = [torture, "write", "--device", device, "--record", "-", "--depth", "24", "--flush-every", "50"]
+    with writing(appliance.lab, owner.name, [*words, "--read-check", "0.1"], record) as stream:
+        stream.wait_for(200 + 50 * turn)
+        owner.yokectl("giveback", VOLUME)
+        stream.thread.join(scaled(20))
+        assert not stream.thread.is_alive(), users(owner)
+        assert stream.code == 1, stream.errors.decode(errors="replace")
+    partner.wait_volume(VOLUME, "mirrored")
+    # Nobody holds the device any more, so nobody waits in it.
+    owner.wait("the end of all users", f"! readlink /proc/[0-9]*/fd/* 2>/dev/null | grep -qx {device}", 10)
+    code, report = verify(appliance.lab, partner.name, torture, f"/dev/{partner.disk_of(VOLUME)}", record)
+    assert (report["lost"], report["torn"], report["resurrected"]) == (0, 0, 0), report
+    assert report["acked_writes"] >= 200 and code in (0, 1)
+
+
+def test_everything_is_taken_down_without_a_complaint(appliance: Appliance) -> None:
+    for node in appliance:
+        node.yokectl("volume", "close", VOLUME)
+        node.unload()
+    assert appliance.splats() == []
