@@ -39,6 +39,11 @@ def appliance(lab: Lab) -> Appliance:
     return whole
 
 
+def counter(node: Node, name: str) -> int:
+    """A counter of the volume's, since it was opened."""
+    return int(node.sh(f"sed -n 's/^{name} //p' /sys/block/{node.disk_of(VOLUME)}/yoke/stats"))
+
+
 def write(torture: str, disk: str, *more: str) -> list[str]:
     return [torture, "write", "--device", f"/dev/{disk}", "--record", "-", "--blocks", str(BLOCKS), *more]
 
@@ -61,7 +66,10 @@ def test_nothing_acknowledged_is_lost_when_a_link_and_then_the_owner_die(
         stream.wait_for(500)
         lab.cut(lab.config().links[0])
         stream.wait_for(stream.acknowledged() + 500)
-        assert appliance.a.volume(VOLUME)["state"] == "mirrored"
+        appliance.a.wait_volume(VOLUME, "mirrored")
+        # What only the dead link had carried is in the other one's region now.
+        assert 0 < counter(appliance.a, "copied") < 512 + stream.acknowledged()
+        assert counter(appliance.a, "io_errors") == 0
         lab.kill("a")
     lab.mend(lab.config().links[0])
     survivor = appliance.b
@@ -70,6 +78,13 @@ def test_nothing_acknowledged_is_lost_when_a_link_and_then_the_owner_die(
     assert code == 0, report
     assert report["acked_writes"] >= 1000 and report["io_errors"] == 0
     assert survivor.volume(VOLUME)["generation"] == 2
+    place = f"/sys/block/{survivor.disk_of(VOLUME)}/yoke"
+    detected, claimed, serving, now = (
+        float(word) for word in survivor.sh(f"cat {place}/last_takeover; cut -d' ' -f1 /proc/uptime").split()
+    )
+    assert 0 < detected < claimed <= serving < now * 1_000_000
+    assert 0 < int(survivor.sh(f"cat {place}/adopted_blocks")) <= 512
+    assert counter(survivor, "io_errors") == 0
 
 
 def test_the_dead_controller_comes_back_and_gets_its_volume(appliance: Appliance, torture: str, tmp_path: Path) -> None:
@@ -77,8 +92,11 @@ def test_the_dead_controller_comes_back_and_gets_its_volume(appliance: Appliance
     appliance.a.load()
     appliance.a.configure()
     appliance.a.wait_session()
+    before = counter(appliance.b, "copied")
     open_volume(appliance.a)
     appliance.b.wait_volume(VOLUME, "mirrored")
+    # Both see the disk: what is on it is never copied.
+    assert counter(appliance.b, "copied") - before <= 512
     record = tmp_path / "record"
     words = write(torture, appliance.b.disk_of(VOLUME), "--writes", "300", "--depth", "4")
     with writing(appliance.lab, "b", words, record) as stream:

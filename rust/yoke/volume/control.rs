@@ -163,6 +163,7 @@ impl Control {
     fn post(&self, to: &PostTo, slot: u32, header: SlotHeader) {
         let Some(lane) = self.lane(to) else { return };
         if let Ok(data_crc) = self.shared.log.crc32c(slot, 0) {
+            self.shared.stats.copied.add(1);
             lane.post(
                 to,
                 &self.shared.log,

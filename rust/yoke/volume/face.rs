@@ -57,6 +57,8 @@ pub(crate) struct Stats {
     pub(crate) fences: Counter,
     pub(crate) stalls: Counter,
     pub(crate) destaged: Counter,
+    /// Blocks of the log that were posted to a region after their own write: for a rejoin, or because a link died.
+    pub(crate) copied: Counter,
     pub(crate) io_errors: Counter,
     /// Parked bios are to be begun again.
     pub(crate) restart: Flag,
@@ -80,6 +82,7 @@ impl Stats {
             fences: Counter::new(),
             stalls: Counter::new(),
             destaged: Counter::new(),
+            copied: Counter::new(),
             io_errors: Counter::new(),
             restart: Flag(Atomic::new(false)),
             changed: Flag(Atomic::new(false)),
@@ -239,6 +242,7 @@ fn stats(front: &Front, text: &mut Text<'_>) -> Result {
         ("fences", &stats.fences),
         ("stalls", &stats.stalls),
         ("destaged", &stats.destaged),
+        ("copied", &stats.copied),
         ("io_errors", &stats.io_errors),
     ] {
         text.put(format_args!("{name} {}\n", counter.get()))?;
@@ -303,6 +307,5 @@ pub(super) const ATTRS: &[Attr<Front>] = &[
             us(&stats.serving)
         ))
     }),
-    Attr::ro(c"full_copy", |_, text| text.line("no")),
     Attr::ro(c"stats", stats),
 ];
