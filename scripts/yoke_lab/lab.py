@@ -94,7 +94,13 @@ class Lab:
         finally:
             os.close(lock)
         with log, open(reader, encoding="utf-8") as ready:
-            line = ready.readline()
+            try:
+                line = ready.readline()
+            except BaseException:
+                # Interrupted (Ctrl-C) before it was up.
+                process.terminate()
+                self.down()
+                raise
             if not line:
                 process.wait()
                 log.seek(0)
@@ -289,6 +295,8 @@ class Lab:
                     line = lines.readline()
             except (FileNotFoundError, ConnectionRefusedError):
                 raise LabError(f"lab {self.name!r} is not up", "lab up") from None
+            except (ConnectionResetError, BrokenPipeError):
+                raise LabError(f"lab {self.name!r} ended while it was asked") from None
             except TimeoutError:
                 raise LabError(
                     f"the supervisor of lab {self.name!r} does not answer", f"read {self.paths.root}/supervisor.log"
