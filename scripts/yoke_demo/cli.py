@@ -23,11 +23,11 @@ from .run import run
 from .scene import Plan
 from .story import Story
 
-OUTPUT = TREE / "build" / "demo"
+REPORT = "report.json"
 
 EPILOG = """
-Each run has a lab of its own, which is gone when the run ends, however it ends. The seed decides which link is cut, when
-the owner is killed, and what is written: with --runs N, run K has the seed SEED + K - 1, and --seed repeats it alone.
+Each run has a lab of its own, which is gone when the run ends, however it ends. The seed decides when the link is cut,
+when the owner is killed, and what is written: with --runs N, run K has the seed SEED + K - 1, and --seed repeats it alone.
 docs/demo.md says what each figure means.
 """
 
@@ -40,19 +40,22 @@ def main(arguments: list[str]) -> int:
     reports: list[dict[str, Any]] = []
     interrupted = False
     try:
-        story = Story()
-        with story.step("preflight", "looking for what the demo needs"):
-            # The figures of an earlier demo must not pass for those of this one.
-            shutil.rmtree(OUTPUT, ignore_errors=True)
-            tree, torture = preflight.check(options.tree)
+        _clear(options.output)
+        before = Story("before ")
+        needs = preflight.check(options.tree, options.name, before)
+        load, cpus = os.getloadavg()[0], os.cpu_count() or 1
+        if load > cpus:
+            before.tell(
+                f"this machine is busy (load {load:.1f} on {cpus} CPUs): all times will be those of a busy machine"
+            )
         for number in range(options.runs):
-            output = OUTPUT / f"run{number + 1}"
-            plan = Plan(seed + number, options.depth, tree, torture, options.name, output)
+            output = options.output / f"run{number + 1}"
+            plan = Plan(seed + number, options.depth, needs, output)
             one = Story(f"run {number + 1}/{options.runs} " if options.runs > 1 else "")
             reports.append(run(plan, one))
             wrong = report.judge(reports[-1])
             one.tell("GOOD" if not wrong else "NOT GOOD: " + "; ".join(wrong))
-            _write(reports)
+            _write(options.output, reports)
     except (LabError, BuildError) as error:
         print(f"demo: {error}" + (f"\n  try: {error.hint}" if error.hint else ""), file=sys.stderr)
         return 1
@@ -61,25 +64,33 @@ def main(arguments: list[str]) -> int:
     if interrupted:
         print(f"demo: interrupted after {len(reports)} whole runs; nothing is left running", file=sys.stderr)
         return 130
-    whole = _write(reports)
-    _tell(whole, seed)
+    whole = _write(options.output, reports)
+    _tell(whole, seed, options.output / REPORT)
     return 0 if whole["good_runs"] == len(reports) else 1
 
 
-def _write(reports: list[dict[str, Any]]) -> dict[str, Any]:
+def _clear(output: Path) -> None:
+    """The figures of an earlier demo must not pass for those of this one. Nothing else in the directory is touched."""
+    (output / REPORT).unlink(missing_ok=True)
+    for old in output.glob("run[0-9]*"):
+        shutil.rmtree(old)
+
+
+def _write(output: Path, reports: list[dict[str, Any]]) -> dict[str, Any]:
     whole = report.summarise(reports)
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    (OUTPUT / "report.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / REPORT).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     return whole
 
 
-def _tell(whole: dict[str, Any], seed: int) -> None:
+def _tell(whole: dict[str, Any], seed: int, path: Path) -> None:
     several = whole["runs"] > 1
     print(f"\n{whole['good_runs']} of {whole['runs']} runs good; the worst of all runs:\n" if several else "")
     print(report.table(whole))
     for line in whole["wrong"][:20]:
         print(f"  WRONG: {line}")
-    path = (OUTPUT / "report.json").relative_to(TREE)
+    if path.is_relative_to(TREE):
+        path = path.relative_to(TREE)
     again = f"scripts/demo --seed {seed}" + (f" --runs {whole['runs']}" if several else "")
     print(f"\n{path} has it all; the same choices again: {again}")
 
@@ -101,6 +112,13 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--tree", type=Path, metavar="DIR", help="real files to unpack (default: part of the kernel's source)"
+    )
+    top.add_argument(
+        "--output",
+        type=lambda text: Path(text).resolve(),
+        default=TREE / "build" / "demo",
+        metavar="DIR",
+        help="for the report, records and logs (default: build/demo)",
     )
     top.add_argument(
         "--name", default=os.environ.get("LAB_NAME", f"demo-{os.getpid()}"), help="name of the lab (default: LAB_NAME)"

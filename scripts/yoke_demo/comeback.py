@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import time
 
 from . import record
@@ -24,22 +25,38 @@ def bring_back(scene: Scene) -> None:
             a.load()
             a.configure()
             a.wait_session()
-            opened = time.monotonic()
-            scene.open_volumes(a)
-            for name in DISKS:
-                b.wait_volume(name, "mirrored")
-            scene.report["rejoin_ms"] = round((time.monotonic() - opened) * 1000)
-        writer.check_alive()
+            before = {name: scene.stat(b, name, "copied") for name in DISKS}
+            scene.report["rejoin_ms"] = round(_reopen(scene) * 1000)
+        writer.stop()
     finally:
         writer.close()
-    full = [b.sh(f"cat {scene.sysfs(b, name)}/full_copy") for name in DISKS]
-    scene.report |= {"rejoin_full_copy": "yes" in full, "acked_writes_alone": writer.acknowledged}
+    copied = {name: scene.stat(b, name, "copied") - before[name] for name in DISKS}
+    full = any(copied[name] >= scene.blocks(b, name) for name in DISKS)
+    scene.report |= {
+        "rejoin_full_copy": full,
+        "rejoin_copied_blocks": sum(copied.values()),
+        "acked_writes_alone": writer.acknowledged,
+    }
     story.tell(
-        f"mirrored again {scene.report['rejoin_ms']} ms after a opened the volumes, {'WITH' if 'yes' in full else 'without'} "
-        f"a full copy; b acknowledged {writer.acknowledged} writes meanwhile"
+        f"mirrored again {scene.report['rejoin_ms']} ms after a opened the volumes, {sum(copied.values())} blocks were copied"
+        f"{', A FULL COPY' if full else ''}; b acknowledged {writer.acknowledged} writes meanwhile"
     )
     scene.look_for_errors(b)
     _give_back(scene)
+
+
+def _reopen(scene: Scene) -> float:
+    """Opens the volumes on a; the time until both are mirrored, in seconds. Somebody at b looks since before."""
+    with concurrent.futures.ThreadPoolExecutor(1) as other:
+        begun = time.monotonic()
+
+        def mirrored() -> float:
+            scene.wait_all(scene.b, "mirrored")
+            return time.monotonic()
+
+        end = other.submit(mirrored)
+        scene.open_volumes(scene.a)
+        return end.result() - begun
 
 
 def _give_back(scene: Scene) -> None:
@@ -47,7 +64,7 @@ def _give_back(scene: Scene) -> None:
         begun = time.monotonic()
         for name in DISKS:
             scene.b.yokectl("giveback", name)
-            scene.a.wait_volume(name, "mirrored")
+        scene.wait_all(scene.a, "mirrored")
         scene.report["giveback_ms"] = round((time.monotonic() - begun) * 1000)
 
 
@@ -57,6 +74,7 @@ def close(scene: Scene) -> None:
     with scene.story.step("close", "closing volumes, links, modules"):
         for node in scene.appliance:
             for name in DISKS:
+                scene.wait_unused(node, name)
                 node.yokectl("volume", "close", name)
         for node in scene.appliance:
             node.unload()

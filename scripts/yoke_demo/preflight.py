@@ -4,13 +4,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from yoke_lab.appliance import Parts
+from yoke_lab.cli import default_config
+from yoke_lab.config import LabConfig
 from yoke_lab.errors import LabError
 from yoke_lab.host_tools import build
 
+from .story import Story
 from .tree import Tree, pack
+
+T = TypeVar("T")
 
 # What runs in the controllers, which see this file system: where Debian has it, and the package.
 PROGRAMS = {
@@ -28,10 +36,30 @@ DISK_FREE = 2 << 30
 MEMORY_FREE = 2 << 30
 
 
-def check(tree: Path | None) -> tuple[Tree, Path]:
-    """The packed tree and the torture writer. LabError that lists everything that is missing."""
+@dataclass(frozen=True)
+class Needs:
+    """What all runs use: made once, so that nothing changes under them."""
+
+    tree: Tree
+    torture: Path
+    parts: Parts
+    lab: LabConfig
+
+
+def check(own: Path | None, name: str, story: Story) -> Needs:
+    """All of it. LabError that lists everything that is missing."""
     missing: list[str] = []
     hints: list[str] = []
+
+    def attempt(step: str, doing: str, make: Callable[[], T]) -> T | None:
+        try:
+            with story.step(step, doing):
+                return make()
+        except LabError as error:
+            missing.append(str(error))
+            hints.append(error.hint)
+            return None
+
     for program, package in PROGRAMS.items():
         if not shutil.which(program, path=PATHS) and not shutil.which(program):
             missing.append(f"the program {program} (Debian package {package})")
@@ -40,23 +68,16 @@ def check(tree: Path | None) -> tuple[Tree, Path]:
         missing.append(f"room in /var/tmp for the shared disks: {free >> 20} of {DISK_FREE >> 20} MiB")
     if (memory := _memory_available()) < MEMORY_FREE:
         missing.append(f"memory for two machines: {memory >> 20} of {MEMORY_FREE >> 20} MiB")
-    packed: Tree | None = None
-    torture: Path | None = None
-    try:
-        Parts.find()
-        torture = build("yoke-torture")[0]
-    except LabError as error:
-        missing.append(str(error))
-        hints.append(error.hint)
-    try:
-        packed = pack(tree)
-    except LabError as error:
-        missing.append(str(error))
-        hints.append(error.hint)
-    if missing or packed is None or torture is None:
+    lab = attempt(
+        "lab", "looking for the kernel and the lab's tools, building what has changed", lambda: default_config(name)
+    )
+    parts = attempt("parts", "looking for yoke's modules and yokectl", Parts.find)
+    torture = attempt("torture", "looking for the torture writer", lambda: build("yoke-torture")[0])
+    tree = attempt("tree", "looking for real files", lambda: pack(own))
+    if missing or lab is None or parts is None or torture is None or tree is None:
         hint = "; ".join(dict.fromkeys(hint for hint in hints if hint))
         raise LabError("the demo cannot start; missing: " + "; ".join(missing), hint)
-    return packed, torture
+    return Needs(tree, torture, parts, lab)
 
 
 def _memory_available() -> int:

@@ -20,7 +20,7 @@ def prove(scene: Scene, node: Node, manifest: bytes, observe: Path | None = None
     bad = _compare(scene, node, manifest)
     with scene.story.step(f"verify-{node.name}", f"{node.name}: holding every block against the torture record"):
         device = scene.device(node, TORTURE_VOLUME)
-        verdict = record.verify(node, scene.plan.torture, device, scene.records, observe)
+        verdict = record.verify(node, scene.plan.needs.torture, device, scene.records, observe)
     _judge(scene, node, verdict)
     report = scene.report
     scene.story.tell(

@@ -15,6 +15,8 @@ from yoke_lab.appliance import Node
 from yoke_lab.errors import ControllerGone, LabError
 from yoke_lab.timing import scaled
 
+PID = "/tmp/torture.pid"
+
 
 class Writer:
     """yoke-torture in a controller. Its record is on the host, so it survives the controller."""
@@ -28,7 +30,10 @@ class Writer:
         # (host's time of arrival, acknowledgements so far), in that order.
         self.arrivals: list[tuple[float, int]] = []
         self._tail = b""
-        self._command = node.lab.command(node.name, argv)
+        self._node = node
+        # So that it can be told to end, and then ends in order.
+        begin = ["sh", "-c", f'echo $$ > {PID}; exec "$@"', "sh"]
+        self._command = node.lab.command(node.name, [*begin, *argv])
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -55,6 +60,17 @@ class Writer:
         if not self._thread.is_alive():
             said = self.errors.decode(errors="replace").strip()
             raise LabError(f"the torture writer ended before its time, status {self.code}: {said or 'no message'}")
+
+    def stop(self) -> None:
+        """Tells it to end; LabError if it does not, or not well. Its record is whole then."""
+        self.check_alive()
+        self._node.sh(f"kill -TERM $(cat {PID})")
+        self._thread.join(scaled(60))
+        if self._thread.is_alive():
+            where = self._node.run(f"cat /proc/$(cat {PID})/task/*/stack").text
+            raise LabError(f"the torture writer does not end; its threads are at: {where}")
+        if self.code != 0:
+            raise LabError(f"the torture writer ended with {self.code}: {self.errors.decode(errors='replace').strip()}")
 
     def join(self) -> None:
         """Waits for what was on its way when the machine died."""

@@ -14,16 +14,11 @@ NOTHING = (
     "files_bad", "io_errors", "writer_errors",
 )  # fmt: skip
 SUMS = (*NOTHING, "acked_writes_alone")
-LEAST = ("acked_writes", "files_checked")
+LEAST = ("acked_writes", "files_checked", "adopted_blocks")
 MOST = (
-    "link_cut_stall_ms",
-    "takeover_ms",
-    "detection_ms",
-    "first_write_ms",
-    "rejoin_ms",
-    "giveback_ms",
-    "clock_error_ms",
-)
+    "link_cut_stall_ms", "takeover_ms", "detection_ms", "first_write_ms", "rejoin_ms", "rejoin_copied_blocks",
+    "giveback_ms", "clock_error_ms",
+)  # fmt: skip
 
 
 def judge(report: dict[str, Any]) -> list[str]:
@@ -53,9 +48,6 @@ def summarise(reports: list[dict[str, Any]]) -> dict[str, Any]:
             values = [report[name] for report in reports if name in report]
             if values:
                 whole[name] = combine(values)
-    adopted = [report["adopted_blocks"] for report in reports if "adopted_blocks" in report]
-    if adopted:
-        whole["adopted_blocks"] = max(adopted)
     whole["rejoin_full_copy"] = any(report.get("rejoin_full_copy", False) for report in reports)
     whole["runs"] = len(reports)
     whole["good_runs"] = sum(not judge(report) for report in reports)
@@ -81,15 +73,14 @@ def table(whole: dict[str, Any]) -> str:
         ("first_write_ms", "ms: from the kill to the first write"),
         ("adopted_blocks", "blocks adopted from the partner's memory"),
         ("rejoin_ms", "ms: from opening the volumes again to two copies of everything"),
-        ("rejoin_full_copy", "full copy needed for that"),
+        ("rejoin_copied_blocks", "blocks copied for that"),
+        ("rejoin_full_copy", "was it a full copy"),
     ):
-        value = whole.get(name, "?")
-        shown = (
-            {True: "yes", False: "no"}.get(value, str(value))
-            if isinstance(value, bool)
-            else f"{value:,}"
-            if isinstance(value, int)
-            else str(value)
-        )
-        lines.append(f"  {shown:>10}  {words}")
+        lines.append(f"  {_shown(whole.get(name, '?')):>10}  {words}")
     return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)

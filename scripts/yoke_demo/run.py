@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -11,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from yoke_lab.appliance import Appliance, Beats
-from yoke_lab.cli import default_config
 from yoke_lab.errors import LabError
 from yoke_lab.lab import Lab
 
@@ -31,7 +31,8 @@ def run(plan: Plan, story: Story) -> dict[str, Any]:
             _play(Scene(plan, appliance, story), report)
     except LabError as error:
         report["problems"].append(f"{error}" + (f" (try: {error.hint})" if error.hint else ""))
-    report |= {"steps": story.steps, "took_s": round(story.now(), 1), "host_load": round(os.getloadavg()[0], 2)}
+    report |= {"timeline": story.events, "steps": story.steps, "took_s": round(story.now(), 1)}
+    report["host_load"] = round(os.getloadavg()[0], 2)
     (plan.output / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
@@ -39,14 +40,18 @@ def run(plan: Plan, story: Story) -> dict[str, Any]:
 @contextlib.contextmanager
 def lab_up(plan: Plan, story: Story) -> Iterator[Appliance]:
     """A lab that is gone afterwards, and when this process is, however it ends."""
-    config = default_config(plan.name)
-    config.disk_bytes, config.links = list(DISKS.values()), ["ntb0", "ntb1"]
-    config.tied_to, config.log_dir = os.getpid(), str(plan.output / "lab")
-    lab = Lab(plan.name)
+    config = dataclasses.replace(
+        plan.needs.lab,
+        disk_bytes=list(DISKS.values()),
+        links=["ntb0", "ntb1"],
+        tied_to=os.getpid(),
+        log_dir=str(plan.output / "lab"),
+    )
+    lab = Lab(config.name)
     with story.step("boot", "booting controllers a and b: two machines, two links, two shared disks"):
         lab.up(config)
     try:
-        yield Appliance(lab)
+        yield Appliance(lab, plan.needs.parts)
     finally:
         lab.down()
 
@@ -55,7 +60,7 @@ def _play(scene: Scene, report: dict[str, Any]) -> None:
     """The whole story. The report has what is known also when it breaks off."""
     beats, choices = Beats.of(scene.lab), scene.choices
     report |= {"accelerator": scene.lab.config().accelerator, "silence_ms": beats.silence_ms}
-    report |= {"cut_link": choices.link, "kill_after_s": round(choices.kill_after_s, 3)}
+    report |= {"kill_after_s": round(choices.kill_after_s, 3)}
     scene.story.tell(f"seed {scene.plan.seed}; a silence of {beats.silence_ms:.0f} ms is taken for a death")
     scene.problems = report["problems"]
     try:

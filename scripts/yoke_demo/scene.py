@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import random
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yoke_lab.appliance import Appliance, Node
+from yoke_lab.appliance import MIRROR_SECONDS, Appliance, Node
 from yoke_lab.timing import factor
 
+from .preflight import Needs
 from .story import Story
-from .tree import Tree
 
 FILE_VOLUME, TORTURE_VOLUME = "vol0", "vol1"
 # Sparse, and written to as far as the run gets.
@@ -20,11 +21,14 @@ DISKS = {FILE_VOLUME: 2 << 30, TORTURE_VOLUME: 128 << 20}
 MOUNT = "/mnt/vol0"
 # The torture writer's range, in blocks; the probe's write goes to the block behind it.
 TORTURE_BLOCKS = 4096
+# What is left to chance: the cut comes within so many acknowledged writes, the kill within so many seconds, once
+# enough was written before each.
+CUT_WITHIN_WRITES = 1000
 KILL_WITHIN_S = 3.0
 T_IO_MS = 200
 # The right to answer without another look at the partner; a takeover waits for it.
 LINK_LEASE_MS = 50
-LINK_LEASE_EMULATED_MS = 200
+LINK_LEASE_EMULATED_MS = 300
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,19 @@ class Plan:
     """What a run is made of; the seed decides the rest."""
 
     seed: int
+    # Torture writes in flight at once.
     depth: int
-    tree: Tree
-    torture: Path
-    name: str
+    needs: Needs
+    # Where its report, records and logs go.
     output: Path
 
 
 class Choices:
     """What is left to chance, all of it by the seed."""
 
-    def __init__(self, seed: int, links: list[str]) -> None:
+    def __init__(self, seed: int) -> None:
         chance = random.Random(seed)
-        self.link = chance.choice(links)
+        self.cut_after_writes = chance.randrange(CUT_WITHIN_WRITES)
         self.kill_after_s = chance.uniform(0, KILL_WITHIN_S)
         self.torture_seed = chance.getrandbits(60)
 
@@ -56,7 +60,7 @@ class Scene:
         self.plan, self.story = plan, story
         self.appliance, self.lab = appliance, appliance.lab
         self.a, self.b = appliance.a, appliance.b
-        self.choices = Choices(plan.seed, self.lab.config().links)
+        self.choices = Choices(plan.seed)
         self.report: dict[str, Any] = {}
         self.problems: list[str] = []
         # The chain of records of the torture volume, oldest first.
@@ -73,8 +77,7 @@ class Scene:
                 self.a.yokectl("volume", "create", name, "--device", self.lab.disk_device(index))
             for node in self.appliance:
                 self.open_volumes(node)
-            for name in DISKS:
-                self.a.wait_volume(name, "mirrored")
+            self.wait_all(self.a, "mirrored")
         self.story.tell("a owns both volumes; every acknowledged write is in two memories")
 
     def open_volumes(self, node: Node) -> None:
@@ -82,9 +85,28 @@ class Scene:
         lease = LINK_LEASE_MS if self.lab.config().accelerator == "kvm" else LINK_LEASE_EMULATED_MS
         self.report["link_lease_ms"] = lease = round(lease * max(1.0, factor()))
         words = ["--home", "0", "--t-io-ms", str(T_IO_MS), "--link-lease-ms", str(lease)]
-        for index, name in enumerate(DISKS):
-            node.yokectl("volume", "open", name, "--device", self.lab.disk_device(index), *words)
+        ctl = str(self.plan.needs.parts.yokectl)
+        opens = [
+            shlex.join([ctl, "volume", "open", name, "--device", self.lab.disk_device(index), *words])
+            for index, name in enumerate(DISKS)
+        ]
+        node.sh("; ".join(opens))
+        for name in DISKS:
             self._disks[node.name, name] = node.disk_of(name)
+
+    def wait_all(self, node: Node, state: str) -> None:
+        """Waits until all volumes are in a state on a controller."""
+        places = [f"{self.sysfs(node, name)}/state" for name in DISKS]
+        all_so = " && ".join(f'[ "$(cat {place})" = {state} ]' for place in places)
+        node.wait(f"all volumes {state}", f"{{ {all_so}; }}", MIRROR_SECONDS, say=f"cat {' '.join(places)}")
+
+    def wait_unused(self, node: Node, volume: str) -> None:
+        """Waits until no process has a volume open any more: what was killed ends when its I/O does."""
+        users = f"ls -l /proc/[0-9]*/fd 2>/dev/null | grep -E '^/proc|{self.device(node, volume)}$' | grep -B1 -e '->'"
+        free = f'[ -z "$({users})" ]'
+        node.wait(
+            f"the end of all users of {volume}", free, say=f"{users}; cat /proc/[0-9]*/task/*/stack | grep -A3 yoke"
+        )
 
     def device(self, node: Node, volume: str) -> str:
         """/dev/yokeN of an open volume."""
@@ -97,7 +119,7 @@ class Scene:
     def torture_words(self, node: Node, *more: str) -> list[str]:
         """The torture writer's command, its record to standard output. Its threads leave the one CPU to others."""
         return [
-            "nice", "-n", "10", str(self.plan.torture), "write", "--device", self.device(node, TORTURE_VOLUME), "--record", "-",
+            "nice", "-n", "10", str(self.plan.needs.torture), "write", "--device", self.device(node, TORTURE_VOLUME), "--record", "-",
             "--blocks", str(TORTURE_BLOCKS), "--depth", str(self.plan.depth), "--flush-every", "500",
             "--read-check", "0.02", "--seed", str(self.choices.torture_seed), *more,
         ]  # fmt: skip
@@ -105,8 +127,15 @@ class Scene:
     def look_for_errors(self, node: Node) -> None:
         """Adds the I/O errors that a controller's kernel complained of, or that its yoke counted, to the report."""
         log = node.run("dmesg | grep -E 'I/O error|EXT4-fs (error|warning)|Remounting filesystem read-only'").text
-        counts = [node.sh(f"sed -n 's/^io_errors //p' {self.sysfs(node, name)}/stats") for name in DISKS]
-        errors = sum(int(count or 0) for count in counts) + len(log.splitlines())
-        self.report["io_errors"] = self.report.get("io_errors", 0) + errors
+        counts = [self.stat(node, name, "io_errors") for name in DISKS]
+        self.report["io_errors"] = self.report.get("io_errors", 0) + sum(counts) + len(log.splitlines())
         if log:
             self.problems.append(f"controller {node.name}: {log.splitlines()[0]}")
+
+    def stat(self, node: Node, volume: str, counter: str) -> int:
+        """A counter of yoke's for an open volume, since it was opened."""
+        return int(node.sh(f"sed -n 's/^{counter} //p' {self.sysfs(node, volume)}/stats"))
+
+    def blocks(self, node: Node, volume: str) -> int:
+        """The size of an open volume, in blocks of 4 KiB."""
+        return int(node.sh(f"cat /sys/block/{self._disks[node.name, volume]}/size")) // 8

@@ -17,13 +17,18 @@ class Story:
         self.begin = time.monotonic()
         self.prefix = prefix
         self.steps: list[dict[str, object]] = []
+        self.events: list[dict[str, object]] = []
         self._lock = threading.Lock()
 
     def now(self) -> float:
         return time.monotonic() - self.begin
 
     def tell(self, text: str) -> None:
-        """An event of the timeline."""
+        """An event of the timeline, also for the report."""
+        self.events.append({"at_s": round(self.now(), 1), "text": text})
+        self._say(text)
+
+    def _say(self, text: str) -> None:
         with self._lock:
             print(f"{self.prefix}[{self.now():6.1f} s] {text}", flush=True)
 
@@ -37,7 +42,7 @@ class Story:
             interval = 2.0 if sys.stdout.isatty() else 5.0
             while not over.wait(interval):
                 more = sign()
-                self.tell(f"  ... {self.now() - begun:.0f} s{': ' if more else ''}{more}")
+                self._say(f"  ... {self.now() - begun:.0f} s{': ' if more else ''}{more}")
 
         thread = threading.Thread(target=live, daemon=True)
         thread.start()
