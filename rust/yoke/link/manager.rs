@@ -20,6 +20,7 @@ use yoke_core::{
 };
 use yoke_sys::{
     event::Event,
+    panic::PanicHook,
     random_u64,
     thread::{self, Thread},
     time::boottime_ns,
@@ -57,6 +58,8 @@ impl Identity {
 pub(crate) struct Inner {
     pub(crate) session: Session<KVec<Slot>, KVec<Kept>>,
     pub(crate) ports: [Option<Arc<Port>>; LINKS],
+    /// Of each port, for as long as it is there.
+    hooks: [Option<PanicHook<Port>>; LINKS],
 }
 
 /// What the thread shares with everybody else.
@@ -113,6 +116,7 @@ impl Manager {
         let inner = Inner {
             session,
             ports: [const { None }; LINKS],
+            hooks: [const { None }; LINKS],
         };
         let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
         let faces = Faces::new()?;
@@ -151,6 +155,7 @@ impl Manager {
         };
         // The caller holds the controller's lock: the number stays free.
         let port = Port::open(free, name, interconnect, device, &self.shared.wake)?;
+        let hook = PanicHook::new(port.clone())?;
         self.shared.faces.add_link(&port, &self.shared)?;
         let mut inner = self.shared.session.lock();
         if let Err(reason) = inner.session.add_link(free, port.layout(), settings) {
@@ -161,6 +166,9 @@ impl Manager {
         }
         if let Some(place) = inner.ports.get_mut(free.index()) {
             *place = Some(port);
+        }
+        if let Some(place) = inner.hooks.get_mut(free.index()) {
+            *place = Some(hook);
         }
         drop(inner);
         self.shared.wake.set();
@@ -173,9 +181,11 @@ impl Manager {
         let Some(port) = inner.ports.get_mut(id.index()).and_then(Option::take) else {
             return;
         };
+        let hook = inner.hooks.get_mut(id.index()).and_then(Option::take);
         inner.session.remove_link(id, boottime_ns(), &port.peers());
         port.link().ring();
         drop(inner);
+        drop(hook);
         self.shared.faces.remove_link(id);
         self.shared.wake.set();
     }

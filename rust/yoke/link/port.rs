@@ -12,11 +12,12 @@ use kernel::{
 use yoke_core::{
     ids::LinkId,
     link::Carrier,
-    window::{Carver, Layout},
+    window::{epoch_word_at, Carver, Layout, EPOCH_WORDS},
 };
 use yoke_sys::{
     event::Event,
     interconnect::{Caps, Link, LinkEvents},
+    panic::PanicEvents,
 };
 
 /// Entries of the message ring in each window: what is not read yet, at most.
@@ -135,6 +136,16 @@ impl Port {
         Carrier {
             up,
             downs: self.link.down_count(),
+        }
+    }
+}
+
+/// A kernel that panicked keeps its memory, and would honour for ever what the peer posts (PROTOCOL P11).
+impl PanicEvents for Port {
+    /// Clears every epoch word of the own window: the peer's next fence fails. Takes no lock.
+    fn panicking(&self) {
+        for at in (0..EPOCH_WORDS as u8).filter_map(epoch_word_at) {
+            let _ = self.link.store64(at, 0);
         }
     }
 }
