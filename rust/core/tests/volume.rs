@@ -316,6 +316,25 @@ fn the_partner_closes_without_losing_anything() {
 }
 
 #[test]
+fn a_closed_volume_opens_again_in_the_same_life() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    for n in [1, 0] {
+        let life = a.nodes[n].as_ref().unwrap().incarnation;
+        a.command(n, Command::Close);
+        a.until("closed", |a| a.role(n) == Role::Closed);
+        a.kill(n);
+        a.open_in(n, life);
+        a.settle();
+        a.mend(0);
+        a.until("mirrored", |a| {
+            (0..2).any(|n| a.role(n) == MIRRORED) && a.role(n) != Role::Opening
+        });
+    }
+    assert_eq!(a.read(0, 1), 10);
+}
+
+#[test]
 fn a_paused_owner_answers_nothing_from_the_past() {
     let mut a = mirrored(1);
     a.hold_destage = true;

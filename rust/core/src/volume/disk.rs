@@ -96,6 +96,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         self.cycle.unsure = false;
+        self.reason = self.reason.filter(|why| *why != Reason::Disk);
         self.cycle.mine = self.cycle.block;
         self.cycle.phase = Phase::ToRead { at: now };
         self.flushes.safe_upto = self.flushes.safe_upto.max(self.cycle.flushes);
@@ -118,6 +119,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         };
         let survey = Survey::new(blocks, self.own_place());
+        // Over with a read that is good.
+        self.reason = self.reason.filter(|why| *why != Reason::Unreadable);
         self.cycle.phase = Phase::Idle;
         self.survey = Some(survey);
         self.looked_at = Some(now);

@@ -23,12 +23,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn opening_read(&mut self, survey: Survey, now: u64) {
         let own = survey.own.unwrap_or(NodeBlock::blank(self.config.node, 0));
         if own.incarnation == Some(self.config.incarnation) {
-            let landed = own == self.cycle.mine;
-            if !landed {
+            if own == self.cycle.mine {
+                self.go(RoleEvent::Opened);
+                return self.standby_read(survey, now);
+            }
+            if self.cycle.mine.incarnation.is_some() {
                 return self.stop(Reason::Identity);
             }
-            self.go(RoleEvent::Opened);
-            return self.standby_read(survey, now);
+            // Closed and opened again: what was written then had ended before the disk was let go.
+            self.cycle.mine = own;
+            return self.write_block(own.record, Lease::NONE, None, now);
         }
         let first = self.opened_at.is_none();
         let opened_at = *self.opened_at.get_or_insert(now);
@@ -169,7 +173,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 (self.wanted, self.looked_at) = (Some(Wanted::Close), None);
                 self.outbox.push(Message::Leaving);
             }
-            (Command::Close, Role::Stopped) => self.go(RoleEvent::Ended),
+            // Nothing was granted while opening, and nothing is served.
+            (Command::Close, Role::Opening | Role::Stopped) => self.go(RoleEvent::Ended),
             _ => (),
         }
         self.at(now);

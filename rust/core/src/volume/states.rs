@@ -118,7 +118,7 @@ impl Role {
             (Owner(Joining), E::RegionLost) => To(Owner(Solo)),
             (Owner(Joining), E::ShadowStands) => To(Owner(Mirrored)),
             (Owner(Solo), E::Released) => To(Standby),
-            (Owner(Solo) | Standby | Stopped, E::Ended) => To(Closed),
+            (Owner(Solo) | Opening | Standby | Stopped, E::Ended) => To(Closed),
             _ => Invalid,
         }
     }

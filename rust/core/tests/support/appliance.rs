@@ -121,8 +121,12 @@ impl Appliance {
     }
 
     pub fn start_quiet(&mut self, n: usize) {
+        self.open_in(n, Incarnation::new(self.lives + 1).unwrap());
+    }
+
+    /// Opens the volume anew, in a life that may have had it open before.
+    pub fn open_in(&mut self, n: usize, incarnation: Incarnation) {
         self.lives += 1;
-        let incarnation = Incarnation::new(self.lives).unwrap();
         let mut config = Config {
             volume: VOLUME,
             node: NodeId::new(n as u8).unwrap(),
