@@ -8,7 +8,10 @@ mod volumes;
 
 use crate::controller::Controller;
 use kernel::{prelude::*, sync::Arc};
-use yoke_sys::configfs::{DirEntry, Subsystem};
+use yoke_sys::{
+    attr::Input,
+    configfs::{DirEntry, Subsystem},
+};
 
 /// The subsystem `/sys/kernel/config/yoke/`. Dropped in the module's exit only.
 pub(crate) struct Admin {
@@ -36,5 +39,16 @@ fn check_name(name: &CStr) -> Result {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let good =
         (1..=31).contains(&bytes.len()) && bytes.iter().all(plain) && bytes.first() != Some(&b'.');
-    good.then_some(()).ok_or(EINVAL)
+    if !good {
+        pr_err!("a link or volume not made: its name is not 1 to 31 of A-Z a-z 0-9 _ . -, or begins with a dot\n");
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+/// What was written to `enable` of a link or volume: `0` or `1`.
+fn flag(kind: &str, name: &str, input: &Input<'_>) -> Result<bool> {
+    input.flag().inspect_err(|_| {
+        pr_err!("{kind} {name}: enable not changed: neither 0 nor 1\n");
+    })
 }

@@ -207,6 +207,7 @@ impl Controller {
         let mut inner = self.inner.lock();
         let number = inner.numbers.trailing_ones();
         if number >= u8::BITS {
+            pr_err!("a volume not opened: {} are open already\n", u8::BITS);
             return Err(ENOSPC);
         }
         inner.numbers |= 1 << number;

@@ -4,7 +4,7 @@
 //!
 //! Lock: `LinkItem::state` (mutex), taken before the controller's.
 
-use super::check_name;
+use super::{check_name, flag};
 use crate::{controller::Controller, link::Manager};
 use kernel::{
     new_mutex,
@@ -90,8 +90,9 @@ impl LinkItem {
         len: usize,
         store: impl FnOnce(&mut State, CString),
     ) -> Result {
-        let word = input.text()?;
-        if word.is_empty() || word.len() >= len || word.contains(char::is_whitespace) {
+        let plain = |c: char| !c.is_whitespace() && !c.is_control();
+        let word = input.text().unwrap_or_default();
+        if word.is_empty() || word.len() >= len || !word.chars().all(plain) {
             pr_err!(
                 "link {}: {what} not changed: not a word of 1 to {} bytes\n",
                 self.name(),
@@ -199,7 +200,7 @@ impl Item for LinkItem {
                 ))
             },
             |link, input| {
-                if input.flag()? {
+                if flag("link", link.name(), input)? {
                     link.enable()
                 } else {
                     link.disable();

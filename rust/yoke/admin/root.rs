@@ -26,7 +26,7 @@ impl Root {
     }
 
     fn set_appliance(&self, input: &Input<'_>) -> Result {
-        let uuid = Uuid::parse(input.text()?).ok_or_else(|| {
+        let uuid = input.text().ok().and_then(Uuid::parse).ok_or_else(|| {
             pr_err!("appliance not changed: not a uuid of the form 8-4-4-4-12\n");
             EINVAL
         })?;

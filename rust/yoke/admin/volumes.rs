@@ -5,7 +5,7 @@
 //! Lock: `VolumeItem::state` (mutex), taken before the controller's. It is held while a volume is opened and closed, so
 //! that takes its time; attributes of one volume wait for each other.
 
-use super::check_name;
+use super::{check_name, flag};
 use crate::{
     controller::Controller,
     volume::{Settings, Volume},
@@ -140,7 +140,8 @@ impl VolumeItem {
         let path = input
             .text()
             .ok()
-            .filter(|path| path.starts_with('/') && path.len() < PATH_LEN);
+            .filter(|path| path.starts_with('/') && path.len() < PATH_LEN)
+            .filter(|path| !path.contains(char::is_control));
         self.set("device", |settings| {
             settings.device = CString::try_from_fmt(fmt!("{}", path.ok_or(EINVAL)?))?;
             Ok(())
@@ -186,14 +187,26 @@ impl VolumeItem {
     }
 
     fn command(&self, input: &Input<'_>) -> Result {
-        let command = match input.text()? {
-            "takeover" => Command::TakeOver,
-            "giveback" => Command::GiveBack,
-            "force-from-disk" => Command::ForceFromDisk,
-            _ => return Err(EINVAL),
+        let command = match input.text() {
+            Ok("takeover") => Command::TakeOver,
+            Ok("giveback") => Command::GiveBack,
+            Ok("force-from-disk") => Command::ForceFromDisk,
+            _ => {
+                pr_err!(
+                    "volume {}: command refused: none of takeover, giveback, force-from-disk\n",
+                    self.name()
+                );
+                return Err(EINVAL);
+            }
         };
         let state = self.state.lock();
-        let running = state.running.as_ref().ok_or(EPERM)?;
+        let Some(running) = &state.running else {
+            pr_err!(
+                "volume {}: command refused: the volume is not open\n",
+                self.name()
+            );
+            return Err(EPERM);
+        };
         running.volume.command(command)
     }
 }
@@ -313,7 +326,7 @@ impl Item for VolumeItem {
                 ))
             },
             |volume, input| {
-                if input.flag()? {
+                if flag("volume", volume.name(), input)? {
                     volume.enable(input)
                 } else {
                     volume.disable()

@@ -8,6 +8,7 @@ use super::{
     manager::{Inner, Shared, LINKS},
     Port,
 };
+use core::fmt::{Display, Formatter};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -59,25 +60,45 @@ fn peer_word(state: SessionState) -> &'static str {
 }
 
 /// Why a link is not up, a sentence; nothing when it is.
-fn link_reason(text: &mut Text<'_>, link: &Link) -> Result {
-    if link.state() == LinkState::Up {
-        return Ok(());
+struct LinkReason<'a>(&'a Link);
+
+impl Display for LinkReason<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
+        let link = self.0;
+        if link.state() == LinkState::Up {
+            return Ok(());
+        }
+        if let Some(refusal) = link.refusal() {
+            return write!(f, "the peer cannot be worked with: {refusal}");
+        }
+        if let Some(garbage) = link.garbage() {
+            return write!(f, "no HELLO of a yoke in the window: {garbage}");
+        }
+        match (link.last_down(), link.state()) {
+            (_, LinkState::Proving) => {
+                f.write_str("it failed before and has to prove itself for a while")
+            }
+            (Some(reason), _) => write!(f, "{reason}"),
+            (None, LinkState::Down) => {
+                f.write_str("no carrier: the other end is not enabled, or not connected")
+            }
+            (None, _) => f.write_str("the peer has not answered yet"),
+        }
     }
-    if let Some(refusal) = link.refusal() {
-        return text.put(format_args!("the peer cannot be worked with: {refusal}"));
-    }
-    if let Some(garbage) = link.garbage() {
-        return text.put(format_args!("no HELLO of a yoke in the window: {garbage}"));
-    }
-    match (link.last_down(), link.state()) {
-        (_, LinkState::Proving) => text.put(format_args!(
-            "it failed before and has to prove itself for a while"
-        )),
-        (Some(reason), _) => text.put(format_args!("{reason}")),
-        (None, LinkState::Down) => text.put(format_args!(
-            "no carrier: the other end is not enabled, or not connected"
-        )),
-        (None, _) => text.put(format_args!("the peer has not answered yet")),
+}
+
+/// A reason as a variable of a uevent. Errors: `ENOMEM`.
+fn reason_field(reason: &dyn Display) -> Result<CString> {
+    Ok(CString::try_from_fmt(format_args!("YOKE_REASON={reason}"))?)
+}
+
+/// Why there is no session with a peer in this state; nothing when there is.
+fn peer_reason(state: &str) -> &'static str {
+    match state {
+        "ready" => "",
+        "establishing" => "no link is up; it may come back",
+        "gone" => "its session is being closed",
+        _ => "no link leads to it",
     }
 }
 
@@ -110,8 +131,7 @@ impl ClassItem for LinkFace {
             text.line(face.look(|link| link_word(link.state()))?)
         }),
         Attr::ro(c"reason", |face, text| {
-            face.look(|link| link_reason(text, link))??;
-            text.line("")
+            face.look(|link| text.put(format_args!("{}\n", LinkReason(link))))?
         }),
         Attr::ro(c"peer", |face, text| face.peer(text)),
         Attr::ro(c"down_count", |face, text| {
@@ -172,12 +192,7 @@ impl ClassItem for PeerFace {
             text.line(face.shared.look(|inner| face.state(inner)))
         }),
         Attr::ro(c"reason", |face, text| {
-            text.line(match face.shared.look(|inner| face.state(inner)) {
-                "ready" => "",
-                "establishing" => "no link is up; it may come back",
-                "gone" => "its session is being closed",
-                _ => "no link leads to it",
-            })
+            text.line(peer_reason(face.shared.look(|inner| face.state(inner))))
         }),
         Attr::ro(c"incarnation", |face, text| {
             let incarnation = face.shared.look(|inner| {
@@ -309,37 +324,40 @@ impl Faces {
         let mut devices = self.devices.lock();
         for shown in devices.links.iter_mut().flatten() {
             let id = shown.device.item().port.id();
-            let state =
-                shared.look(|inner| inner.session.link(id).map(|link| link_word(link.state())));
             let port = shown.device.item().port.clone();
-            shown.announce(
-                port.name().to_str().unwrap_or("?"),
-                "link",
-                state.unwrap_or("down"),
-            );
+            let name = port.name().to_str().unwrap_or("?");
+            let told = shown.told;
+            let news = shared.look(|inner| {
+                let link = inner.session.link(id)?;
+                let state = link_word(link.state());
+                (state != told).then(|| (state, reason_field(&LinkReason(link))))
+            });
+            if let Some((state, reason)) = news {
+                shown.announce(name, "link", state, reason);
+            }
         }
         if let Some(shown) = &mut devices.peer {
             let item = shown.device.item().clone();
             let state = shared.look(|inner| item.state(inner));
-            shown.announce("peer", "peer", state);
+            if state != shown.told {
+                shown.announce("peer", "peer", state, reason_field(&peer_reason(state)));
+            }
         }
     }
 }
 
 impl<T: ClassItem> Shown<T> {
-    fn announce(&mut self, name: &str, kind: &str, state: &'static str) {
-        if state == self.told {
-            return;
-        }
+    fn announce(&mut self, name: &str, kind: &str, state: &'static str, reason: Result<CString>) {
         trace::state(kind, self.told, state, name);
         let send = || -> Result {
             let state = CString::try_from_fmt(fmt!("YOKE_STATE={state}"))?;
             let old = CString::try_from_fmt(fmt!("YOKE_OLD={}", self.told))?;
             let name = CString::try_from_fmt(fmt!("YOKE_NAME={name}"))?;
+            let reason = reason?;
             let mut env = Env::new();
-            env.add(&state)?;
-            env.add(&old)?;
-            env.add(&name)?;
+            for field in [&state, &old, &name, &reason] {
+                env.add(field)?;
+            }
             self.device.uevent(env)
         };
         // Without memory for it, nobody hears of it; sysfs has it all the same.

@@ -9,7 +9,7 @@ use kernel::{
     str::CString,
     sync::atomic::{Atomic, Relaxed},
 };
-use yoke_core::volume::{Mode, Role, Status};
+use yoke_core::volume::{Mode, Reason, Role, Status};
 use yoke_sys::{
     attr::{Attr, Text},
     time::boottime_ns,
@@ -169,14 +169,18 @@ impl Shared {
     }
 
     fn uevent(&self) -> Result {
-        let state = CString::try_from_fmt(fmt!("YOKE_STATE={}", word(index(self.status().role))))?;
+        let status = self.status();
+        let why = why(&status);
+        let reason: &dyn Display = why.as_ref().map_or(&"", |why| why);
+        let state = CString::try_from_fmt(fmt!("YOKE_STATE={}", word(index(status.role))))?;
         let old =
             CString::try_from_fmt(fmt!("YOKE_OLD={}", word(self.stats.before.load(Relaxed))))?;
         let name = CString::try_from_fmt(fmt!("YOKE_NAME={}", self.name()))?;
+        let reason = CString::try_from_fmt(format_args!("YOKE_REASON={reason}"))?;
         let mut env = Env::new();
-        env.add(&state)?;
-        env.add(&old)?;
-        env.add(&name)?;
+        for field in [&state, &old, &name, &reason] {
+            env.add(field)?;
+        }
         self.disk
             .lock()
             .as_ref()
@@ -211,17 +215,23 @@ fn takeover(front: &Front, text: &mut Text<'_>) -> Result {
     }
 }
 
-fn reason(front: &Front, text: &mut Text<'_>) -> Result {
-    let status = front.shared.status();
+/// Why it is not mirrored, or why the last command was refused.
+fn why(status: &Status) -> Option<Reason> {
     let serving = status.serving.err();
     let takeover = match status.role {
         Role::Owner(Mode::Mirrored) | Role::Standby => None,
         _ => status.takeover.err(),
     };
-    let reason = status
+    let alone = (status.role == Role::Owner(Mode::Solo)).then_some(Reason::NoRegion);
+    status
         .reason
         .or(serving.filter(|_| status.role != Role::Standby))
-        .or(takeover);
+        .or(takeover)
+        .or(alone)
+}
+
+fn reason(front: &Front, text: &mut Text<'_>) -> Result {
+    let reason = why(&front.shared.status());
     sentence(text, reason.as_ref().map(|reason| reason as &dyn Display))
 }
 

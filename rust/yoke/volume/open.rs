@@ -26,7 +26,7 @@ use yoke_core::{
     guards::Guards,
     ids::{NodeId, Uuid},
     mirror::entry::Entry,
-    volume::{self, Command, Config, Input, PowerLoss, Role, Ticket},
+    volume::{self, Command, Config, Input, PowerLoss, Reason, Role, Ticket},
 };
 use yoke_sys::{
     backing::{BackingDev, IoClient, Options, Path, Props},
@@ -105,7 +105,7 @@ impl Volume {
             memory.push(pages.clone(), GFP_KERNEL)?;
         }
         let dev = Arc::new(
-            open_device(settings, memory, Ends(shared.clone()))?,
+            open_device(name, settings, memory, Ends(shared.clone()))?,
             GFP_KERNEL,
         )?;
         let front = Arc::new(
@@ -115,7 +115,11 @@ impl Volume {
             },
             GFP_KERNEL,
         )?;
-        mirror.join(&shared, &**manager)?;
+        mirror.join(&shared, &**manager).inspect_err(|error| {
+            if *error == EEXIST {
+                say(name, format_args!("it is open already, on another disk"));
+            }
+        })?;
         let control = Control {
             shared: shared.clone(),
             front: front.clone(),
@@ -156,15 +160,17 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// `EPERM`: not possible now, `reason` in sysfs says why; `EALREADY`.
+    /// `EPERM`: not possible now, the log says why; `EALREADY`.
     pub(crate) fn command(&self, command: Command) -> Result {
         let mut inner = self.shared.inner.lock();
         let status = inner.core.status(boottime_ns());
         let owner = matches!(status.role, Role::Owner(_));
-        let verdict = match command {
-            Command::TakeOver if owner => Err(EALREADY),
-            Command::GiveBack if !owner => Err(EPERM),
-            Command::TakeOver | Command::GiveBack if status.takeover.is_err() => Err(EPERM),
+        let verdict = match (command, status.takeover) {
+            (Command::TakeOver | Command::ForceFromDisk, _) if owner => {
+                Err((EALREADY, Reason::IsOwner))
+            }
+            (Command::GiveBack, _) if !owner => Err((EPERM, Reason::NotOwner)),
+            (Command::TakeOver | Command::GiveBack, Err(reason)) => Err((EPERM, reason)),
             _ => Ok(()),
         };
         if verdict.is_ok() {
@@ -172,7 +178,14 @@ impl Volume {
         }
         drop(inner);
         self.shared.wake.set();
-        verdict
+        verdict.map_err(|(error, reason)| {
+            let name = self.shared.name();
+            pr_err!(
+                "{}\n",
+                format_args!("volume {name}: command refused: {reason}")
+            );
+            error
+        })
     }
 
     /// Closes properly: what is acknowledged goes to the disk, and an owner releases the volume. Bounded. The manager
@@ -214,22 +227,13 @@ impl Drop for Volume {
 /// What the disk holds.
 #[inline(never)]
 fn probe(name: &CStr, settings: &Settings, appliance: Uuid) -> Result<(Identity, u64, Props)> {
-    let dev = open_device(settings, KVec::new(), Nobody).inspect_err(|error| {
-        let why = if *error == EBUSY {
-            "the disk has another holder"
-        } else {
-            "there is no such disk"
-        };
-        say(
-            name,
-            format_args!("{}: {why}", settings.device.to_str().unwrap_or("?")),
-        );
-    })?;
+    let dev = open_device(name, settings, KVec::new(), Nobody)?;
     let mut first = KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?;
     let mut second: KBox<Block> = KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?;
     let [at_first, at_second] = SUPERBLOCK_AT;
-    dev.read_block(at_first, &mut first, READ_TIMEOUT_NS)?;
-    dev.read_block(at_second, &mut second, READ_TIMEOUT_NS)?;
+    dev.read_block(at_first, &mut first, READ_TIMEOUT_NS)
+        .and_then(|()| dev.read_block(at_second, &mut second, READ_TIMEOUT_NS))
+        .inspect_err(|_| say(name, format_args!("the disk cannot be read")))?;
     let superblock = Superblock::parse_copies(&first, &second).map_err(|error| {
         say(name, format_args!("the disk holds no volume: {error}"));
         EMEDIUMTYPE
@@ -274,7 +278,9 @@ impl IoClient for Nobody {
     }
 }
 
+/// Opens the disk, or says why not. Errors: those of [`Volume::open`].
 fn open_device<C: IoClient>(
+    name: &CStr,
     settings: &Settings,
     memory: KVec<Arc<Pages>>,
     client: C,
@@ -286,7 +292,19 @@ fn open_device<C: IoClient>(
         read_only: false,
         memory,
     };
-    BackingDev::open(Path::Name(&settings.device), options, client)
+    BackingDev::open(Path::Name(&settings.device), options, client).map_err(|error| {
+        let (why, error) = match error {
+            EBUSY => ("it is mounted, or has another holder", EBUSY),
+            ENOENT | ENOTDIR | ENOTBLK | ENXIO | ENODEV => ("there is no such disk", ENODEV),
+            EACCES => ("it is read-only", EACCES),
+            ENOMEM => ("not enough memory", ENOMEM),
+            EINVAL => ("it is empty, or its blocks are larger than 4 KiB", EINVAL),
+            other => ("it cannot be opened", other),
+        };
+        let device = settings.device.to_str().unwrap_or("?");
+        say(name, format_args!("{device}: {why}"));
+        error
+    })
 }
 
 /// The machine's settings.
