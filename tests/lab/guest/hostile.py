@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A peer out of order: stores what no yoke would into a window of an emulated NTB link.
+
+    fill PCI SIDE SEED SECONDS AREA...   garbage over areas of that side's window: control, epochs, ring, regions
+    hello PCI SIDE MIN MAX               a well-formed HELLO that speaks these versions of the link protocol only
+
+Through the PCI device's resource file of the other side's machine. Where a window stands says
+include/yoke/ivshmem_layout.h, what stands in it rust/core/src/window.rs.
+"""
+
+import mmap
+import os
+import random
+import struct
+import sys
+import time
+
+MIB = 1 << 20
+AREAS = {"control": (0, 4096), "epochs": (4096, 8192), "ring": (8192, 8192 + 64 * 256), "regions": (24576, None)}
+HELLO = "<Q8sHHBBBB16sQQQQQQQII20x"
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def window(device, side):
+    """A side's window, mapped as the driver maps that of the peer: the kernel refuses any other way."""
+    path = f"/sys/bus/pci/devices/{device}/resource2_wc"
+    size = (os.stat(path).st_size - MIB) // 2 // MIB * MIB
+    with open(path, "r+b") as file:
+        return mmap.mmap(file.fileno(), size, offset=MIB + side * size)
+
+
+def scatter(memory, begin, end, noise, draw):
+    """Random bytes over all of it."""
+    while begin < end:
+        piece = noise[draw.randrange(len(noise) // 2) :][: end - begin]
+        memory[begin : begin + len(piece)] = piece
+        begin += len(piece)
+
+
+def nudge(memory, begin, end, draw):
+    """Words that are almost right: what stands there, a little more or less. Those that begin a line matter most."""
+    for at in range(begin, min(end, begin + 16384), 8 if draw.random() < 0.1 else 64):
+        (word,) = struct.unpack_from("<Q", memory, at)
+        struct.pack_into("<Q", memory, at, (word + draw.randint(-2, 2)) % (1 << 64))
+
+
+def fill(memory, seed, seconds, areas):
+    """Random bytes for half of the time, again before a peer in order has put right what is often read; then words
+    that are almost right. How often."""
+    draw, rounds, begun = random.Random(seed), 0, time.monotonic()
+    noise = draw.randbytes(MIB)
+    small = [AREAS[area] for area in areas if area != "regions"]
+    if "regions" in areas:
+        scatter(memory, AREAS["regions"][0], len(memory), noise, draw)
+    while time.monotonic() < begun + seconds / 2:
+        for begin, end in small * 16:
+            at = draw.randrange(len(noise) // 2)
+            memory[begin:end] = noise[at : at + end - begin]
+        rounds += 16
+    if "regions" in areas:
+        nudge(memory, AREAS["regions"][0], len(memory), draw)
+    while time.monotonic() < begun + seconds:
+        for begin, end in small:
+            nudge(memory, begin, end, draw)
+        rounds += 1
+    return rounds
+
+
+def hello(memory, least, most):
+    """Body first, then the word that says that it is there."""
+    who = (least, most, 1, 0, 0, 0, bytes(range(16)), 0x1234, 1, 0x5678, 0, 0, 0, 16 * MIB, 64, 10_000)
+    body = struct.pack(HELLO, 0xABCDEF, b"YOKEHELO", *who)
+    whole = body + struct.pack("<I", crc32c(body))
+    memory[8 : len(whole)] = whole[8:]
+    memory[:8] = whole[:8]
+
+
+def main():
+    verb, device, side = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    with window(device, side) as memory:
+        if verb == "fill":
+            print(fill(memory, int(sys.argv[4]), float(sys.argv[5]), sys.argv[6:]))
+        else:
+            hello(memory, int(sys.argv[4]), int(sys.argv[5]))
+
+
+main()
