@@ -4,6 +4,7 @@
 use crate::attr::{self, Roots};
 use crate::output;
 use crate::status;
+use crate::volume::Volume;
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -163,25 +164,21 @@ fn links(status: &status::Status) -> Vec<Finding> {
 }
 
 fn volumes(status: &status::Status) -> Vec<Finding> {
-    status
-        .volumes
-        .iter()
-        .map(|v| match v.takeover_possible {
-            true => ok(
-                "volume",
-                format!(
-                    "{} is {}, owner {}, a takeover would work",
-                    v.name, v.state, v.owner
-                ),
+    let ready = status.peers.iter().any(|peer| peer.state == "ready");
+    let advice = if ready {
+        "open the volume on the partner too (yokectl volume open), and look at its state there"
+    } else {
+        "mend the links and the peer first: without a session nothing is mirrored"
+    };
+    let look = |v: &Volume| match v.weakness() {
+        None => ok(
+            "volume",
+            format!(
+                "{} is {}, owner {}, a takeover would work",
+                v.name, v.state, v.owner
             ),
-            false => bad(
-                "volume",
-                format!(
-                    "{} is {}, a takeover would not work: {}",
-                    v.name, v.state, v.takeover_reason
-                ),
-                v.reason.clone(),
-            ),
-        })
-        .collect()
+        ),
+        Some(weakness) => bad("volume", format!("{} {weakness}", v.name), advice),
+    };
+    status.volumes.iter().map(look).collect()
 }

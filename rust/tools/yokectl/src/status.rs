@@ -78,11 +78,10 @@ fn degraded(status: &Status) -> Vec<String> {
             peer.node, peer.state, peer.reason
         ));
     }
-    for volume in status.volumes.iter().filter(|v| !v.takeover_possible) {
-        all.push(format!(
-            "volume {} could not be taken over now: {}",
-            volume.name, volume.takeover_reason
-        ));
+    for volume in &status.volumes {
+        if let Some(weakness) = volume.weakness() {
+            all.push(format!("volume {} {weakness}", volume.name));
+        }
     }
     all
 }

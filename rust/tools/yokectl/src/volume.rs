@@ -28,6 +28,18 @@ pub(crate) struct Volume {
     pub(crate) reason: String,
 }
 
+impl Volume {
+    /// What of it would not survive the next failure, or costs speed until it is mended; a sentence.
+    pub(crate) fn weakness(&self) -> Option<String> {
+        if !self.takeover_possible {
+            let why = &self.takeover_reason;
+            return Some(format!("could not be taken over now: {why}"));
+        }
+        (self.role == "owner" && !self.mirror)
+            .then(|| format!("is {}, not mirrored: {}", self.state, self.reason))
+    }
+}
+
 /// All open volumes of this controller.
 pub(crate) fn all(roots: &Roots) -> Vec<Volume> {
     roots.volumes().iter().map(|dir| from_dir(dir)).collect()

@@ -97,9 +97,17 @@ fn status_says_why_a_takeover_would_not_work() {
         .contains("volume vol0 could not be taken over now: the partner has no copy"));
     machine.volume(&[
         ("takeover_possible", "yes"),
-        ("state", "mirrored"),
-        ("mirror", "yes"),
+        ("mirror", "no"),
+        ("reason", "the partner has granted no region"),
     ]);
+    for command in ["status", "doctor"] {
+        let output = machine.run(&[command]);
+        assert_eq!(output.status.code(), Some(3), "{command}");
+        let said = text(&output.stdout);
+        assert!(said.contains("vol0 is solo, not mirrored: the partner has granted no region"));
+        assert!(command == "status" || said.contains("-> open the volume on the partner too"));
+    }
+    machine.volume(&[("state", "mirrored"), ("mirror", "yes"), ("reason", "")]);
     let output = machine.run(&["status", "--json"]);
     assert_eq!(output.status.code(), Some(0));
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
