@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 export KDIR
 
 debug := $(if $(filter 1 y yes,$(DEBUG)),--debug)
+# Machines on the debug kernel take some three times as long.
+machines := $(if $(debug),YOKE_DEBUG_KERNEL=1 YOKE_TIMEOUT_FACTOR=$${YOKE_TIMEOUT_FACTOR:-3}) scripts/test
 # With KDIR= there is a kernel already.
 kernel := $(if $(KDIR),bootstrap,kernel)
 
@@ -29,10 +31,10 @@ test-host: bootstrap ## cargo: unit, property, simulation
 	@scripts/test host
 test-kunit: $(kernel) ## KUnit: the tests of the modules, in a machine (DEBUG=1)
 	@scripts/test kunit $(debug)
-test-ntb: modules ## the kernel's own NTB clients and tests over the emulated bridge, between two machines
-	@scripts/test ntb
-test-lab: modules ## scenarios between machines
-	@scripts/test lab
+test-ntb: modules ## the kernel's own NTB clients and tests over the emulated bridge, between two machines (DEBUG=1)
+	@$(machines) ntb
+test-lab: modules ## scenarios between machines (DEBUG=1)
+	@$(machines) lab
 
 ##@ Other
 .PHONY: demo lab bench format clean help

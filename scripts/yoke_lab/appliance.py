@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import TREE
+from .config import modules_dir, wants_debug
 from .errors import LabError
 from .host_tools import build
 from .lab import Finished, Lab
@@ -50,7 +49,7 @@ class Beats:
 
 @dataclass(frozen=True)
 class Parts:
-    """The files that yoke consists of. YOKE_MODULES names another directory of modules."""
+    """The files that yoke consists of. YOKE_MODULES names another directory of modules (docs/testing.md)."""
 
     modules: tuple[Path, ...]
     yokectl: Path
@@ -58,11 +57,12 @@ class Parts:
     @classmethod
     def find(cls) -> Parts:
         """LabError that names what is not built."""
-        directory = Path(os.environ.get("YOKE_MODULES", TREE / "build" / "modules"))
+        directory = modules_dir()
         modules = tuple(directory / f"{name}.ko" for name in MODULES)
         missing = [str(path) for path in modules if not path.is_file()]
         if missing:
-            raise LabError(f"not built: {', '.join(missing)}", "make modules")
+            debug = " DEBUG=1" if wants_debug() else ""
+            raise LabError(f"not built: {', '.join(missing)}", f"make modules{debug}")
         return cls(modules, build("yokectl")[0])
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import accel
-from .config import TREE, LabConfig, parse_size
+from .config import DEBUG_MEMORY_MIB, TREE, LabConfig, parse_size, wants_debug
 from .errors import ControllerGone, LabError
 from .lab import Lab
 
@@ -146,6 +146,7 @@ def up_options(up: argparse.ArgumentParser) -> None:
 
 def default_config(name: str, *, debug_kernel: bool = False, kernel: str | None = None) -> LabConfig:
     """A lab of the tree's own kernel and server; LabError where one is missing."""
+    debug_kernel = debug_kernel or wants_debug()
     modules = None
     if kernel is None:
         kernel = kernel_path("image", debug_kernel)
@@ -194,6 +195,8 @@ def run_up(options: argparse.Namespace) -> None:
     config.links = options.link or config.links
     config.link_bytes = parse_size(options.link_size)
     config.memory_mib, config.cpus, config.append = options.memory, options.cpus, options.append
+    if options.debug_kernel or wants_debug():
+        config.memory_mib = max(config.memory_mib, DEBUG_MEMORY_MIB)
     config.insmod = [str(Path(module).resolve()) for module in options.insmod]
     config.log_dir = options.log_dir and str(Path(options.log_dir).resolve())
     config.tied_to = options.tied_to

@@ -13,6 +13,11 @@ from .errors import LabError
 
 TREE = Path(__file__).resolve().parents[2]
 
+# "1": the kernel that looks for faults (KASAN, lockdep), and the modules that were built for it.
+DEBUG_VARIABLE = "YOKE_DEBUG_KERNEL"
+# Its memory, at least: KASAN takes an eighth, and what it needs besides.
+DEBUG_MEMORY_MIB = 1536
+
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
 # The vectors of include/yoke/ivshmem_layout.h: the server and QEMU must be told the same number.
@@ -78,6 +83,17 @@ class LabConfig:
         if link not in self.links:
             raise LabError(f"there is no link {link!r}", f"use one of: {', '.join(self.links)}")
         return link
+
+
+def wants_debug() -> bool:
+    """Whether the environment asks for the debug kernel."""
+    return os.environ.get(DEBUG_VARIABLE) == "1"
+
+
+def modules_dir() -> Path:
+    """Where the modules are for the kernel that is asked for; YOKE_MODULES names another place."""
+    name = "modules-debug" if wants_debug() else "modules"
+    return Path(os.environ.get("YOKE_MODULES", TREE / "build" / name))
 
 
 class Paths:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from .cli import default_config
-from .config import TREE
+from .config import DEBUG_MEMORY_MIB, TREE, wants_debug
 from .errors import LabError
 from .lab import Lab
 
@@ -30,6 +30,8 @@ def bring_up(name: str, logs: Path, **options: object) -> Lab:
         if not hasattr(config, key):
             raise LabError(f"a lab has no option {key!r}")
         setattr(config, key, value)
+    if wants_debug():
+        config.memory_mib = max(config.memory_mib, DEBUG_MEMORY_MIB)
     lab = Lab(name)
     lab.up(config, print)
     return lab

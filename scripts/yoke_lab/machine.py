@@ -20,7 +20,10 @@ from .timing import wait_for
 # Written by rust/tools/lab-agent to the kernel log when it listens.
 READY_MARK = b"yoke-lab: agent ready"
 PANIC_MARK = b"Kernel panic - not syncing"
-SPLAT_PATTERN = re.compile(rb"(BUG:|WARNING:|Oops|KASAN:|general protection fault|possible circular locking)[^\r\n]*")
+SPLAT_PATTERN = re.compile(
+    rb"(BUG:|WARNING:|Oops|KASAN:|general protection fault|possible circular locking|INFO: trying to register non-static|"
+    rb"INFO: task [^\r\n]{1,60} blocked for|kmemleak: [1-9])[^\r\n]*"
+)
 
 
 class Machine:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from yoke_lab import accel, timing
-from yoke_lab.config import LabConfig, Paths, parse_size
+from yoke_lab.config import LabConfig, Paths, modules_dir, parse_size, wants_debug
 from yoke_lab.errors import LabError
 from yoke_lab.lab import Lab
 
@@ -126,3 +126,13 @@ def test_the_command_line_explains_itself() -> None:
     assert (down.returncode, down.stderr) == (1, "lab: lab 'no-such-lab' is not up\n  try: lab up\n")
     assert run("--name", "no/such", "status").returncode == 1
     assert run("--name", "no-such-lab", "down").returncode == 0
+
+
+def test_the_debug_kernel_has_its_own_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("YOKE_MODULES", raising=False)
+    monkeypatch.delenv("YOKE_DEBUG_KERNEL", raising=False)
+    assert modules_dir().name == "modules" and not wants_debug()
+    monkeypatch.setenv("YOKE_DEBUG_KERNEL", "1")
+    assert modules_dir().name == "modules-debug" and wants_debug()
+    monkeypatch.setenv("YOKE_MODULES", "/elsewhere")
+    assert modules_dir() == Path("/elsewhere")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from yoke_build import kernel, toolchain
-from yoke_lab.config import TREE
+from yoke_lab.config import TREE, wants_debug
 from yoke_lab.lab import Lab
 
 LAB_OPTIONS = {"disk_bytes": [256 << 20], "links": ["ntb0"]}
@@ -17,9 +17,9 @@ LAB_OPTIONS = {"disk_bytes": [256 << 20], "links": ["ntb0"]}
 @pytest.fixture(scope="module")
 def selftest() -> Path:
     """The directory with the module, built against the lab's kernel."""
-    work = TREE / "build/kbuild/sys-selftest"
+    work = TREE / "build/kbuild" / ("sys-selftest-debug" if wants_debug() else "sys-selftest")
     work.mkdir(parents=True, exist_ok=True)
-    against = kernel.locate(kernel.NORMAL).path
+    against = kernel.locate(kernel.DEBUG if wants_debug() else kernel.NORMAL).path
     command = [
         "make",
         "-C",

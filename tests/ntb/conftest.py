@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from pair import DEBUG_KERNEL, MODULE, Pair
-from yoke_lab.cli import kernel_path
+from pair import MODULE, Pair
 from yoke_lab.config import TREE
 from yoke_lab.fixture import bring_up
 
@@ -16,10 +15,8 @@ from yoke_lab.fixture import bring_up
 @pytest.fixture(scope="session")
 def whole_session() -> Iterator[Pair]:
     assert MODULE.is_file(), f"{MODULE} is missing: make modules"
-    options: dict[str, object] = {"links": ["ntb0"], "memory_mib": 512}
-    if DEBUG_KERNEL:
-        options |= {"kernel": kernel_path("image", True), "modules": kernel_path("modules", True), "memory_mib": 1536}
-    lab = bring_up(f"ntb-{os.getpid()}", TREE / "build" / "lab-logs" / "ntb", **options)
+    logs = TREE / "build" / "lab-logs" / "ntb"
+    lab = bring_up(f"ntb-{os.getpid()}", logs, links=["ntb0"], memory_mib=512)
     try:
         yield Pair(lab)
     finally:

@@ -9,8 +9,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pair import DEBUG_KERNEL, MODULE, SPLAT
+from pair import MODULE, SPLAT
 from yoke_lab.cli import kernel_path
+from yoke_lab.config import wants_debug
 from yoke_lab.timing import scaled
 
 INIT = """#!/bin/sh
@@ -46,7 +47,7 @@ def boot(devices: list[Device], work: Path) -> str:
         words += ["-object", backend, "-device", f"ivshmem-plain,memdev=m{number},addr=0x{0x10 + number:x}"]
     console = work / "console.log"
     words += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
-    words += ["-kernel", kernel_path("image", DEBUG_KERNEL), "-initrd", str(_initramfs(work))]
+    words += ["-kernel", kernel_path("image", wants_debug()), "-initrd", str(_initramfs(work))]
     words += ["-append", "console=ttyS0 panic=-1 oops=panic"]
     subprocess.run(words, stdin=subprocess.DEVNULL, timeout=scaled(120), check=True)
     text = console.read_text(encoding="utf-8", errors="replace")
@@ -66,7 +67,7 @@ def _initramfs(work: Path) -> Path:
         (tree / "bin" / applet).symlink_to("busybox")
     (tree / "init").write_text(INIT, encoding="utf-8")
     (tree / "init").chmod(0o755)
-    core = next(Path(kernel_path("modules", DEBUG_KERNEL)).rglob("ntb.ko"))
+    core = next(Path(kernel_path("modules", wants_debug())).rglob("ntb.ko"))
     shutil.copy2(core, tree / "ntb.ko")
     shutil.copy2(MODULE, tree / "ntb_hw_ivshmem.ko")
     archive = work / "initramfs.cpio"

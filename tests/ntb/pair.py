@@ -4,21 +4,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from yoke_lab.channel import Command
-from yoke_lab.config import TREE
+from yoke_lab.config import modules_dir
 from yoke_lab.errors import LabError
 from yoke_lab.lab import Finished, Lab
 from yoke_lab.timing import scaled
 
-# The kernel with KASAN and lockdep instead: make kernel modules DEBUG=1, then YOKE_DEBUG_KERNEL=1 make test-ntb.
-DEBUG_KERNEL = os.environ.get("YOKE_DEBUG_KERNEL") == "1"
-MODULE = TREE / ("build/modules-debug" if DEBUG_KERNEL else "build/modules") / "ntb_hw_ivshmem.ko"
+MODULE = modules_dir() / "ntb_hw_ivshmem.ko"
 GUEST = Path(__file__).resolve().parent / "guest"
 LINK = "ntb0"
 # The lab gives link N this place on the bus.
