@@ -204,6 +204,30 @@ fn both_links_cut_has_one_owner_in_the_end() {
 }
 
 #[test]
+fn a_takeover_that_nobody_asked_for_ends_when_the_owner_answers_again() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.cut(0);
+    a.pass(10 * MS);
+    assert_eq!(a.role(1), Role::Taking);
+    assert_eq!(a.role(0), Role::Owner(Mode::Holding));
+    // Before the link lease has run out, so before the claim.
+    a.mend(0);
+    a.pass(2_000 * MS);
+    assert_eq!(a.role(1), Role::Standby);
+    assert_eq!(a.role(0), Role::Owner(Mode::Holding));
+    a.hold_destage = false;
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    assert_eq!(a.status(0).generation, a.status(1).generation);
+    assert_eq!(a.read(0, 1), 10);
+    // And when it is dead after all, it is taken over.
+    a.kill(0);
+    a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
 fn giveback_moves_the_volume() {
     let mut a = mirrored(1);
     a.write(0, 1, 10);

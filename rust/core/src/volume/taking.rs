@@ -156,6 +156,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Ok(base) => base,
             Err(reason) => return self.give_up(Some(reason)),
         };
+        if self.wanted.is_none() && self.owner_answers(&survey) {
+            // It had only stood still for a while. Nothing is claimed yet, so nothing was taken from it.
+            return self.give_up(Some(Reason::OwnerAlive));
+        }
         let ready = match base {
             Base::Released => true,
             Base::Shadow => self.link_lease_passed(),
