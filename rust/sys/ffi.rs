@@ -167,6 +167,7 @@ extern "C" {
         name: *const c_char,
     ) -> *mut bindings::task_struct;
     pub(crate) fn yoke_sys_thread_realtime();
+    pub(crate) fn yoke_sys_thread_urgent();
     pub(crate) fn yoke_sys_boottime_ns() -> u64;
     pub(crate) fn yoke_sys_monotonic_ns() -> u64;
     pub(crate) fn yoke_sys_random_u64() -> u64;

@@ -137,6 +137,7 @@ bool yoke_sys_should_stop(void);
 struct task_struct *yoke_sys_thread_create(int (*fn)(void *), void *data,
 					   const char *name);
 void yoke_sys_thread_realtime(void);
+void yoke_sys_thread_urgent(void);
 u64 yoke_sys_boottime_ns(void);
 u64 yoke_sys_monotonic_ns(void);
 u64 yoke_sys_random_u64(void);

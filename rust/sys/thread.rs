@@ -98,3 +98,11 @@ pub fn set_realtime() {
     // SAFETY: no preconditions.
     unsafe { ffi::yoke_sys_thread_realtime() }
 }
+
+/// Gives the calling thread a real-time priority above that of [`set_realtime`], whose threads run until they sleep: for
+/// a thread that keeps heartbeats, so that a controller that works does not look like a dead one. It must not work
+/// itself. Context: any.
+pub fn set_urgent() {
+    // SAFETY: no preconditions.
+    unsafe { ffi::yoke_sys_thread_urgent() }
+}

@@ -103,6 +103,11 @@ void yoke_sys_thread_realtime(void)
 	sched_set_fifo_low(current);
 }
 
+void yoke_sys_thread_urgent(void)
+{
+	sched_set_fifo(current);
+}
+
 u64 yoke_sys_boottime_ns(void)
 {
 	return ktime_get_boottime_ns();
