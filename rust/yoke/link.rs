@@ -4,7 +4,9 @@
 
 mod client;
 mod face;
+mod link_face;
 mod manager;
+mod peer_face;
 mod port;
 mod window;
 

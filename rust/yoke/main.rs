@@ -21,6 +21,7 @@
 
 mod admin;
 mod controller;
+mod counter;
 mod link;
 mod volume;
 

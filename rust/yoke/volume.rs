@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! open      from a configured item to a running volume, and back
+//!   probe   what stands on the backing disk
 //! front     /dev/yokeN: bios come in
 //!   write, read, long   what becomes of them
 //! shared    the machine and its lock; who waits for what
@@ -27,6 +28,7 @@ mod front;
 mod lanes;
 mod long;
 mod open;
+mod probe;
 mod read;
 mod shared;
 mod write;

@@ -57,6 +57,20 @@ def test_an_open_volume_holds_its_place(appliance: Appliance) -> None:
     assert owner.volume(VOLUME)["state"] == "mirrored"
 
 
+def test_links_count_what_is_posted_over_them(appliance: Appliance, torture: str, tmp_path: Path) -> None:
+    owner = appliance.a
+
+    def total(file: str) -> int:
+        return sum(int(owner.link(name, file)) for name in appliance.lab.config().links)
+
+    posted, fences = total("posted_bytes"), total("fences")
+    words = write(torture, owner.disk_of(VOLUME), "--writes", "100", "--depth", "1")
+    with writing(appliance.lab, "a", words, tmp_path / "record") as stream:
+        ended(stream)
+    assert total("posted_bytes") - posted >= 100 * 4096
+    assert total("fences") - fences >= 100
+
+
 def test_nothing_acknowledged_is_lost_when_a_link_and_then_the_owner_die(
     appliance: Appliance, torture: str, tmp_path: Path
 ) -> None:

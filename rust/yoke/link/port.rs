@@ -3,6 +3,7 @@
 //! One enabled link of this controller: the driver's end, and who uses which part of its window.
 
 use super::window::{Own, Peers};
+use crate::counter::Counter;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -45,6 +46,10 @@ pub(crate) struct Port {
     device: CString,
     layout: Layout,
     link: Link<Wake>,
+    /// Bytes of slots and headers that volumes posted over it.
+    pub(crate) posted_bytes: Counter,
+    /// Epoch words that volumes read through it.
+    pub(crate) fences: Counter,
     /// Regions of the own window that are granted to the peer.
     #[pin]
     pub(crate) carver: Mutex<Carver>,
@@ -83,6 +88,8 @@ impl Port {
                 device,
                 layout,
                 link,
+                posted_bytes: Counter::new(),
+                fences: Counter::new(),
                 carver <- new_mutex!(Carver::new(*layout)),
             }),
             GFP_KERNEL,

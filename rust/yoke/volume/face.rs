@@ -3,6 +3,7 @@
 //! What sysfs shows of a volume: `/sys/block/yokeN/yoke/` (docs/abi.md).
 
 use super::{front::Front, shared::Shared};
+use crate::counter::Counter;
 use core::fmt::Display;
 use kernel::{
     prelude::*,
@@ -15,24 +16,6 @@ use yoke_sys::{
     time::boottime_ns,
     trace, Env,
 };
-
-/// A number that only rises.
-pub(crate) struct Counter(Atomic<u64>);
-
-impl Counter {
-    const fn new() -> Self {
-        Counter(Atomic::new(0))
-    }
-
-    /// Adds to it. Context: any.
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// Set by anybody, taken by the control thread.
 pub(crate) struct Flag(Atomic<bool>);

@@ -36,6 +36,7 @@ impl Lane {
             let _ = link.post_block(data, log, slot);
             link.barrier();
             let _ = link.post(at, &header.encode(to.epoch));
+            self.port.posted_bytes.add(SLOT_DATA + HEADER_SIZE as u64);
         }
     }
 
@@ -43,12 +44,14 @@ impl Lane {
     pub(crate) fn withdraw(&self, to: &PostTo, slot: u32) {
         if let Some(at) = to.place.header_at(slot) {
             let _ = self.port.link().post(at, &[0; HEADER_SIZE]);
+            self.port.posted_bytes.add(HEADER_SIZE as u64);
         }
     }
 
     /// Reads the epoch word through the link, after everything that this CPU has posted.
     pub(crate) fn fence(&self, to: &PostTo) -> FenceSample {
         let link = self.port.link();
+        self.port.fences.add(1);
         link.barrier();
         let issued_ns = boottime_ns();
         let word = match epoch_word_at(to.place.epoch_word) {

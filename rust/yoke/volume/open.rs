@@ -9,7 +9,8 @@ use super::{
     destage::Bounce,
     face::Stats,
     front::Front,
-    shared::{Ends, Inner, Machine, Shared, TICKETS, UNITS},
+    probe::{open_device, probe, say},
+    shared::{Ends, Inner, Machine, Shared, TICKETS},
 };
 use crate::link::{Identity as Controller, Manager};
 use kernel::{
@@ -19,32 +20,24 @@ use kernel::{
     sync::Arc,
 };
 use yoke_core::{
-    disk::{
-        layout::{NODE_BLOCKS, SUPERBLOCK_AT},
-        Block, Identity, Superblock, BLOCK_SIZE,
-    },
+    disk::Identity,
     guards::Guards,
     ids::{NodeId, Uuid},
     mirror::entry::Entry,
     volume::{self, Command, Config, Input, PowerLoss, Reason, Role, Ticket},
 };
 use yoke_sys::{
-    backing::{BackingDev, IoClient, Options, Path, Props},
-    bio::Bio,
+    backing::Props,
     disk::{Disk, Params},
     event::Event,
     pages::Pages,
     random_u64,
-    status::IoResult,
     thread::Thread,
     time::{boottime_ns, sleep_us},
 };
 
-/// How long the superblock may take to read, and a volume to close.
-const READ_TIMEOUT_NS: u64 = 30_000_000_000;
+/// How long a volume may take to close.
 const CLOSE_TIMEOUT_NS: u64 = 20_000_000_000;
-/// Bios that can always be on their way to the disk at once.
-const FORWARDS: u16 = 256;
 
 /// What was configured (docs/abi.md). Times are in nanoseconds.
 pub(crate) struct Settings {
@@ -65,14 +58,6 @@ pub(crate) struct Volume {
     mirror: Arc<Mirror>,
     manager: Arc<Manager>,
     shared: Arc<Shared>,
-}
-
-/// Why a volume cannot be opened, in words for the log.
-fn say(name: &CStr, why: core::fmt::Arguments<'_>) {
-    pr_err!(
-        "{}\n",
-        format_args!("volume {}: not opened: {why}", name.to_str().unwrap_or("?"))
-    );
 }
 
 impl Volume {
@@ -222,89 +207,6 @@ impl Drop for Volume {
         drop(self.thread.take());
         self.mirror.leave(&self.shared, &*self.manager);
     }
-}
-
-/// What the disk holds.
-#[inline(never)]
-fn probe(name: &CStr, settings: &Settings, appliance: Uuid) -> Result<(Identity, u64, Props)> {
-    let dev = open_device(name, settings, KVec::new(), Nobody)?;
-    let mut first = KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?;
-    let mut second: KBox<Block> = KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?;
-    let [at_first, at_second] = SUPERBLOCK_AT;
-    dev.read_block(at_first, &mut first, READ_TIMEOUT_NS)
-        .and_then(|()| dev.read_block(at_second, &mut second, READ_TIMEOUT_NS))
-        .inspect_err(|_| say(name, format_args!("the disk cannot be read")))?;
-    let superblock = Superblock::parse_copies(&first, &second).map_err(|error| {
-        say(name, format_args!("the disk holds no volume: {error}"));
-        EMEDIUMTYPE
-    })?;
-    let superblock = superblock.contents;
-    if superblock.identity.appliance != appliance {
-        say(
-            name,
-            format_args!(
-                "the disk belongs to appliance {}",
-                superblock.identity.appliance
-            ),
-        );
-        return Err(EMEDIUMTYPE);
-    }
-    if superblock.name.as_str().as_bytes() != name.to_bytes() {
-        say(
-            name,
-            format_args!("the disk holds the volume {}", superblock.name),
-        );
-        return Err(EMEDIUMTYPE);
-    }
-    let props = *dev.props();
-    if !superblock.fits(props.blocks) {
-        say(name, format_args!("the disk is smaller than its volume"));
-        return Err(EMEDIUMTYPE);
-    }
-    Ok((superblock.identity, superblock.data_blocks, props))
-}
-
-/// Who hears of the ends of I/O while a disk is only looked at: nobody, since all of it is waited for.
-struct Nobody;
-
-impl IoClient for Nobody {
-    type Ctx = ();
-    type Forward = ();
-
-    fn io_done(&self, (): (), _result: IoResult) {}
-
-    fn forward_done(&self, bio: Bio, (): (), result: IoResult) {
-        bio.complete(result);
-    }
-}
-
-/// Opens the disk, or says why not. Errors: those of [`Volume::open`].
-fn open_device<C: IoClient>(
-    name: &CStr,
-    settings: &Settings,
-    memory: KVec<Arc<Pages>>,
-    client: C,
-) -> Result<BackingDev<C>> {
-    let options = Options {
-        units: UNITS,
-        unit_blocks: (NODE_BLOCKS as u16).max(volume::BLOCKS_MAX as u16),
-        forwards: FORWARDS,
-        read_only: false,
-        memory,
-    };
-    BackingDev::open(Path::Name(&settings.device), options, client).map_err(|error| {
-        let (why, error) = match error {
-            EBUSY => ("it is mounted, or has another holder", EBUSY),
-            ENOENT | ENOTDIR | ENOTBLK | ENXIO | ENODEV => ("there is no such disk", ENODEV),
-            EACCES => ("it is read-only", EACCES),
-            ENOMEM => ("not enough memory", ENOMEM),
-            EINVAL => ("it is empty, or its blocks are larger than 4 KiB", EINVAL),
-            other => ("it cannot be opened", other),
-        };
-        let device = settings.device.to_str().unwrap_or("?");
-        say(name, format_args!("{device}: {why}"));
-        error
-    })
 }
 
 /// The machine's settings.

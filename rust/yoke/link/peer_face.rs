@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/sys/class/yoke_peer/NODE/` (docs/abi.md).
+
+use super::{
+    manager::{Inner, Shared},
+    Port,
+};
+use kernel::{prelude::*, sync::Arc};
+use yoke_core::{ids::NodeId, session::SessionState};
+use yoke_sys::{
+    attr::{Attr, Text},
+    class::ClassItem,
+};
+
+/// A peer in sysfs.
+pub(crate) struct PeerFace {
+    pub(super) node: NodeId,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// The word for the state of a peer.
+fn peer_word(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Idle | SessionState::Closed => "absent",
+        SessionState::Open => "ready",
+        SessionState::Severed => "establishing",
+        SessionState::Ending => "gone",
+    }
+}
+
+/// Why there is no session with a peer in this state; nothing when there is.
+pub(super) fn peer_reason(state: &str) -> &'static str {
+    match state {
+        "ready" => "",
+        "establishing" => "no link is up; it may come back",
+        "gone" => "its session is being closed",
+        _ => "no link leads to it",
+    }
+}
+
+impl PeerFace {
+    /// Whether the session is with this peer.
+    fn is_partner(&self, inner: &Inner) -> bool {
+        inner
+            .session
+            .peer()
+            .is_some_and(|peer| peer.node == self.node)
+    }
+
+    /// The word for its state.
+    pub(super) fn state(&self, inner: &Inner) -> &'static str {
+        if self.is_partner(inner) {
+            peer_word(inner.session.state())
+        } else {
+            "absent"
+        }
+    }
+
+    fn links(&self, text: &mut Text<'_>) -> Result {
+        self.shared.look(|inner| {
+            let mut blank = "";
+            for port in inner.ports.iter().flatten() {
+                let carries = self.is_partner(inner) && inner.session.contact(port.id()).is_some();
+                if carries {
+                    text.put(format_args!("{blank}"))?;
+                    text.bytes(port.name().to_bytes())?;
+                    blank = " ";
+                }
+            }
+            text.line("")
+        })
+    }
+
+    fn links_up(&self) -> usize {
+        self.shared.look(|inner| {
+            let carries = |port: &&Arc<Port>| {
+                self.is_partner(inner) && inner.session.contact(port.id()).is_some()
+            };
+            inner.ports.iter().flatten().filter(carries).count()
+        })
+    }
+}
+
+impl ClassItem for PeerFace {
+    const ATTRS: &'static [Attr<Self>] = &[
+        Attr::ro(c"state", |face, text| {
+            text.line(face.shared.look(|inner| face.state(inner)))
+        }),
+        Attr::ro(c"reason", |face, text| {
+            text.line(peer_reason(face.shared.look(|inner| face.state(inner))))
+        }),
+        Attr::ro(c"incarnation", |face, text| {
+            let incarnation = face.shared.look(|inner| {
+                let peer = inner.session.peer().filter(|_| face.is_partner(inner));
+                peer.map_or(0, |peer| peer.incarnation.get())
+            });
+            text.put(format_args!("{incarnation:016x}\n"))
+        }),
+        Attr::ro(c"links", |face, text| face.links(text)),
+        Attr::ro(c"links_up", |face, text| {
+            text.put(format_args!("{}\n", face.links_up()))
+        }),
+    ];
+}
