@@ -180,6 +180,7 @@ impl VolumeItem {
             );
             return Err(EBUSY);
         }
+        running.volume.wind_up()?;
         if let Some(running) = state.running.take() {
             self.controller.close_volume(running.volume, running.number);
         }

@@ -24,7 +24,7 @@ use yoke_core::{
     guards::Guards,
     ids::{NodeId, Uuid},
     mirror::entry::Entry,
-    volume::{self, Command, Config, Input, PowerLoss, Reason, Role, Ticket},
+    volume::{self, Command, Config, Input, Mode, PowerLoss, Reason, Role, Status, Ticket},
 };
 use yoke_sys::{
     backing::Props,
@@ -50,7 +50,7 @@ pub(crate) struct Settings {
     pub(crate) start_from_disk: bool,
 }
 
-/// An open volume. Dropping it closes the disk; [`Volume::close`] does so properly.
+/// An open volume. Dropping it closes the disk; [`Volume::wind_up`] comes first.
 pub(crate) struct Volume {
     // Dropped in this order: no bios, no thread, no device.
     disk: Option<Arc<Disk<Front>>>,
@@ -173,28 +173,50 @@ impl Volume {
         })
     }
 
-    /// Closes properly: what is acknowledged goes to the disk, and an owner releases the volume. Bounded. The manager
-    /// comes back, which the volume needed until now.
+    /// Winds up: what is acknowledged goes to the disk, and an owner releases the volume. Bounded. Afterwards it can be
+    /// closed; what could not be done by then does not matter, but for one thing.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: what is acknowledged is in this memory alone. Winding up goes on.
+    pub(crate) fn wind_up(&self) -> Result {
+        self.shared.tell(Input::Command(Command::Close));
+        let name = self.shared.name();
+        let until = boottime_ns().saturating_add(CLOSE_TIMEOUT_NS);
+        let mut status = self.status();
+        while status.role != Role::Closed && boottime_ns() < until {
+            sleep_us(2_000);
+            status = self.status();
+        }
+        let blocks = status.dirty.saturating_add(status.adopted);
+        // The partner has what a mirrored owner has.
+        let alone = match status.role {
+            Role::Owner(mode) => mode != Mode::Mirrored && blocks > 0,
+            Role::Taking => true,
+            _ => status.reason == Some(Reason::ShadowHere),
+        };
+        if status.role == Role::Closed {
+            return Ok(());
+        }
+        if alone {
+            pr_err!(
+                "volume {name}: not closed yet: it has acknowledged writes that are nowhere else; it goes on, try again\n"
+            );
+            return Err(EBUSY);
+        }
+        pr_warn!("volume {name}: could not be closed properly in time; its record stays\n");
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        self.shared.inner.lock().core.status(boottime_ns())
+    }
+
+    /// Closes the disk. The manager comes back, which the volume needed until now.
     pub(crate) fn close(self) -> Arc<Manager> {
-        self.wait_closed();
         let manager = self.manager.clone();
         drop(self);
         manager
-    }
-
-    fn wait_closed(&self) {
-        self.shared.tell(Input::Command(Command::Close));
-        let until = boottime_ns().saturating_add(CLOSE_TIMEOUT_NS);
-        while boottime_ns() < until {
-            if self.shared.inner.lock().core.status(boottime_ns()).role == Role::Closed {
-                return;
-            }
-            sleep_us(2_000);
-        }
-        pr_warn!(
-            "volume {}: could not be closed properly in time; its record stays\n",
-            self.shared.name()
-        );
     }
 }
 
