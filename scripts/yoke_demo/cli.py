@@ -41,13 +41,7 @@ def main(arguments: list[str]) -> int:
     interrupted = False
     try:
         _clear(options.output)
-        before = Story("before ")
-        needs = preflight.check(options.tree, options.name, before)
-        load, cpus = os.getloadavg()[0], os.cpu_count() or 1
-        if load > cpus:
-            before.tell(
-                f"this machine is busy (load {load:.1f} on {cpus} CPUs): all times will be those of a busy machine"
-            )
+        needs = preflight.check(options.tree, options.name, Story("before "))
         for number in range(options.runs):
             output = options.output / f"run{number + 1}"
             plan = Plan(seed + number, options.depth, needs, output)

@@ -23,7 +23,7 @@ def bring_back(scene: Scene) -> None:
         doing = "a: loading yoke, links, volumes; b copies its log to a"
         with story.step("rejoin", doing, lambda: f"{writer.acknowledged} more writes on b"):
             a.load()
-            a.configure()
+            a.configure(scene.beats)
             a.wait_session()
             before = {name: scene.stat(b, name, "copied") for name in DISKS}
             scene.report["rejoin_ms"] = round(_reopen(scene) * 1000)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ PROGRAMS = {
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DISK_FREE = 2 << 30
 MEMORY_FREE = 2 << 30
+BUSY_MAX = 4.0
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,16 @@ class Needs:
     torture: Path
     parts: Parts
     lab: LabConfig
+    # Processes that want a CPU for each that there is, 1 to BUSY_MAX: emulated controllers stand still that much longer.
+    busy: float
 
 
 def check(own: Path | None, name: str, story: Story) -> Needs:
     """All of it. LabError that lists everything that is missing."""
     missing: list[str] = []
     hints: list[str] = []
+    # Before what is built here adds to it.
+    busy = busy_factor(story)
 
     def attempt(step: str, doing: str, make: Callable[[], T]) -> T | None:
         try:
@@ -77,7 +83,19 @@ def check(own: Path | None, name: str, story: Story) -> Needs:
     if missing or lab is None or parts is None or torture is None or tree is None:
         hint = "; ".join(dict.fromkeys(hint for hint in hints if hint))
         raise LabError("the demo cannot start; missing: " + "; ".join(missing), hint)
-    return Needs(tree, torture, parts, lab)
+    return Needs(tree, torture, parts, lab, busy)
+
+
+def busy_factor(story: Story) -> float:
+    """`Needs.busy`, and a word about it."""
+    load, cpus = os.getloadavg()[0], os.cpu_count() or 1
+    busy = min(max(load / cpus, 1.0), BUSY_MAX)
+    if busy > 1:
+        story.tell(
+            f"this machine is busy (load {load:.1f} on {cpus} CPUs): all times are those of a busy machine, and a controller "
+            f"counts as dead after {busy:.1f} times the usual silence"
+        )
+    return busy
 
 
 def _memory_available() -> int:

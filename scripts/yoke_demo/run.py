@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from yoke_lab.appliance import Appliance, Beats
+from yoke_lab.appliance import Appliance
 from yoke_lab.errors import LabError
 from yoke_lab.lab import Lab
 
@@ -58,7 +58,7 @@ def lab_up(plan: Plan, story: Story) -> Iterator[Appliance]:
 
 def _play(scene: Scene, report: dict[str, Any]) -> None:
     """The whole story. The report has what is known also when it breaks off."""
-    beats, choices = Beats.of(scene.lab), scene.choices
+    beats, choices = scene.beats, scene.choices
     report |= {"accelerator": scene.lab.config().accelerator, "silence_ms": beats.silence_ms}
     report |= {"kill_after_s": round(choices.kill_after_s, 3)}
     scene.story.tell(f"seed {scene.plan.seed}; a silence of {beats.silence_ms:.0f} ms is taken for a death")

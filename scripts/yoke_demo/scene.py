@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yoke_lab.appliance import MIRROR_SECONDS, Appliance, Node
+from yoke_lab.appliance import MIRROR_SECONDS, Appliance, Beats, Node
 from yoke_lab.timing import factor
 
 from .preflight import Needs
@@ -61,16 +62,31 @@ class Scene:
         self.appliance, self.lab = appliance, appliance.lab
         self.a, self.b = appliance.a, appliance.b
         self.choices = Choices(plan.seed)
+        self.beats = self._beats()
         self.report: dict[str, Any] = {}
         self.problems: list[str] = []
         # The chain of records of the torture volume, oldest first.
         self.records: list[Path] = []
         self._disks: dict[tuple[str, str], str] = {}
 
+    def _beats(self) -> Beats:
+        """How soon a dead partner is noticed."""
+        usual = Beats.of(self.lab)
+        return dataclasses.replace(usual, missed=min(1000, round(usual.missed * self.stretch)))
+
+    @property
+    def stretch(self) -> float:
+        """By how much an emulated controller's times are longer than on an idle host."""
+        return 1.0 if self.lab.config().accelerator == "kvm" else self.plan.needs.busy
+
     def set_up(self) -> None:
         """Modules, links, volumes on both controllers, owned by a and mirrored."""
         with self.story.step("links", "loading yoke on both, joining them by two links"):
-            self.appliance.up()
+            for node in self.appliance:
+                node.load()
+                node.configure(self.beats)
+            for node in self.appliance:
+                node.wait_session()
         doing = f"making {FILE_VOLUME} and {TORTURE_VOLUME} on the shared disks, home: controller a"
         with self.story.step("volumes", doing):
             for index, name in enumerate(DISKS):
@@ -83,7 +99,7 @@ class Scene:
     def open_volumes(self, node: Node) -> None:
         """Opens both on a controller. An emulated one stands still now and then, so its leases are longer."""
         lease = LINK_LEASE_MS if self.lab.config().accelerator == "kvm" else LINK_LEASE_EMULATED_MS
-        self.report["link_lease_ms"] = lease = round(lease * max(1.0, factor()))
+        self.report["link_lease_ms"] = lease = round(lease * max(1.0, factor()) * self.stretch)
         words = ["--home", "0", "--t-io-ms", str(T_IO_MS), "--link-lease-ms", str(lease)]
         ctl = str(self.plan.needs.parts.yokectl)
         opens = [

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from yoke_demo import cli, record, report
+from yoke_demo import cli, preflight, record, report
 from yoke_demo.files import FileWriter
 from yoke_demo.scene import Choices
+from yoke_demo.story import Story
 from yoke_demo.tree import FILES_MIN, Tree, pack
 from yoke_demo.writing import ACKED_MIN
 from yoke_lab.errors import LabError
@@ -228,3 +229,13 @@ def test_a_tree_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     packed = pack(tmp_path / "own")
     assert len(packed.sums) == FILES_MIN and packed.tar.is_file()
     assert pack(tmp_path / "own") == packed
+
+
+def test_a_busy_host_gets_longer_times_within_bounds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preflight.os, "cpu_count", lambda: 2)
+    for load, factor in ((0.0, 1.0), (2.0, 1.0), (5.0, 2.5), (80.0, preflight.BUSY_MAX)):
+        monkeypatch.setattr(preflight.os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert preflight.busy_factor(Story()) == factor
+        assert ("this machine is busy" in capsys.readouterr().out) == (factor > 1)
