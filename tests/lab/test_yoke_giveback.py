@@ -45,6 +45,14 @@ def users(node: Node) -> str:
     ).text
 
 
+def test_heartbeats_come_before_destaging(appliance: Appliance) -> None:
+    """A volume's thread runs until it sleeps: it must not silence the machine's heartbeats, on one CPU least of all."""
+    for node in appliance:
+        lines = node.sh("ps -e -o rtprio=,comm= | grep yoke_").splitlines()
+        priority = {name: int(number) for number, name in (line.split() for line in lines)}
+        assert priority["yoke_links"] > priority["yoke_volume"] > 0, lines
+
+
 @pytest.mark.parametrize("turn", range(TURNS))
 def test_no_write_waits_for_ever_when_the_volume_changes_hands(
     appliance: Appliance, torture: str, tmp_path: Path, turn: int
