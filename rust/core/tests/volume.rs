@@ -403,3 +403,27 @@ fn a_holder_whose_owner_is_gone_takes_over_and_does_not_close() {
     a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
     assert_eq!(a.read(1, 1), 10);
 }
+
+#[test]
+fn a_link_that_came_back_is_not_copied_from_for_ever() {
+    let mut a = mirrored(2);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.cut(0);
+    a.until(
+        "one region",
+        |a| matches!(a.status(0).record.state, RecordState::Shadow(s) if s.epochs().count() == 1),
+    );
+    a.mend(0);
+    a.until("two regions", |a| a.status(0).regions == 2);
+    a.hold_destage = false;
+    let copies = a.copies;
+    for round in 0..8 {
+        a.write(0, 2, round);
+        a.pass(5 * MS);
+    }
+    assert_eq!(
+        a.copies, copies,
+        "each write was posted once, by its writer"
+    );
+}

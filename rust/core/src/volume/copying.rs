@@ -178,11 +178,30 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.log.at_mut(slot).carried |= bit(target);
             return Some(self.post_slot(to, slot));
         }
-        (self.copying.len > 0).then(|| {
-            let token = self.token();
-            (self.copying.fence, self.copying.fenced) = (Some(token), Some(target));
-            Action::Fence { token, to }
-        })
+        if self.copying.len == 0 {
+            return None;
+        }
+        if !self.guards.on(Guard::JoinFence) {
+            self.batch_proved(target);
+            self.at(now);
+            return None;
+        }
+        let token = self.token();
+        (self.copying.fence, self.copying.fenced) = (Some(token), Some(target));
+        Some(Action::Fence { token, to })
+    }
+
+    /// What of the batch was posted is in the region of the link.
+    fn batch_proved(&mut self, link: LinkId) {
+        for slot in self.copying.batch {
+            let posted = slot != NONE && self.log.at(slot).carried & bit(link) != 0;
+            if posted && self.log.is_live(slot) {
+                self.log.prove(slot, bit(link));
+                let ticket = self.log.at(slot).ticket;
+                self.tickets.queue(ticket);
+            }
+        }
+        self.copying.clear_batch();
     }
 
     fn end_pass(&mut self, now: u64) {
@@ -230,17 +249,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let (Some(link), Some(to)) = (link, link.and_then(|link| self.post_to(link))) else {
             return true;
         };
-        let good = self.judge(link, to.epoch, sample) || !self.guards.on(Guard::JoinFence);
+        let good = self.judge(link, to.epoch, sample);
         if good && self.copying.target == Some(link) && self.copying.len > 0 {
-            for slot in self.copying.batch {
-                let posted = slot != NONE && self.log.at(slot).carried & bit(link) != 0;
-                if posted && self.log.is_live(slot) {
-                    self.log.prove(slot, bit(link));
-                    let ticket = self.log.at(slot).ticket;
-                    self.tickets.queue(ticket);
-                }
-            }
-            self.copying.clear_batch();
+            self.batch_proved(link);
         }
         true
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The owner: how it goes from one mode to another (PROTOCOL P6, P8, P9). Drawn in docs/protocol-mirror.md.
 
+use super::cycle::Phase;
 use super::machine::{bit, Leaving, Volume};
 use super::regions::{Held, HeldState};
 use super::states::{HeldEvent, RoleEvent};
@@ -110,6 +111,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             !self.guards.on(Guard::ReadAfterShadow)
         };
         if early && self.mode().is_some() {
+            // What is left out: the read.
+            self.cycle.phase = Phase::Idle;
             self.cycle.settled = true;
             self.lease_until = Some(self.cycle.issued.saturating_add(self.config.disk_lease_ns));
         }
@@ -211,12 +214,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let Some(live) = live.filter(|_| self.leaving.is_none()) else {
             return self.enter(RoleEvent::Alone);
         };
-        if self.copying.from == 0 && self.copying.complete {
-            self.copying.reset();
-        }
         let dying = LinkId::all()
             .filter(|link| self.held(*link).state == HeldState::Dying)
             .fold(0, |links, link| links | bit(link));
+        if dying == 0 && self.copying.complete {
+            // Nothing waits for it any more. If it went on, it would post every write of these links once more.
+            self.copying.reset();
+        }
         let copied = self.copying.target.is_some() && self.copying.from == dying && dying != 0;
         if dying != 0 && !copied {
             self.copying.begin(live, dying);

@@ -54,6 +54,8 @@ pub struct Appliance {
     /// Destage runs are not executed while this is set.
     pub hold_destage: bool,
     pub flushes: u32,
+    /// Slots that the machines themselves posted, not the writers.
+    pub copies: u32,
     pub passed: Vec<(PassOp, LongRange)>,
     lives: u64,
     tune: fn(&mut Config),
@@ -106,6 +108,7 @@ impl Appliance {
             session: false,
             hold_destage: false,
             flushes: 0,
+            copies: 0,
             passed: Vec::new(),
             lives: 0,
             tune,
@@ -393,7 +396,10 @@ impl Appliance {
                 *old = block;
                 self.tell(n, Input::NodeBlockWritten { token, ok: true });
             }
-            Action::PostSlot { to, slot, header } => self.post(n, &to, slot, Some(header)),
+            Action::PostSlot { to, slot, header } => {
+                self.copies += 1;
+                self.post(n, &to, slot, Some(header));
+            }
             Action::PostInvalid { to, slot } => self.post(n, &to, slot, None),
             Action::Fence { token, to } => {
                 let sample = self.fence(n, &to);
