@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Many runs, on all processors, until one fails.
+//! Many runs, on all processors, until one fails or to the end.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,8 +22,10 @@ pub struct Outcome {
     pub cpu: Duration,
     /// Virtual time that passed in them, in nanoseconds.
     pub virtual_ns: u64,
-    /// The failed run with the lowest seed that was seen.
-    pub failed: Option<Verdict>,
+    /// The runs that failed, by seed.
+    pub failed: Vec<Verdict>,
+    /// Most events in one run.
+    pub longest: u64,
 }
 
 impl Outcome {
@@ -39,58 +41,80 @@ pub fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Runs `draw(seed)` for `count` seeds from `from` on. Stops soon after the first failure, and after `limit`.
+/// Which runs, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// The first seed.
+    pub from: u64,
+    /// How many.
+    pub seeds: u64,
+    /// How many at a time.
+    pub threads: u64,
+    /// No new run begins after this time.
+    pub limit: Duration,
+    /// Stop soon after the first failure.
+    pub stop: bool,
+}
+
+/// What the threads share.
+#[derive(Default)]
+struct Totals {
+    stats: Stats,
+    virtual_ns: u64,
+    failed: Vec<Verdict>,
+    longest: u64,
+}
+
+/// Runs `draw(seed)` for every seed of a span; tells `tick` how many are finished.
 pub fn campaign(
     draw: impl Fn(u64) -> Scenario + Sync,
-    from: u64,
-    count: u64,
-    threads: u64,
-    limit: Duration,
+    span: Span,
     tick: impl Fn(u64) + Sync,
 ) -> Outcome {
     let began = Instant::now();
     let cpu_before = cpu_time();
-    let next = AtomicU64::new(from);
+    let next = AtomicU64::new(span.from);
     let finished = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
-    let totals: Mutex<(Stats, u64, Option<Verdict>)> = Mutex::new((Stats::default(), 0, None));
+    let totals = Mutex::new(Totals::default());
     let work = || {
-        let mut stats = Stats::default();
-        let mut virtual_ns = 0;
-        while !stop.load(Ordering::Relaxed) && began.elapsed() < limit {
+        let mut mine = Totals::default();
+        while !stop.load(Ordering::Relaxed) && began.elapsed() < span.limit {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= from.saturating_add(count) {
+            if seed >= span.from.saturating_add(span.seeds) {
                 break;
             }
             let verdict = run(&draw(seed), seed, false);
-            stats.add(&verdict.stats);
-            virtual_ns += verdict.virtual_ns;
+            mine.stats.add(&verdict.stats);
+            mine.virtual_ns += verdict.virtual_ns;
+            mine.longest = mine.longest.max(verdict.stats.events);
             tick(finished.fetch_add(1, Ordering::Relaxed) + 1);
             if verdict.violation.is_some() {
-                stop.store(true, Ordering::Relaxed);
-                let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
-                if totals.2.as_ref().is_none_or(|v| verdict.seed < v.seed) {
-                    totals.2 = Some(verdict);
-                }
+                stop.store(span.stop, Ordering::Relaxed);
+                mine.failed.push(verdict);
             }
         }
         let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
-        totals.0.add(&stats);
-        totals.1 += virtual_ns;
+        totals.stats.add(&mine.stats);
+        totals.virtual_ns += mine.virtual_ns;
+        totals.longest = totals.longest.max(mine.longest);
+        totals.failed.append(&mut mine.failed);
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads {
+        for _ in 1..span.threads {
             scope.spawn(work);
         }
         work();
     });
-    let (stats, virtual_ns, failed) = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+    totals.failed.sort_by_key(|verdict| verdict.seed);
     Outcome {
         runs: finished.into_inner(),
-        stats,
+        stats: totals.stats,
         took: began.elapsed(),
-        virtual_ns,
+        virtual_ns: totals.virtual_ns,
         cpu: cpu_time().saturating_sub(cpu_before),
-        failed,
+        failed: totals.failed,
+        longest: totals.longest,
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Scenarios by name. A name and a seed give one run, always the same.
 
+pub mod directed;
+
 use yoke_core::guards::{Guard, Guards};
 use yoke_core::volume::PowerLoss;
 
@@ -10,8 +12,29 @@ use crate::scenario::{Plan, Scenario, MS, US};
 /// A scenario that depends on the seed.
 pub type Draw = fn(u64) -> Scenario;
 
-/// Scenarios that are not for one guard.
-pub const NAMED: [(&str, Draw); 3] = [("mixed", mixed), ("single", single), ("storm", storm)];
+/// Scenarios by name: the general ones first.
+pub const NAMED: [(&str, Draw); 20] = [
+    ("mixed", mixed),
+    ("single", single),
+    ("storm", storm),
+    ("flappy", directed::flappy),
+    ("torn", directed::torn),
+    ("apart", directed::apart),
+    ("asleep", directed::asleep),
+    ("sluggish", directed::sluggish),
+    ("patient", directed::patient),
+    ("enclosed", directed::enclosed),
+    ("lost-post", directed::lost_post),
+    ("two-regions", directed::two_regions),
+    ("freed-in-two", directed::freed_in_two),
+    ("narrowed", directed::narrowed),
+    ("orphaned", directed::orphaned),
+    ("retired", directed::retired),
+    ("rejoin", directed::rejoin),
+    ("header-first", directed::header_first),
+    ("unproved", directed::unproved),
+    ("late-shadow", directed::late_shadow),
+];
 
 /// The scenario with this name.
 pub fn named(name: &str) -> Option<Draw> {
@@ -53,8 +76,13 @@ pub fn storm(seed: u64) -> Scenario {
     f.takeover = weight(&mut rng, 5);
     f.close = if rng.chance(200) { 5 } else { 0 };
     f.power = if rng.chance(150) { 5 } else { 0 };
+    f.enclosure = if s.volatile_cache && s.workload.discard + s.workload.zeroes == 0 {
+        weight(&mut rng, 5)
+    } else {
+        0
+    };
     f.disk_error = if rng.chance(100) {
-        rng.range(1, 50) as u32
+        rng.range(1, 250) as u32
     } else {
         0
     };
@@ -106,6 +134,12 @@ fn base(rng: &mut Rng) -> Scenario {
     s.step_slow = rng.range(0, 20) as u32;
     s.fine = rng.chance(300);
     s.bytes = rng.chance(30);
+    s.swaps = if rng.chance(100) { 200 } else { 0 };
+    s.lazy_ns = if rng.chance(200) {
+        rng.delay(MS, 50 * MS)
+    } else {
+        0
+    };
     s.poll_ns = rng.range(5, 30) * MS;
     let w = &mut s.workload;
     w.depth = rng.range(1, 5) as u32;
@@ -120,10 +154,11 @@ fn base(rng: &mut Rng) -> Scenario {
     } else {
         0
     };
+    // Never none: after a loss of both memories each write since the last FLUSH is one more state to keep in mind.
     w.flush = if rng.chance(400) {
-        rng.range(1, 20) as u32
+        rng.range(4, 20) as u32
     } else {
-        0
+        3
     };
     w.discard = if rng.chance(200) {
         rng.range(1, 10) as u32

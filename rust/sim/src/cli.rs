@@ -7,10 +7,14 @@ use std::time::Duration;
 use anyhow::{anyhow, Context};
 use clap::{Args, Parser, Subcommand};
 use yoke_core::guards::Guard;
-use yoke_sim::campaign::campaign;
+use yoke_sim::campaign::{campaign, Span};
 use yoke_sim::catalogue;
+use yoke_sim::hunts;
 use yoke_sim::run::{run, Verdict};
 use yoke_sim::scenario::Scenario;
+
+/// Failures that are listed one by one.
+const LISTED: usize = 10;
 
 /// Simulates whole appliances on the real core, and explores small ones exhaustively.
 #[derive(Debug, Parser)]
@@ -38,6 +42,9 @@ enum Command {
         /// Stop after this many seconds.
         #[arg(long, default_value_t = 600)]
         seconds: u64,
+        /// Do not stop at the first failure: count them, and list the first.
+        #[arg(long)]
+        count: bool,
     },
     /// Run one seed again, exactly as before.
     Replay {
@@ -49,13 +56,19 @@ enum Command {
         #[arg(long)]
         trace: bool,
     },
+    /// Leave out each guard where it is needed, and count the runs in which that shows.
+    Hunt {
+        /// Only this guard.
+        guard: Option<String>,
+    },
     /// List the guards.
     Guards,
 }
 
 #[derive(Args, Debug)]
 struct What {
-    /// The scenario: mixed, single, storm, or that of the guard which is off.
+    /// The scenario: mixed, single, storm, or another of docs/simulation.md. By default that of the guard which is
+    /// off, or mixed.
     #[arg(long)]
     scenario: Option<String>,
     /// Leave this rule out (see `guards`).
@@ -76,7 +89,8 @@ impl What {
 
     fn draw(&self) -> anyhow::Result<impl Fn(u64) -> Scenario + Sync> {
         let guard = self.guard()?;
-        let name = self.scenario.as_deref().unwrap_or("mixed");
+        let own = guard.and_then(hunts::of).map(|hunt| hunt.scenario);
+        let name = self.scenario.as_deref().or(own).unwrap_or("mixed");
         let draw =
             catalogue::named(name).with_context(|| format!("there is no scenario \"{name}\""))?;
         Ok(move |seed| catalogue::without(draw(seed), guard))
@@ -107,11 +121,23 @@ impl Cli {
                 seeds,
                 threads,
                 seconds,
-            } => run_many(&what, from, seeds, threads, Duration::from_secs(seconds)),
+                count,
+            } => {
+                let span = Span {
+                    from,
+                    seeds,
+                    threads,
+                    limit: Duration::from_secs(seconds),
+                    stop: !count,
+                };
+                run_many(&what, span)
+            }
             Command::Replay { seed, what, trace } => replay(&what, seed, trace),
+            Command::Hunt { guard } => hunt_all(guard.as_deref()),
             Command::Guards => {
                 for guard in Guard::ALL {
-                    println!("{guard:?}");
+                    let hunt = hunts::of(guard).map_or("", |hunt| hunt.scenario);
+                    println!("{:<20} {hunt}", format!("{guard:?}"));
                 }
                 Ok(ExitCode::SUCCESS)
             }
@@ -119,15 +145,9 @@ impl Cli {
     }
 }
 
-fn run_many(
-    what: &What,
-    from: u64,
-    seeds: u64,
-    threads: u64,
-    limit: Duration,
-) -> anyhow::Result<ExitCode> {
+fn run_many(what: &What, span: Span) -> anyhow::Result<ExitCode> {
     std::panic::set_hook(Box::new(|_| {}));
-    let outcome = campaign(what.draw()?, from, seeds, threads, limit, |done| {
+    let outcome = campaign(what.draw()?, span, |done| {
         if done % 1000 == 0 {
             eprint!("\r{done} seeds");
         }
@@ -144,14 +164,48 @@ fn run_many(
     for (name, count) in outcome.stats.list() {
         println!("  {name:<18}{count:>12}");
     }
-    match outcome.failed {
-        None => Ok(ExitCode::SUCCESS),
-        Some(verdict) => {
-            report(&verdict);
-            println!("again: {}", what.again(verdict.seed));
-            Ok(ExitCode::FAILURE)
-        }
+    println!("  {:<18}{:>12}", "longest", outcome.longest);
+    let Some(first) = outcome.failed.first() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    if !span.stop {
+        println!("{} runs failed", outcome.failed.len());
     }
+    for verdict in outcome.failed.iter().take(LISTED) {
+        report(verdict);
+    }
+    println!("again: {}", what.again(first.seed));
+    Ok(ExitCode::FAILURE)
+}
+
+/// For each guard: of its runs without it, how many show that; what the first says; and the same runs with it.
+fn hunt_all(only: Option<&str>) -> anyhow::Result<ExitCode> {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut good = true;
+    for hunt in hunts::HUNTS {
+        let name = format!("{:?}", hunt.guard);
+        if only.is_some_and(|only| !only.eq_ignore_ascii_case(&name)) {
+            continue;
+        }
+        let (without, with) = (hunt.count(false), hunt.count(true));
+        let first = without.failed.first();
+        let words = first.and_then(|verdict| verdict.violation.as_deref());
+        println!(
+            "{name:<20} {:<14} {:>5} of {:>5} runs, {:>2} with it; {:.1} s; {:.60}",
+            hunt.scenario,
+            without.failed.len(),
+            hunt.seeds,
+            with.failed.len(),
+            (without.cpu + with.cpu).as_secs_f64(),
+            words.unwrap_or("nothing"),
+        );
+        good &= first.is_some() && with.failed.is_empty();
+    }
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn replay(what: &What, seed: u64, trace: bool) -> anyhow::Result<ExitCode> {

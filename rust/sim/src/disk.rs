@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use yoke_core::disk::NodeBlock;
+use yoke_core::disk::{NodeBlock, RecordState};
 use yoke_core::volume::{RunId, TicketId, Token};
 
 /// A place on the disk.
@@ -50,6 +50,38 @@ pub enum Verb {
     },
     /// Make everything completed so far safe from power loss.
     Flush,
+}
+
+impl Verb {
+    /// Whether data blocks are written.
+    pub fn writes_data(&self) -> bool {
+        let cells = match self {
+            Verb::Write { cells, .. } => &cells[..],
+            _ => &[],
+        };
+        cells
+            .iter()
+            .any(|(place, _)| matches!(place, Place::Data(_)))
+    }
+
+    /// Whether this data block is written.
+    pub fn writes_block(&self, block: u32) -> bool {
+        let place = Place::Data(block);
+        matches!(self, Verb::Write { cells, .. } if cells.iter().any(|(p, _)| *p == place))
+    }
+
+    /// Whether a node's own block is written, whole, whose record names a shadow.
+    pub fn names_shadow(&self) -> bool {
+        let cells = match self {
+            Verb::Write { cells, .. } => &cells[..],
+            _ => &[],
+        };
+        let mut blocks = cells.iter().filter_map(|(_, cell)| match cell {
+            Cell::Node(block) => Some(block.record.state),
+            _ => None,
+        });
+        blocks.any(|state| matches!(state, RecordState::Shadow(_)))
+    }
 }
 
 /// Who issued a command.
@@ -260,7 +292,20 @@ impl<C: Copy> Disk<C> {
     /// cached versions, or the safe one, survives: `pick(n)` says which, in `0..n`.
     pub fn power_loss(&mut self, mut pick: impl FnMut(usize) -> usize) {
         self.queue.clear();
-        let mut cache = std::mem::take(&mut self.cache);
+        let cache = std::mem::take(&mut self.cache);
+        self.survivors(cache, &mut pick);
+    }
+
+    /// What was completed and is only in the cache is lost, as `power_loss` loses it. The queue stays, and with it what
+    /// has landed and was not completed.
+    pub fn cache_loss(&mut self, mut pick: impl FnMut(usize) -> usize) {
+        let cache = std::mem::take(&mut self.cache);
+        let (lost, kept) = cache.into_iter().partition(|c| c.completed);
+        self.cache = kept;
+        self.survivors(lost, &mut pick);
+    }
+
+    fn survivors(&mut self, mut cache: Vec<Cached>, pick: &mut impl FnMut(usize) -> usize) {
         while let Some(first) = cache.first() {
             let place = first.place;
             let versions: Vec<Cell> = cache

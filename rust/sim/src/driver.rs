@@ -9,6 +9,7 @@ mod workload;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::disk::CommandId;
 use crate::event::Event;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
@@ -34,6 +35,16 @@ impl PartialOrd for Due {
     }
 }
 
+/// A command that does not land before it must.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    id: CommandId,
+    /// When it must.
+    last_ns: u64,
+    /// Whether it would have.
+    due: bool,
+}
+
 /// A world in virtual time.
 #[derive(Debug)]
 pub struct Driver {
@@ -54,6 +65,8 @@ pub struct Driver {
     client_ns: u64,
     /// When the next fault comes; never, if nothing goes wrong any more.
     fault_ns: u64,
+    /// A command that does not land for now.
+    held: Option<Held>,
     /// Events that may still be taken before the run counts as endless.
     budget: u64,
 }
@@ -88,6 +101,7 @@ impl Driver {
             destaging: [false; CONTROLLERS],
             client_ns: u64::MAX,
             fault_ns: u64::MAX,
+            held: None,
             budget: 300_000,
         }
     }
@@ -183,6 +197,9 @@ impl Driver {
             Event::Destage { at } => self.destaging[at as usize] = false,
             _ => {}
         }
+        if self.is_held(event) {
+            return;
+        }
         if let Some(at) = self.stopped(event) {
             self.parked[at].push(event);
             return;
@@ -200,6 +217,34 @@ impl Driver {
         }
         self.world.fresh = fresh;
         self.world.fresh.clear();
+    }
+
+    /// From now on this command of the disk does not land, for as long as a command may live; the one before lands at
+    /// once, if its time has come.
+    pub fn hold_command(&mut self, command: Option<CommandId>) {
+        let mut queue = self.world.disk.queue().iter();
+        let found = queue.find(|c| Some(c.id) == command);
+        let last_ns = found.map_or(0, |c| c.issued_ns + self.scenario.io_life_ns);
+        let held = command.map(|id| Held {
+            id,
+            last_ns,
+            due: false,
+        });
+        if let Some(held) = &held {
+            self.put(Event::Land(held.id), held.last_ns);
+        }
+        if let Some(before) = std::mem::replace(&mut self.held, held).filter(|h| h.due) {
+            self.take(Event::Land(before.id));
+        }
+    }
+
+    fn is_held(&mut self, event: Event) -> bool {
+        let (Event::Land(id) | Event::LandPart(id), Some(held)) = (event, &mut self.held) else {
+            return false;
+        };
+        let holds = id == held.id && self.world.now_ns < held.last_ns;
+        held.due |= holds && matches!(event, Event::Land(_));
+        holds
     }
 
     /// The paused controller whose processors would have to take this step.

@@ -145,6 +145,20 @@ pub enum Event {
         /// Which.
         link: u8,
     },
+    /// Two neighbours among the stores under way at this end change places, unless they go to the same place.
+    Swap {
+        /// The link.
+        link: u8,
+        /// Whose stores.
+        at: u8,
+        /// The first of them.
+        index: u8,
+    },
+    /// What the disk's cache was told is done, and was not flushed, is gone. `pick` decides what is left of it.
+    CacheLoss {
+        /// A random number.
+        pick: u64,
+    },
     /// All power is lost. `pick` decides what survives in the disk's cache.
     PowerLoss {
         /// A random number.

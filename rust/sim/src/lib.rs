@@ -11,6 +11,7 @@ pub mod disk;
 pub mod driver;
 pub mod event;
 pub mod explore;
+pub mod hunts;
 pub mod job;
 pub mod link;
 pub mod machine;

@@ -78,6 +78,16 @@ impl Link {
         self.posted[end].pop_front()
     }
 
+    /// Store `index` of an end and the next one change places, unless they go to the same place.
+    pub fn swap(&mut self, end: usize, index: usize) {
+        let posted = &mut self.posted[end];
+        if let (Some(first), Some(second)) = (posted.get(index), posted.get(index + 1)) {
+            if first.place() != second.place() {
+                posted.swap(index, index + 1);
+            }
+        }
+    }
+
     /// Whether a read through the link would be answered by the other memory.
     /// All earlier stores of that end must have arrived before it is.
     pub fn answers(&self, end: usize) -> bool {

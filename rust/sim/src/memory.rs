@@ -33,6 +33,16 @@ pub enum Store {
     },
 }
 
+impl Store {
+    /// Where it goes: stores to the same place keep their order on every bridge.
+    pub fn place(&self) -> (u64, u8) {
+        match *self {
+            Store::Half { at, half, .. } => (at, half),
+            Store::Header { at, .. } => (at, 0),
+        }
+    }
+}
+
 /// What one page of the region area is used for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Page {

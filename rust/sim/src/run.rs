@@ -33,6 +33,7 @@ pub fn run(scenario: &Scenario, seed: u64, trace: bool) -> Verdict {
     let outcome = catch_unwind(AssertUnwindSafe(|| match scenario.plan {
         Plan::Storm => plan::storm::run(&mut driver),
         Plan::Single => plan::single::run(&mut driver),
+        Plan::Script(script) => plan::script::run(&mut driver, script),
     }));
     let world = driver.world;
     let panicked = outcome.err().map(|panic| {

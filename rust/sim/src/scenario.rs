@@ -56,6 +56,8 @@ pub struct Faults {
     pub takeover: u32,
     /// A controller is told to close, and is started again later.
     pub close: u32,
+    /// The enclosure of a mirrored owner fails: it dies, and what is only in the disk's cache is gone.
+    pub enclosure: u32,
     /// A disk command fails.
     pub disk_error: u32,
     /// Longest time that something stays broken, in nanoseconds.
@@ -69,6 +71,33 @@ pub enum Plan {
     Storm,
     /// One fault at a time: the survivor must serve in time, and the pair must be mirrored again in time.
     Single,
+    /// One situation, brought about on purpose; then the death that shows what became of it.
+    Script(Script),
+}
+
+/// Situations that chance hardly ever finds: `plan::script` brings them about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Script {
+    /// A link flaps between a post and its fence.
+    LostPost,
+    /// A block's older version is in the region of one link, its newer one in that of another, which dies.
+    TwoRegions,
+    /// The same, while both versions are being freed.
+    FreedInTwo,
+    /// A link dies under a write that is not on the disk; the record is narrowed.
+    Narrowed,
+    /// The owner stands still while its partner dies and comes back.
+    Orphaned,
+    /// A region is retired with a version in it, and newer ones come and go in another.
+    Retired,
+    /// A log that is not on the disk is copied to a partner that came back.
+    Rejoin,
+    /// The owner dies when a header has arrived before its data.
+    HeaderFirst,
+    /// A write that reached nobody is in the disk's queue when its owner dies.
+    Unproved,
+    /// A `shadow` record lands after the partner has looked for the last time.
+    LateShadow,
 }
 
 /// One kind of appliance.
@@ -116,6 +145,10 @@ pub struct Scenario {
     pub step_slow_ns: u64,
     /// Steps in a thousand that take that long.
     pub step_slow: u32,
+    /// Longest time before the machine is asked for something to destage, in nanoseconds; 0: soon.
+    pub lazy_ns: u64,
+    /// Posts in a thousand at which two stores under way change places, as no bridge should let them.
+    pub swaps: u32,
     /// Stores and copies are steps of their own, not one step for a whole request.
     pub fine: bool,
     /// Node blocks go through their bytes.
@@ -155,6 +188,8 @@ impl Scenario {
             post_slow_ns: 200 * US,
             step_slow_ns: 10 * MS,
             step_slow: 10,
+            lazy_ns: 0,
+            swaps: 0,
             fine: false,
             bytes: false,
             workload: Workload {
@@ -179,6 +214,7 @@ impl Scenario {
                 giveback: 0,
                 takeover: 0,
                 close: 0,
+                enclosure: 0,
                 disk_error: 0,
                 broken_ns: 400 * MS,
             },

@@ -75,6 +75,8 @@ stats! {
     cuts,
     /// Losses of all power.
     power_losses,
+    /// Losses of the disk's cache, with its owner.
+    cache_losses,
     /// Handshakes of links.
     handshakes,
     /// Sessions that ended.

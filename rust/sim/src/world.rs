@@ -102,6 +102,8 @@ pub struct World {
     pub authors: BTreeMap<u64, Actor>,
     /// Of each controller: data writes below this generation are rejected by the disk.
     pub cut_off: [u64; CONTROLLERS],
+    /// The newest record on the disk rests on memories that are all gone.
+    memory_lost: bool,
     /// What became possible since this was last emptied.
     pub fresh: Vec<Fresh>,
     /// What happened, for people.
@@ -116,6 +118,11 @@ pub struct World {
     stamps: u64,
 }
 
+/// How long a time may take by the slowest clock. Clocks drift apart by half of the bound at most, each.
+fn by_slowest_clock(scenario: &Scenario, time_ns: u64) -> u64 {
+    time_ns + time_ns * u64::from(scenario.drift_ppm) / 1_000_000 + 1
+}
+
 impl std::hash::Hash for World {
     /// Everything that decides what can happen from here on, and nothing else.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
@@ -128,6 +135,7 @@ impl std::hash::Hash for World {
         self.owner.hash(state);
         self.authors.hash(state);
         self.cut_off.hash(state);
+        self.memory_lost.hash(state);
         self.violation.is_some().hash(state);
         self.numbers.hash(state);
         self.stamps.hash(state);
@@ -156,9 +164,10 @@ impl World {
                 open: [false; CONTROLLERS],
             },
             history: History::new(scenario.blocks, setting.durability),
-            owner: Owner::new(),
+            owner: Owner::new(by_slowest_clock(scenario, scenario.link_lease_ns)),
             authors: BTreeMap::new(),
             cut_off: [0; CONTROLLERS],
+            memory_lost: false,
             fresh: Vec::new(),
             trace: Trace::off(),
             stats: Stats::default(),
@@ -193,6 +202,10 @@ impl World {
             Event::Resume { at } => self.resume(at),
             Event::Cut { link, keep } => self.cut(link, keep),
             Event::Mend { link } => self.mend(link),
+            Event::Swap { link, at, index } => {
+                self.links[link as usize].swap(at as usize, index.into());
+            }
+            Event::CacheLoss { pick } => self.cache_loss(pick),
             Event::PowerLoss { pick } => self.power_loss(pick),
         }
     }

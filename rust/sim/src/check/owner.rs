@@ -5,7 +5,9 @@
 //! To *act* is to decide that a read, write or FLUSH is complete, and to have a
 //! data write land on the disk. A write of an earlier generation that is still
 //! in the disk's queue may land until a later one first writes data, or serves
-//! reads from the disk, itself: PROTOCOL P7.5.
+//! reads from the disk, itself: PROTOCOL P7.5. And an owner that *holds* (P8) sends what the shadow has to the disk for
+//! L after a look at all blocks that showed no claim: until L after the claim has landed, however fast its partner
+//! serves reads from that shadow.
 
 use std::collections::BTreeMap;
 
@@ -27,12 +29,31 @@ pub struct Owner {
     completed: u64,
     /// The highest generation that has issued a data write to the disk.
     wrote: u64,
+    /// When the claim of each generation landed.
+    claims: BTreeMap<u64, u64>,
+    /// How long after that an owner that holds may issue data writes, in true nanoseconds.
+    window_ns: u64,
 }
 
 impl Owner {
-    /// Nobody has acted yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// Nobody has acted yet. `window_ns`: L by the slowest clock.
+    pub fn new(window_ns: u64) -> Self {
+        Self {
+            window_ns,
+            ..Self::default()
+        }
+    }
+
+    /// A claim has landed on the disk.
+    pub fn claimed(&mut self, generation: u64, now_ns: u64) {
+        self.claims.entry(generation).or_insert(now_ns);
+    }
+
+    /// Whether an owner of `generation` that holds cannot have seen yet that it is claimed.
+    fn may_hold(&self, generation: u64, now_ns: u64) -> bool {
+        let later = self.claims.range(generation + 1..);
+        let first = later.map(|(_, at)| *at).min();
+        first.is_some_and(|at| now_ns <= at + self.window_ns)
     }
 
     /// `actor` completes a request as the owner of `generation`.
@@ -53,14 +74,21 @@ impl Owner {
         Ok(())
     }
 
-    /// `actor` issues a data write to the disk as the owner of `generation`.
+    /// `actor` issues a data write to the disk as the owner of `generation`, `holding` or not.
     ///
     /// # Errors
     /// If it is not (any more) the owner.
-    pub fn writes(&mut self, actor: Actor, generation: u64) -> Result<(), String> {
+    pub fn writes(
+        &mut self,
+        actor: Actor,
+        generation: u64,
+        holding: bool,
+        now_ns: u64,
+    ) -> Result<(), String> {
         self.belongs(actor, generation)?;
         let newest = self.completed.max(self.wrote);
-        if generation < newest {
+        let holds = holding && generation >= self.wrote && self.may_hold(generation, now_ns);
+        if generation < newest && !holds {
             return Err(format!(
                 "two owners: controller {} writes to the disk in generation {generation}, \
                  but generation {newest} has acted",
@@ -120,18 +148,36 @@ mod tests {
 
     #[test]
     fn owners_by_turns_are_fine() {
-        let mut o = Owner::new();
+        let mut o = Owner::new(10);
         assert!(o.completes(A, 1).is_ok());
-        assert!(o.writes(A, 1).is_ok());
+        assert!(o.writes(A, 1, false, 0).is_ok());
         assert!(o.completes(B, 2).is_ok());
         assert!(o.lands(A, 1).is_ok(), "the new owner has not written yet");
-        assert!(o.writes(B, 2).is_ok());
+        assert!(o.writes(B, 2, false, 0).is_ok());
         assert!(o.completes(A, 5).is_ok());
     }
 
     #[test]
+    fn who_holds_writes_for_a_while_after_a_claim_only() {
+        let mut o = Owner::new(10);
+        assert!(o.completes(A, 1).is_ok());
+        let mut unclaimed = o.clone();
+        assert!(unclaimed.completes(B, 2).is_ok());
+        assert!(unclaimed.writes(A, 1, true, 0).is_err(), "nobody claimed");
+        o.claimed(2, 100);
+        o.claimed(2, 105);
+        assert!(o.completes(B, 2).is_ok());
+        assert!(o.writes(A, 1, true, 110).is_ok());
+        assert!(o.writes(A, 1, true, 111).is_err(), "too late");
+        assert!(o.writes(A, 1, false, 110).is_err(), "does not hold");
+        assert!(o.completes(A, 1).is_err(), "answers nothing");
+        assert!(o.writes(B, 2, false, 105).is_ok());
+        assert!(o.writes(A, 1, true, 106).is_err(), "the new owner writes");
+    }
+
+    #[test]
     fn planted_two_owners_are_seen() {
-        let mut o = Owner::new();
+        let mut o = Owner::new(10);
         assert!(o.completes(A, 1).is_ok());
         assert!(o.completes(B, 1).is_err(), "the same generation");
         assert!(
@@ -140,9 +186,9 @@ mod tests {
         );
         assert!(o.completes(B, 2).is_ok());
         assert!(o.completes(A, 1).is_err(), "an old generation");
-        assert!(o.writes(A, 1).is_err());
+        assert!(o.writes(A, 1, false, 0).is_err());
         assert!(o.completes(A, 0).is_err());
-        assert!(o.writes(B, 2).is_ok());
+        assert!(o.writes(B, 2, false, 0).is_ok());
         assert!(o.lands(A, 1).is_err(), "a late command");
     }
 }

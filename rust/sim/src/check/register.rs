@@ -122,6 +122,9 @@ fn forget(seen: &mut Vec<(u8, Value)>, place: usize) {
     }
 }
 
+/// From this number on it is looked for what the worlds have in common.
+const SEEN_MAX: usize = 24;
+
 /// Open requests of one block, at most.
 const OPEN_MAX: usize = 32;
 
@@ -357,6 +360,24 @@ impl Register {
         }
         // The same set is the same state, in whichever order it came about.
         self.worlds.sort_unstable();
+        self.share();
+    }
+
+    /// What a read that stays open for long may have seen gets long: what is the same in all worlds is kept once.
+    fn share(&mut self) {
+        let Some((first, others)) = self.worlds.split_first() else {
+            return;
+        };
+        if first.seen.len() < SEEN_MAX {
+            return;
+        }
+        let mut common = first.seen.clone();
+        common.retain(|saw| others.iter().all(|w| w.seen.binary_search(saw).is_ok()));
+        for world in &mut self.worlds {
+            world.seen.retain(|saw| common.binary_search(saw).is_err());
+        }
+        self.shared.extend(common);
+        self.shared.sort_unstable();
     }
 }
 

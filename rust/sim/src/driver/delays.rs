@@ -19,16 +19,19 @@ impl Driver {
             }
             Event::Destage { at } => {
                 if !std::mem::replace(&mut self.destaging[at as usize], true) {
-                    let high = if self.rng.chance(100) {
-                        20 * MS
+                    let lazy = self.scenario.lazy_ns;
+                    let delay = if lazy > 0 {
+                        self.rng.range(lazy / 2, lazy)
+                    } else if self.rng.chance(100) {
+                        self.rng.delay(US, 20 * MS)
                     } else {
-                        100 * US
+                        self.rng.delay(US, 100 * US)
                     };
-                    let delay = self.rng.delay(US, high);
                     self.schedule(event, delay);
                 }
             }
             Event::Arrive { link, at, count } => {
+                self.perhaps_swap(link, at);
                 let count = if self.rng.chance(300) {
                     self.rng.range(1, count.max(1).into()) as u8
                 } else {
@@ -48,6 +51,14 @@ impl Driver {
                 let event = self.perhaps_bad(event);
                 self.schedule(event, delay);
             }
+        }
+    }
+
+    fn perhaps_swap(&mut self, link: u8, at: u8) {
+        if self.scenario.swaps > 0 && self.rng.chance(self.scenario.swaps) {
+            let under_way = self.world.links[link as usize].under_way(at as usize) as u64;
+            let index = self.rng.below(under_way) as u8;
+            self.world.take(Event::Swap { link, at, index });
         }
     }
 

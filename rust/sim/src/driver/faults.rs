@@ -5,6 +5,7 @@ use yoke_core::volume::{Command, Role};
 
 use super::Driver;
 use crate::event::Event;
+use crate::plan::settle;
 use crate::scenario::MS;
 use crate::world::CONTROLLERS;
 
@@ -16,7 +17,15 @@ impl Driver {
         let at = self.rng.below(CONTROLLERS as u64) as u8;
         let link = self.rng.below(self.scenario.links as u64) as u8;
         let kinds = [
-            f.crash, f.pause, f.flap, f.cut, f.power, f.giveback, f.takeover, f.close,
+            f.crash,
+            f.pause,
+            f.flap,
+            f.cut,
+            f.power,
+            f.giveback,
+            f.takeover,
+            f.close,
+            f.enclosure,
         ];
         if kinds.iter().sum::<u32>() == 0 {
             return;
@@ -48,7 +57,8 @@ impl Driver {
                 at,
                 command: Command::TakeOver,
             }),
-            _ => self.close(at),
+            7 => self.close(at),
+            _ => self.enclosure(),
         }
     }
 
@@ -80,6 +90,15 @@ impl Driver {
         self.take(Event::Cut { link, keep });
         let delay = self.rng.delay(1_000, longest_ns);
         self.schedule(Event::Mend { link }, delay);
+    }
+
+    /// A mirrored owner dies together with the disk's cache. (Alone it has nothing but the disk.)
+    fn enclosure(&mut self) {
+        if let Some(at) = settle::mirrored(&self.world) {
+            let pick = self.rng.next();
+            self.take(Event::CacheLoss { pick });
+            self.crash(at);
+        }
     }
 
     fn lose_power(&mut self) {

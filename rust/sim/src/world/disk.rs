@@ -11,20 +11,25 @@ use crate::disk::{Block, Cell, Command, CommandId, Cookie, Issuer, Place, Verb};
 use crate::event::Event;
 use crate::job::Stage;
 
+/// Whether it is a node's own block that is there.
+fn is_head(place: Place) -> bool {
+    matches!(place, Place::Head(_))
+}
+
 impl World {
     /// Queues a command of a controller.
     pub(super) fn issue(&mut self, at: u8, verb: Verb, cookie: Cookie) {
         let generation = self.generation(at);
         let life = self.controllers[at as usize].life;
-        let writes_data = matches!(&verb, Verb::Write { cells, .. }
-            if cells.iter().any(|(place, _)| matches!(place, Place::Data(_))));
+        let writes_data = verb.writes_data();
         let rejected = writes_data && generation < self.cut_off[at as usize];
         if writes_data && !rejected {
             let actor = Actor {
                 controller: at.into(),
                 life,
             };
-            let judgement = self.owner.writes(actor, generation);
+            let holding = self.holds(at);
+            let judgement = self.owner.writes(actor, generation, holding, self.now_ns);
             self.judge(judgement);
         }
         let parts = matches!(&verb, Verb::Write { cells, preflush: false, .. } if cells.len() > 1);
@@ -58,11 +63,10 @@ impl World {
             return;
         };
         let issuer = command.issuer;
+        let mut head = false;
         if let Verb::Write { cells, .. } = &command.verb {
-            if cells
-                .iter()
-                .any(|(place, _)| matches!(place, Place::Data(_)))
-            {
+            head = cells.iter().any(|(place, _)| is_head(*place));
+            if !cells.iter().all(|(place, _)| is_head(*place)) {
                 let actor = Actor {
                     controller: issuer.controller,
                     life: issuer.life,
@@ -85,6 +89,21 @@ impl World {
                 command: id,
                 bad: false,
             });
+        }
+        if head {
+            self.note_claims();
+            self.note_lost_memory();
+        }
+    }
+
+    /// A node block has landed: tells the checker of claims.
+    fn note_claims(&mut self) {
+        for node in 0..CONTROLLERS as u8 {
+            let [first, second] = node_blocks::places(node).map(|p| self.disk.peek(p));
+            let id = self.controllers[node as usize].node;
+            if let Some(claim) = node_blocks::newest(id, [&first, &second]).and_then(|b| b.claim) {
+                self.owner.claimed(claim.get(), self.now_ns);
+            }
         }
     }
 

@@ -224,6 +224,12 @@ impl World {
         status.map_or(0, |s| s.record.generation.get())
     }
 
+    /// Whether a controller is an owner that holds.
+    pub(super) fn holds(&self, at: u8) -> bool {
+        let live = self.controllers[at as usize].live.as_ref();
+        live.is_some_and(|l| l.machine.role() == Role::Owner(Mode::Holding))
+    }
+
     /// Whether the newest record on the disk rests on memories that are all gone.
     pub fn shadow_is_lost(&self) -> bool {
         let blocks = (0..super::CONTROLLERS as u8).filter_map(|node| {

@@ -170,11 +170,26 @@ impl World {
         self.history.power_loss();
     }
 
+    /// The disk's cache is lost, and nothing else of the disk.
+    pub(super) fn cache_loss(&mut self, pick: u64) {
+        self.stats.cache_losses += 1;
+        self.trace
+            .line(self.now_ns, || "the disk's cache is LOST".into());
+        let mut state = pick;
+        self.disk
+            .cache_loss(|n| (splitmix64(&mut state) % n as u64) as usize);
+    }
+
     /// If both memories that the newest record rests on are gone, clients were
     /// promised no more than after a loss of power. With the policy `refuse`
     /// nobody may serve then: nothing needs to be allowed.
-    fn note_lost_memory(&mut self) {
-        if self.setting.scenario.power_loss == PowerLoss::StartFromDisk && self.shadow_is_lost() {
+    ///
+    /// That may come about by a death, and by a record of the dead that lands late.
+    pub(super) fn note_lost_memory(&mut self) {
+        let lost = self.shadow_is_lost();
+        let was = std::mem::replace(&mut self.memory_lost, lost);
+        let starts = self.setting.scenario.power_loss == PowerLoss::StartFromDisk;
+        if starts && self.memory_lost && !was {
             self.stats.lost_both += 1;
             self.trace
                 .line(self.now_ns, || "both memories are lost".into());

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Thousands of appliances with faults, each from one seed: nothing is lost, nobody hangs, and a seed is all that is
+//! needed to see a run again.
+
+#[allow(dead_code, unreachable_pub)]
+mod support;
+
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use support::Progress;
+use yoke_core::guards::Guard;
+use yoke_sim::campaign::{campaign, Outcome, Span};
+use yoke_sim::catalogue::{self, named, without};
+use yoke_sim::explore::fingerprint;
+use yoke_sim::hunts;
+use yoke_sim::run::run;
+
+/// Seeds of the general scenarios. Others begin elsewhere, so that no run is done twice.
+const MIXED: u64 = 4_000;
+const SINGLE: u64 = 3_000;
+const STORM: u64 = 3_000;
+/// Seeds of each of the others.
+const DIRECTED: u64 = 60;
+
+fn sweep(name: &str, from: u64, seeds: u64) -> Outcome {
+    let progress = Mutex::new(Progress::new(&format!("{seeds} seeds of {name}")));
+    let span = Span {
+        from,
+        seeds,
+        threads: 1,
+        limit: Duration::from_secs(600),
+        stop: true,
+    };
+    let draw = named(name).expect("a scenario");
+    let outcome = campaign(draw, span, |done| {
+        if let Ok(mut progress) = progress.lock() {
+            progress.tell(|| format!("{done} done"));
+        }
+    });
+    if let Some(first) = outcome.failed.first() {
+        panic!(
+            "{}\nagain: cargo run -p yoke_sim --release -- replay {} --scenario {name} --trace",
+            first.violation.as_deref().unwrap_or_default(),
+            first.seed
+        );
+    }
+    assert_eq!(outcome.runs, seeds);
+    let speed = outcome.runs as f64 / outcome.took.as_secs_f64();
+    if let Ok(progress) = progress.lock() {
+        progress.done(&format!("clean, {speed:.0} a second"));
+    }
+    outcome
+}
+
+#[test]
+fn mixed_appliances_lose_nothing() {
+    let stats = sweep("mixed", 0, MIXED).stats;
+    // What never happens is not tested.
+    for (name, count) in stats.list() {
+        assert!(count > 0, "there was not one of: {name}");
+    }
+    assert!(stats.writes > 20 * MIXED);
+    assert!(stats.crashes + stats.pauses > MIXED);
+}
+
+#[test]
+fn one_failure_at_a_time_stops_nobody() {
+    let stats = sweep("single", 1_000_000, SINGLE).stats;
+    assert!(stats.degraded > SINGLE / 4);
+}
+
+#[test]
+fn storms_lose_nothing() {
+    sweep("storm", 2_000_000, STORM);
+}
+
+#[test]
+fn directed_appliances_lose_nothing() {
+    let general = ["mixed", "single", "storm"];
+    for (name, _) in catalogue::NAMED {
+        if !general.contains(&name) {
+            sweep(name, 3_000_000, DIRECTED);
+        }
+    }
+}
+
+#[test]
+fn a_seed_gives_one_run() {
+    for (name, draw) in catalogue::NAMED {
+        for seed in 0..20 {
+            let trace = || fingerprint(&run(&draw(seed), seed, true).trace);
+            assert_eq!(trace(), trace(), "{name} {seed}");
+        }
+    }
+}
+
+#[test]
+fn other_seeds_give_other_runs() {
+    let draw = named("mixed").expect("a scenario");
+    let mut traces: Vec<u64> = (0..40)
+        .map(|seed| fingerprint(&run(&draw(seed), seed, true).trace))
+        .collect();
+    traces.sort_unstable();
+    traces.dedup();
+    assert_eq!(traces.len(), 40);
+}
+
+#[test]
+fn a_failure_is_the_same_when_it_is_watched() {
+    let hunt = hunts::of(Guard::FreeProved).expect("a hunt");
+    let draw = named(hunt.scenario).expect("a scenario");
+    let first = hunt.run(false, 1).failed.into_iter().next();
+    let first = first.expect("without the rule something is lost");
+    let scenario = without(draw(first.seed), Some(Guard::FreeProved));
+    let again = run(&scenario, first.seed, true);
+    assert_eq!(first.violation, again.violation);
+    assert_eq!(first.stats, again.stats);
+    assert!(again.trace.iter().any(|line| line.contains("VIOLATION")));
+}
+
+/// Runs the command line; what it says.
+fn cli(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_yoke_sim"))
+        .args(arguments)
+        .output()
+        .expect("it was built");
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success(), words)
+}
+
+#[test]
+fn the_printed_command_replays_a_failure() {
+    let (good, words) = cli(&["run", "--guards-off", "FreeProved", "--seeds", "200"]);
+    assert!(!good);
+    let verdict = words
+        .lines()
+        .find(|line| line.starts_with("seed "))
+        .expect("a verdict");
+    let again = words
+        .lines()
+        .find_map(|line| line.split_once(" -- "))
+        .expect("a command")
+        .1;
+    let arguments: Vec<&str> = again.split_whitespace().collect();
+    let (good, words) = cli(&arguments);
+    assert!(!good);
+    assert_eq!(words.lines().last(), Some(verdict));
+    assert!(words.contains("VIOLATION"));
+}
