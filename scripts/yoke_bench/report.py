@@ -57,8 +57,9 @@ class Rounds:
             "drbd_c_4k_p1_us": self.best_drbd(SYNC_4K.name, "p1_us", min),
             "drbd_c_4k_iops_qd32": self.best_drbd(DEEP_4K.name, "iops", max),
             "drbd_seq_mib_s": self.best_drbd(SEQUENTIAL.name, "mib_s", max),
-            # The fastest load: a load that is slow by an accident of emulation would flatter what is measured against it.
-            "window_memcpy_mib_s": max(self.windows_mib_s),
+            # A load is fast or slow by an accident of emulation, and so is a yoke volume: the usual one, and the best.
+            "window_memcpy_mib_s": statistics.median(self.windows_mib_s),
+            "window_memcpy_fastest_mib_s": max(self.windows_mib_s),
         }
 
     def yoke(self) -> dict[str, float]:
@@ -79,6 +80,7 @@ def ratios(figures: dict[str, float]) -> dict[str, float]:
         "drbd_p50_over_yoke_p50": figures["drbd_c_4k_p50_us"] / figures["yoke_mirrored_4k_p50_us"],
         "yoke_qd32_over_drbd_qd32": figures["yoke_4k_iops_qd32"] / figures["drbd_c_4k_iops_qd32"],
         "yoke_seq_over_window": figures["yoke_seq_mib_s"] / figures["window_memcpy_mib_s"],
+        "yoke_seq_over_fastest_window": figures["yoke_seq_mib_s"] / figures["window_memcpy_fastest_mib_s"],
         "yoke_seq_over_drbd_seq": figures["yoke_seq_mib_s"] / figures["drbd_seq_mib_s"],
     }
 
