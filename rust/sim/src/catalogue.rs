@@ -3,7 +3,7 @@
 
 pub mod directed;
 
-use yoke_core::guards::{Guard, Guards};
+use yoke_core::guards::Guard;
 use yoke_core::volume::PowerLoss;
 
 use crate::rng::Rng;
@@ -13,7 +13,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 20] = [
+pub const NAMED: [(&str, Draw); 21] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -29,6 +29,7 @@ pub const NAMED: [(&str, Draw); 20] = [
     ("freed-in-two", directed::freed_in_two),
     ("narrowed", directed::narrowed),
     ("orphaned", directed::orphaned),
+    ("leftover", directed::leftover),
     ("retired", directed::retired),
     ("rejoin", directed::rejoin),
     ("header-first", directed::header_first),
@@ -177,6 +178,8 @@ fn base(rng: &mut Rng) -> Scenario {
 
 /// The same scenario with one rule left out.
 pub fn without(mut scenario: Scenario, guard: Option<Guard>) -> Scenario {
-    scenario.guards = guard.map_or(Guards::ALL, |g| Guards::ALL.without(g));
+    if let Some(guard) = guard {
+        scenario.guards = scenario.guards.without(guard);
+    }
     scenario
 }

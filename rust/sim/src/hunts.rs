@@ -51,6 +51,7 @@ pub const HUNTS: &[Hunt] = &[
     hunt(Guard::CopyBeforeRetire, "narrowed", 600),
     hunt(Guard::CopyDestaged, "two-regions", 50),
     hunt(Guard::NeverScanRetired, "retired", 50),
+    hunt(Guard::ClearBeforeGrant, "leftover", 50),
     hunt(Guard::OnlyHolder, "flappy", 150),
     hunt(Guard::VoidBeforeClaim, "asleep", 200),
     hunt(Guard::WaitLinkLease, "asleep", 1000),
@@ -77,7 +78,6 @@ pub const REDUNDANT: &[Guard] = &[
     Guard::QuietWhileRecording,
     Guard::CopyOrder,
     Guard::GrantAfterHandshake,
-    Guard::ClearBeforeGrant,
 ];
 
 /// The hunt of a guard.

@@ -90,6 +90,8 @@ pub enum Script {
     Orphaned,
     /// A region is retired with a version in it, and newer ones come and go in another.
     Retired,
+    /// A region is granted again, with what the last grant has left in it, under the same epoch.
+    Leftover,
     /// A log that is not on the disk is copied to a partner that came back.
     Rejoin,
     /// The owner dies when a header has arrived before its data.

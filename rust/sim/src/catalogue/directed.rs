@@ -2,6 +2,7 @@
 //! Appliances in which one kind of trouble is common: where a rule that was left out shows soonest. All of them are
 //! legal, so each is clean with every rule in force.
 
+use yoke_core::guards::{Guard, Guards};
 use yoke_core::volume::PowerLoss;
 
 use super::storm;
@@ -200,6 +201,15 @@ pub fn orphaned(seed: u64) -> Scenario {
     s.power_loss = PowerLoss::StartFromDisk;
     s.lazy_ns = 400 * MS;
     s.disk_lease_ns = 100 * MS;
+    s
+}
+
+/// What the last grant of a region has left in it. Every slot's header is made for one epoch, so this takes a partner that
+/// uses one twice.
+pub fn leftover(seed: u64) -> Scenario {
+    let mut s = scripted(seed, Script::Leftover, 1);
+    s.guards = Guards::ALL.without(Guard::FreshEpoch);
+    s.lazy_ns = 20 * MS;
     s
 }
 

@@ -3,19 +3,17 @@
 //! random. At the end the owner dies, its partner takes over, and every block is read. With every rule in force all of
 //! it is clean; a situation that did not come about (the rule forbids it) is no failure.
 
-use yoke_core::disk::RecordState;
+mod tools;
+
+use tools::*;
 use yoke_core::volume::{Mode, Role};
 
 use super::settle;
 use crate::check::history::Request;
 use crate::driver::Driver;
-use crate::event::{Ask, Event};
-use crate::job::Stage;
+use crate::event::Event;
 use crate::scenario::{Script, MS};
 use crate::world::World;
-
-/// How long is waited for a situation, in nanoseconds of true time.
-const PATIENCE_NS: u64 = 500 * MS;
 
 /// Runs it to the end, or to the first violation.
 pub fn run(driver: &mut Driver, script: Script) {
@@ -32,6 +30,7 @@ pub fn run(driver: &mut Driver, script: Script) {
         Script::Narrowed => narrowed(driver, owner),
         Script::Orphaned => orphaned(driver, owner),
         Script::Retired => retired(driver, owner),
+        Script::Leftover => leftover(driver, owner),
         Script::Rejoin => rejoin(driver, owner),
         Script::HeaderFirst => header_first(driver, owner),
         Script::Unproved => unproved(driver, owner),
@@ -44,80 +43,6 @@ pub fn run(driver: &mut Driver, script: Script) {
     if settle::wait_healthy_or_lost(driver, "after the situation") {
         settle::read_all(driver);
     }
-}
-
-fn wait(driver: &mut Driver, done: impl FnMut(&mut World) -> bool) -> bool {
-    let until = driver.world.now_ns + PATIENCE_NS;
-    driver.run(until, done)
-}
-
-fn rest(driver: &mut Driver, longest_ns: u64) {
-    let until = driver.world.now_ns + driver.rng.delay(1_000, longest_ns);
-    driver.run(until, |_| false);
-}
-
-fn ask(driver: &mut Driver, at: u8, request: Request) {
-    driver.take(Event::Submit {
-        at,
-        ask: Ask::Io(request),
-    });
-}
-
-fn write(driver: &mut Driver, at: u8, block: u32) {
-    let request = Request::Write {
-        block,
-        count: 1,
-        value: 0,
-        fua: false,
-    };
-    ask(driver, at, request);
-}
-
-/// Writes a block and waits for the answer.
-fn write_through(driver: &mut Driver, at: u8, block: u32) -> bool {
-    let before = driver.world.stats.writes;
-    write(driver, at, block);
-    wait(driver, |world| world.stats.writes > before)
-}
-
-/// Whether a write of `at` is posted and its fence not read.
-fn is_posted(world: &World, at: u8) -> bool {
-    let live = world.controllers[at as usize].live.as_ref();
-    live.is_some_and(|l| {
-        let mut jobs = l.jobs.iter().flatten();
-        jobs.any(|job| matches!(job.stage, Stage::Fence { .. }))
-    })
-}
-
-/// Whether the owner is mirrored by this many regions, all confirmed.
-fn regions(world: &World, at: u8, count: u8) -> bool {
-    settle::status(world, at).is_some_and(|s| {
-        s.role == Role::Owner(Mode::Mirrored) && s.serving.is_ok() && s.regions == count
-    })
-}
-
-fn is_mode(world: &World, at: u8, mode: Mode) -> bool {
-    settle::status(world, at).is_some_and(|s| s.role == Role::Owner(mode))
-}
-
-fn dirty(world: &World, at: u8) -> u32 {
-    settle::status(world, at).map_or(0, |s| s.dirty)
-}
-
-fn kill(driver: &mut Driver, at: u8, keep: [u8; 4]) {
-    driver.take(Event::Crash { at, keep });
-}
-
-/// Lets the survivor serve, and reads all of it.
-fn survive(driver: &mut Driver, at: u8) {
-    if wait(driver, |world| settle::serving(world) == Some(at)) {
-        settle::read_all(driver);
-    }
-}
-
-fn flap(driver: &mut Driver, link: u8) {
-    driver.take(Event::Cut { link, keep: [0; 2] });
-    driver.take(Event::Mend { link });
 }
 
 fn lost_post(driver: &mut Driver, owner: u8) {
@@ -165,27 +90,6 @@ fn two_regions(driver: &mut Driver, owner: u8, free: bool) {
     wait(driver, |world| epochs(world, owner) == 1);
     kill(driver, owner, [0; 4]);
     survive(driver, 1 - owner);
-}
-
-/// How many regions the record of `at` names, as far as it knows.
-fn epochs(world: &World, at: u8) -> usize {
-    match settle::status(world, at).map(|s| s.record.state) {
-        Some(RecordState::Shadow(shadow)) => shadow.epochs().count(),
-        _ => 0,
-    }
-}
-
-/// Whether the window of `at` has a header in the region of a link.
-fn has_header(world: &World, at: u8, link: usize) -> bool {
-    let place = world.place();
-    let live = world.controllers[at as usize].live.as_ref();
-    let mut slots = 0..place.slots;
-    live.is_some_and(|l| {
-        slots.any(|slot| {
-            let offset = place.header_at(slot).unwrap_or_default();
-            l.memory[link].header(offset) != [0; 64]
-        })
-    })
 }
 
 /// The invalidation of the older version is lost with its link; the owner dies when the newer version is gone.
@@ -250,6 +154,30 @@ fn retired(driver: &mut Driver, owner: u8) {
     survive(driver, 1 - owner);
 }
 
+fn leftover(driver: &mut Driver, owner: u8) {
+    if !write_through(driver, owner, 0) {
+        return;
+    }
+    driver.take(Event::Cut {
+        link: 0,
+        keep: [0; 2],
+    });
+    let solo = wait(driver, |world| is_mode(world, owner, Mode::Solo));
+    if !solo || !write_through(driver, owner, 0) {
+        return;
+    }
+    // So that nothing of the block is left to be copied.
+    let slots = driver.world.setting.scenario.slots;
+    let is_free = |world: &mut World| settle::status(world, owner).is_some_and(|s| s.free == slots);
+    if !wait(driver, is_free) {
+        return;
+    }
+    driver.take(Event::Mend { link: 0 });
+    wait(driver, |world| epochs(world, owner) == 1);
+    kill(driver, owner, [u8::MAX; 4]);
+    survive(driver, 1 - owner);
+}
+
 fn rejoin(driver: &mut Driver, owner: u8) {
     driver.take(Event::Cut {
         link: 0,
@@ -293,14 +221,6 @@ fn header_first(driver: &mut Driver, owner: u8) {
     survive(driver, 1 - owner);
 }
 
-/// A write of a data block by `at` that has not landed.
-fn queued_data(world: &World, at: u8, block: u32) -> Option<u16> {
-    let mut queue = world.disk.queue().iter();
-    queue
-        .find(|c| c.issuer.controller == at as usize && !c.landed && c.verb.writes_block(block))
-        .map(|c| c.id)
-}
-
 fn unproved(driver: &mut Driver, owner: u8) {
     if !write_through(driver, owner, 0) || !wait(driver, |world| dirty(world, owner) == 0) {
         return;
@@ -330,14 +250,6 @@ fn unproved(driver: &mut Driver, owner: u8) {
     driver.hold_command(None);
     rest(driver, MS);
     survive(driver, 1 - owner);
-}
-
-/// A node block of `at` that names a shadow, and has not landed.
-fn queued_shadow(world: &World, at: u8) -> Option<u16> {
-    let mut queue = world.disk.queue().iter();
-    queue
-        .find(|c| c.issuer.controller == at as usize && !c.landed && c.verb.names_shadow())
-        .map(|c| c.id)
 }
 
 fn late_shadow(driver: &mut Driver, owner: u8) {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Every order of every step of very small appliances, within bounds: nothing is lost in any; and the explorer finds
+//! what leaving a rule out costs, by a shortest way.
+
+#[allow(dead_code, unreachable_pub)]
+mod support;
+
+use std::time::Duration;
+
+use support::Progress;
+use yoke_core::guards::{Guard, Guards};
+use yoke_sim::check::history::Request;
+use yoke_sim::event::Ask;
+use yoke_sim::explore::appliance::{small, Appliance, Budget, Step};
+use yoke_sim::explore::settle::Choices;
+use yoke_sim::explore::{search, Bounds, Outcome, Report};
+use yoke_sim::scenario::MS;
+
+const TICK: u64 = 10 * MS;
+
+/// Where a search ends that would take too long.
+const STATES: usize = 15_000;
+
+const NONE: Budget = Budget {
+    ticks: 0,
+    crashes: 0,
+    starts: 0,
+    cuts: 0,
+    mends: 0,
+    pauses: 0,
+    givebacks: 0,
+    power: 0,
+};
+
+fn write(block: u32) -> Ask {
+    Ask::Io(Request::Write {
+        block,
+        count: 1,
+        value: 0,
+        fua: false,
+    })
+}
+
+fn appliance(choices: Choices, budget: Budget, script: &[Ask]) -> Appliance {
+    Appliance {
+        scenario: small(TICK),
+        script: script.to_vec(),
+        choices,
+        budget,
+        tick_ns: TICK,
+        probes: &[0b01, 0b10],
+    }
+}
+
+/// Visits what there is, up to about so many states, and says what came of it.
+fn explore(what: &str, model: &Appliance, states: usize) -> Report<Step> {
+    let progress = Progress::new(what);
+    let bounds = Bounds {
+        depth: 200,
+        states,
+        frontier: 100_000,
+        time: Duration::from_secs(120),
+        threads: 1,
+    };
+    let report = search(model, &bounds);
+    let words = format!(
+        "{} states, {} deep, {} a second",
+        report.states,
+        report.depth,
+        report.states_per_second()
+    );
+    progress.done(&words);
+    println!("{what}: {words}");
+    report
+}
+
+/// Posts and steps of requests in every order; one controller dies and starts again: all of it.
+#[test]
+fn a_death_at_any_step_loses_nothing() {
+    let choices = Choices {
+        posts: true,
+        jobs: true,
+        ..Choices::default()
+    };
+    let budget = Budget {
+        crashes: 1,
+        starts: 1,
+        ticks: 2,
+        ..NONE
+    };
+    let model = appliance(choices, budget, &[write(0), write(0)]);
+    let report = explore("a death", &model, 100_000);
+    assert!(matches!(report.outcome, Outcome::Exhausted), "{report:?}");
+}
+
+/// Disk commands in every order, and a pause that lasts: as far as the bound goes.
+#[test]
+fn a_pause_at_any_step_loses_nothing() {
+    let choices = Choices {
+        jobs: true,
+        disk: true,
+        ..Choices::default()
+    };
+    let budget = Budget {
+        pauses: 1,
+        ticks: 6,
+        ..NONE
+    };
+    let report = explore("a pause", &appliance(choices, budget, &[write(0)]), STATES);
+    assert!(report.violation().is_none(), "{:?}", report.violation());
+}
+
+/// A link that goes down and comes back at any step, and a death: as far as the bound goes.
+#[test]
+fn a_cut_at_any_step_loses_nothing() {
+    let model = appliance(FLAPS, FLAP, &[write(0), write(0)]);
+    let report = explore("a cut", &model, STATES);
+    assert!(report.violation().is_none(), "{:?}", report.violation());
+}
+
+/// What happens between a post and its fence, and whether the log goes to the disk.
+const FLAPS: Choices = Choices {
+    posts: false,
+    disk: false,
+    jobs: true,
+    acts: false,
+    news: false,
+    polls: false,
+    destage: true,
+    links: true,
+};
+
+/// One flap.
+const FLAP: Budget = Budget {
+    cuts: 1,
+    mends: 1,
+    ticks: 1,
+    ..NONE
+};
+
+/// The explorer finds what a rule is there for, by a shortest way; with it there is nothing to be found.
+#[test]
+fn without_a_rule_a_shortest_loss_is_found() {
+    let mut model = appliance(FLAPS, FLAP, &[write(0)]);
+    model.scenario.latches = false;
+    let with = explore("a flap", &model, STATES);
+    assert!(with.violation().is_none(), "{:?}", with.violation());
+    model.scenario.guards = Guards::ALL.without(Guard::LinkLived);
+    let without = explore("a flap that nobody counts", &model, STATES);
+    let (words, path) = without.violation().expect("a lost write");
+    assert!(words.starts_with("lost"), "{words}");
+    // Ask, store, down, up, fence and count, finish, and look.
+    assert!(path.len() <= 9, "{path:#?}");
+}
