@@ -66,6 +66,23 @@ fn mixed_appliances_lose_nothing() {
 }
 
 #[test]
+fn most_runs_are_worth_it() {
+    let draw = named("mixed").expect("a scenario");
+    let runs = 300;
+    let (mut busy, mut broken) = (0, 0);
+    for seed in 0..runs {
+        let stats = run(&draw(seed), seed, false).stats;
+        busy += u64::from(stats.writes > 5 && stats.reads > 0);
+        broken += u64::from(stats.crashes + stats.pauses + stats.power_losses > 0);
+    }
+    assert!(busy > runs * 9 / 10, "{busy} of {runs} write and read");
+    assert!(
+        broken > runs * 7 / 10,
+        "{broken} of {runs} die or stand still"
+    );
+}
+
+#[test]
 fn one_failure_at_a_time_stops_nobody() {
     let stats = sweep("single", 1_000_000, SINGLE).stats;
     assert!(stats.degraded > SINGLE / 4);
