@@ -10,7 +10,7 @@ import pytest
 from yoke_lab.appliance import Appliance, Beats, Node
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
-from yoke_lab.timing import scaled, wait_for
+from yoke_lab.timing import wait_for
 from yoke_lab.torture import verify, writing
 
 LAB_OPTIONS = {"disk_bytes": [64 << 20], "memory_mib": 512}
@@ -63,9 +63,9 @@ def test_the_mirror_ends_with_the_panic_and_not_with_the_silence(appliance: Appl
         begin = panic(b)
         a.wait_volume(VOLUME, "solo", SOON)
         took = time.monotonic() - begin
-        assert took < scaled(SOON)
-        # The links are none the wiser: it was not their silence.
-        assert [a.link(link, "state") for link in lab.config().links] == ["up", "up"]
+        # The links were none the wiser: it was not their silence.
+        before, found, _ = a.dmesg("-> mirrored").partition("holding -> solo")
+        assert found and "is down" not in before, before
         stream.wait_for(stream.acknowledged() + 200)
         lab.kill("b")
         lab.start("b")
