@@ -131,4 +131,5 @@ def test_everything_is_taken_down_without_a_complaint(appliance: Appliance) -> N
     for node in appliance:
         node.yokectl("volume", "close", VOLUME)
         node.unload()
+    assert [node.leaks() for node in appliance] == ["", ""]
     assert appliance.splats() == []

@@ -111,6 +111,10 @@ unsafe extern "C" fn remove(_client: *mut raw::ntb_client, ntb: *mut raw::ntb_de
     let user = place
         .and_then(|place| devices.remove(place).ok())
         .and_then(|device| device.user);
+    if devices.is_empty() {
+        // A static is never dropped, so its memory would stay behind when the module goes.
+        *devices = KVec::new();
+    }
     // Under the lock: nobody can take or release the device while its last user is cut off.
     if let Some(user) = user {
         user.cut_off();
