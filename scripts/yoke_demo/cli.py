@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     interrupted = False
     try:
         _clear(options.output)
-        needs = preflight.check(options.tree, options.name, Story("before "))
+        needs = preflight.check(options.tree, options.name, Story("before "), options.patience)
         for number in range(options.runs):
             output = options.output / f"run{number + 1}"
             plan = Plan(seed + number, options.depth, needs, output)
@@ -105,6 +105,12 @@ def parser() -> argparse.ArgumentParser:
         "--depth", type=_positive, default=8, help="torture writes in flight at once (default: %(default)s)"
     )
     top.add_argument(
+        "--patience",
+        type=_patience,
+        metavar="FACTOR",
+        help="how many times the usual silence of an emulated controller is taken for its death, 1 to 4 (default: by the load)",
+    )
+    top.add_argument(
         "--tree", type=Path, metavar="DIR", help="real files to unpack (default: part of the kernel's source)"
     )
     top.add_argument(
@@ -124,4 +130,11 @@ def _positive(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 1000:
         raise argparse.ArgumentTypeError("1 to 1000")
+    return value
+
+
+def _patience(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= preflight.BUSY_MAX:
+        raise argparse.ArgumentTypeError(f"1 to {preflight.BUSY_MAX:.0f}")
     return value

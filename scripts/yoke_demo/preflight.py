@@ -50,12 +50,12 @@ class Needs:
     busy: float
 
 
-def check(own: Path | None, name: str, story: Story) -> Needs:
+def check(own: Path | None, name: str, story: Story, patience: float | None = None) -> Needs:
     """All of it. LabError that lists everything that is missing."""
     missing: list[str] = []
     hints: list[str] = []
     # Before what is built here adds to it.
-    busy = busy_factor(story)
+    busy = patience or busy_factor(story)
 
     def attempt(step: str, doing: str, make: Callable[[], T]) -> T | None:
         try:
@@ -88,7 +88,8 @@ def check(own: Path | None, name: str, story: Story) -> Needs:
 
 def busy_factor(story: Story) -> float:
     """`Needs.busy`, and a word about it."""
-    load, cpus = os.getloadavg()[0], os.cpu_count() or 1
+    # What comes in bursts is seen in the longer of the two.
+    load, cpus = max(os.getloadavg()[:2]), os.cpu_count() or 1
     busy = min(max(load / cpus, 1.0), BUSY_MAX)
     if busy > 1:
         story.tell(

@@ -30,6 +30,9 @@ T_IO_MS = 200
 # The right to answer without another look at the partner; a takeover waits for it.
 LINK_LEASE_MS = 50
 LINK_LEASE_EMULATED_MS = 300
+# The right of an owner without a partner. No takeover from a mirrored one waits for it.
+DISK_LEASE_MS = 1000
+DISK_LEASE_EMULATED_MS = 4000
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,10 @@ class Scene:
 
     def open_volumes(self, node: Node) -> None:
         """Opens both on a controller. An emulated one stands still now and then, so its leases are longer."""
-        lease = LINK_LEASE_MS if self.lab.config().accelerator == "kvm" else LINK_LEASE_EMULATED_MS
+        kvm = self.lab.config().accelerator == "kvm"
+        lease, alone = (LINK_LEASE_MS, DISK_LEASE_MS) if kvm else (LINK_LEASE_EMULATED_MS, DISK_LEASE_EMULATED_MS)
         self.report["link_lease_ms"] = lease = round(lease * max(1.0, factor()) * self.stretch)
-        words = ["--home", "0", "--t-io-ms", str(T_IO_MS), "--link-lease-ms", str(lease)]
+        words = ["--home", "0", "--t-io-ms", str(T_IO_MS), "--link-lease-ms", str(lease), "--disk-lease-ms", str(alone)]
         ctl = str(self.plan.needs.parts.yokectl)
         opens = [
             shlex.join([ctl, "volume", "open", name, "--device", self.lab.disk_device(index), *words])

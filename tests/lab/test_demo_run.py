@@ -19,7 +19,18 @@ SEED = 20
 
 
 def words(output: Path, name: str) -> list[str]:
-    return [str(TREE / "scripts" / "demo"), "--seed", str(SEED), "--output", str(output), "--name", name]
+    # The most patient: tests share their host with others.
+    return [
+        str(TREE / "scripts" / "demo"),
+        "--patience",
+        "4",
+        "--seed",
+        str(SEED),
+        "--output",
+        str(output),
+        "--name",
+        name,
+    ]
 
 
 def assert_nothing_is_left(name: str) -> None:
