@@ -66,7 +66,7 @@ pub fn storm(seed: u64) -> Scenario {
     let mut rng = Rng::new(seed ^ 0x5ce7_a210);
     let mut s = base(&mut rng);
     s.plan = Plan::Storm;
-    s.storm_ns = rng.delay(100 * MS, 1500 * MS);
+    s.storm_ns = rng.delay(100 * MS, 1200 * MS);
     let f = &mut s.faults;
     f.every_ns = (5 * MS, rng.delay(50 * MS, 600 * MS));
     f.crash = weight(&mut rng, 20);

@@ -343,6 +343,7 @@ impl Register {
         self.worlds.sort_unstable();
         self.worlds.dedup();
         let mut worlds = core::mem::take(&mut self.worlds);
+        let all = worlds.len();
         let key = |world: &World| (world.value, world.done);
         for group in worlds.chunk_by_mut(|a, b| key(a) == key(b)) {
             let mut left = group.len();
@@ -358,8 +359,10 @@ impl Register {
             self.worlds
                 .extend(group.iter_mut().take(left).map(core::mem::take));
         }
-        // The same set is the same state, in whichever order it came about.
-        self.worlds.sort_unstable();
+        if self.worlds.len() < all {
+            // The same set is the same state, in whichever order it came about.
+            self.worlds.sort_unstable();
+        }
         self.share();
     }
 

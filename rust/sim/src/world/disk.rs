@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Commands of controllers to the shared disk, and their answers.
 
+use yoke_core::disk::NodeBlock;
 use yoke_core::ids::NodeId;
 use yoke_core::volume::{DestageEnd, Input, Token};
 
@@ -91,20 +92,19 @@ impl World {
             });
         }
         if head {
-            self.note_claims();
-            self.note_lost_memory();
+            self.head_landed();
         }
     }
 
-    /// A node block has landed: tells the checker of claims.
-    fn note_claims(&mut self) {
-        for node in 0..CONTROLLERS as u8 {
-            let [first, second] = node_blocks::places(node).map(|p| self.disk.peek(p));
-            let id = self.controllers[node as usize].node;
-            if let Some(claim) = node_blocks::newest(id, [&first, &second]).and_then(|b| b.claim) {
-                self.owner.claimed(claim.get(), self.now_ns);
-            }
+    /// A node block has landed: it may hold a claim, or name a memory that is gone.
+    fn head_landed(&mut self) {
+        let blocks: Vec<NodeBlock> = self.node_blocks().collect();
+        for claim in blocks.iter().filter_map(|block| block.claim) {
+            self.owner.claimed(claim.get(), self.now_ns);
         }
+        let newest = blocks.iter().max_by_key(|block| block.record.generation);
+        let lost = newest.is_some_and(|newest| self.is_lost(newest));
+        self.note_lost_memory(lost);
     }
 
     /// A command is answered.

@@ -8,7 +8,7 @@ use crate::disk::{Cell, Cookie, Place, Verb};
 use crate::event::Event;
 use crate::job::Stage;
 use crate::machine::Machine;
-use yoke_core::disk::RecordState;
+use yoke_core::disk::{NodeBlock, RecordState};
 use yoke_core::ids::Generation;
 
 /// More actions in a row than any machine in order asks for.
@@ -230,15 +230,22 @@ impl World {
         live.is_some_and(|l| l.machine.role() == Role::Owner(Mode::Holding))
     }
 
-    /// Whether the newest record on the disk rests on memories that are all gone.
-    pub fn shadow_is_lost(&self) -> bool {
-        let blocks = (0..super::CONTROLLERS as u8).filter_map(|node| {
+    /// The blocks of all nodes as they stand on the disk.
+    pub(super) fn node_blocks(&self) -> impl Iterator<Item = NodeBlock> + '_ {
+        (0..super::CONTROLLERS as u8).filter_map(|node| {
             let [first, second] = node_blocks::places(node).map(|p| self.disk.peek(p));
             node_blocks::newest(self.controllers[node as usize].node, [&first, &second])
-        });
-        let Some(newest) = blocks.max_by_key(|b| b.record.generation) else {
-            return false;
-        };
+        })
+    }
+
+    /// Whether the newest record on the disk rests on memories that are all gone.
+    pub fn shadow_is_lost(&self) -> bool {
+        let newest = self.node_blocks().max_by_key(|b| b.record.generation);
+        newest.is_some_and(|newest| self.is_lost(&newest))
+    }
+
+    /// Whether this record, the newest one, rests on memories that are all gone.
+    pub(super) fn is_lost(&self, newest: &NodeBlock) -> bool {
         let RecordState::Shadow(shadow) = newest.record.state else {
             return false;
         };

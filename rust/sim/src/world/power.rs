@@ -126,7 +126,7 @@ impl World {
                 at: 1 - at,
             });
         }
-        self.note_lost_memory();
+        self.note_lost_memory(self.shadow_is_lost());
     }
 
     /// A controller stops for a while. Its clock, its memory, its posts and its
@@ -185,8 +185,7 @@ impl World {
     /// nobody may serve then: nothing needs to be allowed.
     ///
     /// That may come about by a death, and by a record of the dead that lands late.
-    pub(super) fn note_lost_memory(&mut self) {
-        let lost = self.shadow_is_lost();
+    pub(super) fn note_lost_memory(&mut self, lost: bool) {
         let was = std::mem::replace(&mut self.memory_lost, lost);
         let starts = self.setting.scenario.power_loss == PowerLoss::StartFromDisk;
         if starts && self.memory_lost && !was {
