@@ -3,7 +3,7 @@
 
 use yoke_core::ids::LinkId;
 use yoke_core::mirror::header::SlotHeader;
-use yoke_core::volume::{Action, FenceSample, Input, LongRange, PassOp, Token};
+use yoke_core::volume::{Action, FenceSample, Input, LongRange, PassOp, PostTo, Token};
 
 use super::{node_blocks, posts::block_crc, World};
 use crate::check::owner::Actor;
@@ -69,17 +69,7 @@ impl World {
                 self.post_header(at, &to, header);
             }
             Action::PostInvalid { to, slot } => self.post_invalid(at, &to, slot),
-            Action::Fence { token, to } => {
-                let issued_ns = self.clock(at);
-                let word = self.read_word(at, &to);
-                self.stats.bad_fences += u64::from(word != to.epoch.get());
-                let sample = FenceSample {
-                    issued_ns,
-                    word,
-                    downs: self.downs(at, &to),
-                };
-                self.handle(at, Input::Fenced { token, sample });
-            }
+            Action::Fence { token, to } => self.fence(at, token, &to),
             Action::SetWord { token, link, word } => {
                 if let Some(live) = &mut self.controllers[at as usize].live {
                     live.memory[link.index()].set_epoch(0, word);
@@ -114,6 +104,18 @@ impl World {
             | Action::Wake
             | Action::Notify(_) => {}
         }
+    }
+
+    fn fence(&mut self, at: u8, token: Token, to: &PostTo) {
+        let issued_ns = self.clock(at);
+        let word = self.read_word(at, to);
+        self.stats.bad_fences += u64::from(word != to.epoch.get());
+        let sample = FenceSample {
+            issued_ns,
+            word,
+            downs: self.downs(at, to),
+        };
+        self.handle(at, Input::Fenced { token, sample });
     }
 
     fn scan(&mut self, at: u8, token: Token, link: LinkId, epoch: yoke_core::ids::Epoch) {
