@@ -62,16 +62,20 @@ def test_one_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signal.S
     process = subprocess.Popen(
         words(tmp_path, name), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "booting" in line:
-            break
-    begun = time.monotonic()
-    while not Paths(name).disks.exists():
-        assert process.poll() is None and time.monotonic() - begun < scaled(60)
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=scaled(60))
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "booting" in line:
+                break
+        begun = time.monotonic()
+        while not Paths(name).disks.exists():
+            assert process.poll() is None and time.monotonic() - begun < scaled(60)
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=scaled(60))
+    finally:
+        # Its lab ends with it.
+        process.kill()
     assert process.returncode == 130, said
     assert "nothing is left running" in said
     assert not (tmp_path / "report.json").exists()

@@ -143,10 +143,15 @@ def test_interrupting_up_leaves_nothing(tmp_path: Path) -> None:
         "--log-dir",
         str(tmp_path),
     ]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as up:
-        assert up.stderr is not None
-        assert any("waiting for controller a" in line for line in up.stderr)
-        pids = processes_of(Lab(name("interrupt")).status())
-        up.send_signal(signal.SIGINT)
-        assert up.wait() == 130
-    assert (alive(pids), files_of(Lab(name("interrupt")))) == ([], [])
+    lab = Lab(name("interrupt"))
+    try:
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as up:
+            assert up.stderr is not None
+            assert any("waiting for controller a" in line for line in up.stderr)
+            pids = processes_of(lab.status())
+            up.send_signal(signal.SIGINT)
+            assert up.wait() == 130
+        assert (alive(pids), files_of(lab)) == ([], [])
+    finally:
+        if files_of(lab):
+            lab.down()
