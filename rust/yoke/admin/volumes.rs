@@ -172,35 +172,46 @@ impl VolumeItem {
         let Some(running) = &state.running else {
             return Ok(());
         };
-        if running.volume.in_use() {
-            pr_err!(
-                "volume {}: not closed: /dev/yoke{} is in use\n",
-                self.name(),
-                running.number
-            );
-            return Err(EBUSY);
-        }
+        self.check_unused(running)?;
         running.volume.wind_up()?;
+        self.close(&mut state);
+        Ok(())
+    }
+
+    /// Errors: `EBUSY`: somebody has its disk open.
+    fn check_unused(&self, running: &Running) -> Result {
+        if !running.volume.in_use() {
+            return Ok(());
+        }
+        pr_err!(
+            "volume {}: not closed: /dev/yoke{} is in use\n",
+            self.name(),
+            running.number
+        );
+        Err(EBUSY)
+    }
+
+    fn close(&self, state: &mut State) {
         if let Some(running) = state.running.take() {
             self.controller.close_volume(running.volume, running.number);
         }
-        Ok(())
     }
 
     fn command(&self, input: &Input<'_>) -> Result {
         let command = match input.text() {
-            Ok("takeover") => Command::TakeOver,
-            Ok("giveback") => Command::GiveBack,
-            Ok("force-from-disk") => Command::ForceFromDisk,
+            Ok("takeover") => Some(Command::TakeOver),
+            Ok("giveback") => Some(Command::GiveBack),
+            Ok("force-from-disk") => Some(Command::ForceFromDisk),
+            Ok("abandon") => None,
             _ => {
                 pr_err!(
-                    "volume {}: command refused: none of takeover, giveback, force-from-disk\n",
+                    "volume {}: command refused: none of takeover, giveback, force-from-disk, abandon\n",
                     self.name()
                 );
                 return Err(EINVAL);
             }
         };
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let Some(running) = &state.running else {
             pr_err!(
                 "volume {}: command refused: the volume is not open\n",
@@ -208,7 +219,15 @@ impl VolumeItem {
             );
             return Err(EPERM);
         };
-        running.volume.command(command)
+        match command {
+            Some(command) => running.volume.command(command),
+            None => {
+                self.check_unused(running)?;
+                running.volume.say_abandoned();
+                self.close(&mut state);
+                Ok(())
+            }
+        }
     }
 }
 

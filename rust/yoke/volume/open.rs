@@ -200,12 +200,23 @@ impl Volume {
         }
         if alone {
             pr_err!(
-                "volume {name}: not closed yet: it has acknowledged writes that are nowhere else; it goes on, try again\n"
+                "volume {name}: not closed yet: it has acknowledged writes that are nowhere else; it goes on, try again (the command abandon gives them up)\n"
             );
             return Err(EBUSY);
         }
         pr_warn!("volume {name}: could not be closed properly in time; its record stays\n");
         Ok(())
+    }
+
+    /// Says what is lost when it is closed as it is: a disk that is dead for good never takes what only this memory has,
+    /// and the module has to be able to go.
+    pub(crate) fn say_abandoned(&self) {
+        let status = self.status();
+        let blocks = status.dirty.saturating_add(status.adopted);
+        pr_warn!(
+            "volume {}: abandoned by command: {blocks} acknowledged blocks that are not on its disk are lost unless the partner has them\n",
+            self.shared.name()
+        );
     }
 
     fn status(&self) -> Status {

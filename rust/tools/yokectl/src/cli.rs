@@ -107,6 +107,9 @@ pub(crate) enum VolumeCommand {
     Close {
         /// The volume's name.
         name: String,
+        /// Lose acknowledged writes that only this controller's memory has: for a disk that is dead for good.
+        #[arg(long)]
+        abandon: bool,
     },
     /// List open volumes.
     List,

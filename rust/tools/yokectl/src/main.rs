@@ -35,7 +35,9 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Link(LinkCommand::List) => link::list(&roots, cli.json),
         Command::Volume(VolumeCommand::Create(args)) => format::create(&roots, args, cli.json),
         Command::Volume(VolumeCommand::Open(args)) => volume::open(&roots, args, cli.json),
-        Command::Volume(VolumeCommand::Close { name }) => volume::close(&roots, name, cli.json),
+        Command::Volume(VolumeCommand::Close { name, abandon }) => {
+            volume::close(&roots, name, *abandon, cli.json)
+        }
         Command::Volume(VolumeCommand::List) => volume::list(&roots, cli.json),
         Command::Takeover(args) => ownership::takeover(&roots, args, cli.json),
         Command::Giveback(args) => ownership::giveback(&roots, args, cli.json),

@@ -113,8 +113,13 @@ pub(crate) fn open(roots: &Roots, args: &VolumeOpenArgs, json: bool) -> anyhow::
     ))
 }
 
-/// Close a volume; refused while it is in use.
-pub(crate) fn close(roots: &Roots, name: &str, json: bool) -> anyhow::Result<ExitCode> {
+/// Close a volume; refused while it is in use, and while it has the only copy of something, unless that is abandoned.
+pub(crate) fn close(
+    roots: &Roots,
+    name: &str,
+    abandon: bool,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let dir = roots.item("volumes", name)?;
     if !dir.is_dir() {
         return Err(Failure::refused(
@@ -124,7 +129,12 @@ pub(crate) fn close(roots: &Roots, name: &str, json: bool) -> anyhow::Result<Exi
         .into());
     }
     if attr::read(&dir, "enable") == "1" {
-        attr::write(&dir, "enable", "0")?;
+        let (file, word) = if abandon {
+            ("command", "abandon")
+        } else {
+            ("enable", "0")
+        };
+        attr::write(&dir, file, word)?;
     }
     attr::remove_dir(&dir)?;
     Ok(output::done(&format!("volume {name} is closed"), json))
