@@ -2,10 +2,7 @@
 
 //! `/dev/yokeN`: where bios come in.
 
-use super::{
-    shared::{Ends, Shared},
-    write,
-};
+use super::shared::{Ends, Shared};
 use kernel::sync::Arc;
 use yoke_core::volume::PassOp;
 use yoke_sys::{
@@ -68,5 +65,3 @@ impl DiskOps for Front {
         kept.complete_all(Err(BlkStatus::OFFLINE));
     }
 }
-
-const _: fn(&Front, Bio) = write::begin;

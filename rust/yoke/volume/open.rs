@@ -211,12 +211,19 @@ impl Volume {
     /// Says what is lost when it is closed as it is: a disk that is dead for good never takes what only this memory has,
     /// and the module has to be able to go.
     pub(crate) fn say_abandoned(&self) {
+        let name = self.shared.name();
         let status = self.status();
         let blocks = status.dirty.saturating_add(status.adopted);
-        pr_warn!(
-            "volume {}: abandoned by command: {blocks} acknowledged blocks that are not on its disk are lost unless the partner has them\n",
-            self.shared.name()
-        );
+        // A holder has not looked into the slots, so it cannot count them.
+        if status.reason == Some(Reason::ShadowHere) {
+            pr_warn!(
+                "volume {name}: abandoned by command: acknowledged writes of its owner that are only in this memory are lost\n"
+            );
+        } else {
+            pr_warn!(
+                "volume {name}: abandoned by command: {blocks} acknowledged blocks that are not on its disk are lost unless the partner has them\n"
+            );
+        }
     }
 
     fn status(&self) -> Status {

@@ -17,12 +17,8 @@ use yoke_sys::{
     time::boottime_ns,
 };
 
-/// Begins a write.
-pub(crate) fn begin(front: &Front, bio: Bio) {
-    front.write(bio);
-}
-
 impl Front {
+    /// Begins a write.
     pub(super) fn write(&self, bio: Bio) {
         let range = Range {
             block: bio.first_block(),
