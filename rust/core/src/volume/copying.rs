@@ -205,14 +205,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn end_pass(&mut self, now: u64) {
+        // There are more slots to look at, in another pass perhaps; or a record waits for this.
+        self.at(now);
         if self.copying.next < self.log.slots() {
-            // More slots to look at in the next call.
-            return self.at(now);
+            return;
         }
         self.copying.next = 0;
         if self.copying.again {
             self.copying.again = false;
-            self.at(now);
         } else {
             self.copying.complete = true;
         }

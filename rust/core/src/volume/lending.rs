@@ -6,7 +6,7 @@
 
 use super::action::{Action, Token};
 use super::machine::Volume;
-use super::regions::{Lent, LentState, Question};
+use super::regions::{LentState, Question};
 use super::states::LentEvent;
 use super::status::Role;
 use super::tickets::Ticket;
@@ -158,7 +158,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         };
         let next = lent.state.on(event).after(lent.state);
         let epoch = match next {
-            LentState::Setting => self.fresh_epoch(&lent),
+            LentState::Setting => self.fresh_epoch(link),
             LentState::Idle => None,
             _ => lent.epoch,
         };
@@ -171,9 +171,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    fn fresh_epoch(&mut self, lent: &Lent) -> Option<Epoch> {
+    fn fresh_epoch(&mut self, link: LinkId) -> Option<Epoch> {
         if !self.guards.on(Guard::FreshEpoch) {
-            return lent.epoch.or(Epoch::new(1));
+            return Epoch::new(1 + u64::from(link.get()));
         }
         // Two of 2^64 numbers are no epochs: the first draw does.
         (0..8).find_map(|_| Epoch::new(self.random()))
