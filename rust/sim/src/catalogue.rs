@@ -13,7 +13,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 21] = [
+pub const NAMED: [(&str, Draw); 25] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -28,13 +28,17 @@ pub const NAMED: [(&str, Draw); 21] = [
     ("two-regions", directed::two_regions),
     ("freed-in-two", directed::freed_in_two),
     ("narrowed", directed::narrowed),
+    ("half-copied", directed::half_copied),
+    ("late-post", directed::late_post),
     ("orphaned", directed::orphaned),
     ("leftover", directed::leftover),
+    ("reused", directed::reused),
     ("retired", directed::retired),
     ("rejoin", directed::rejoin),
     ("header-first", directed::header_first),
     ("unproved", directed::unproved),
     ("late-shadow", directed::late_shadow),
+    ("hasty", directed::hasty),
 ];
 
 /// The scenario with this name.

@@ -88,6 +88,10 @@ pub enum Script {
     Narrowed,
     /// The owner stands still while its partner dies and comes back.
     Orphaned,
+    /// A region is retired when only one of two copies has arrived elsewhere.
+    HalfCopied,
+    /// What was posted before a link went down arrives after it came back.
+    LatePost,
     /// A region is retired with a version in it, and newer ones come and go in another.
     Retired,
     /// A region is granted again, with what the last grant has left in it, under the same epoch.
@@ -100,6 +104,8 @@ pub enum Script {
     Unproved,
     /// A `shadow` record lands after the partner has looked for the last time.
     LateShadow,
+    /// A link is lost while the `shadow` record is in flight.
+    Hasty,
 }
 
 /// One kind of appliance.

@@ -6,7 +6,7 @@ mod support;
 
 use support::Progress;
 use yoke_core::guards::Guard;
-use yoke_sim::hunts::{self, Hunt, HUNTS, REDUNDANT};
+use yoke_sim::hunts::{Hunt, HUNTS};
 
 fn search(hunt: &Hunt, failures: &mut Vec<String>) {
     let with = hunt.run(true, 1);
@@ -48,11 +48,9 @@ fn each_rule_is_needed_half_1() {
 }
 
 #[test]
-fn each_rule_has_one_search_or_a_reason() {
+fn each_rule_has_one_search() {
     for guard in Guard::ALL {
         let searches = HUNTS.iter().filter(|hunt| hunt.guard == guard).count();
-        let reasons = REDUNDANT.iter().filter(|other| **other == guard).count();
-        assert_eq!(searches + reasons, 1, "{guard:?}");
+        assert_eq!(searches, 1, "{guard:?}");
     }
-    assert!(hunts::of(Guard::CopyOrder).is_none());
 }

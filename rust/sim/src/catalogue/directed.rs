@@ -195,6 +195,29 @@ pub fn narrowed(seed: u64) -> Scenario {
     s
 }
 
+/// Two versions on the disk are copied from a region that is retired. Proving the copies makes their order matter to
+/// nobody, so nothing proves them here.
+pub fn half_copied(seed: u64) -> Scenario {
+    let mut s = scripted(seed, Script::HalfCopied, 2);
+    s.guards = Guards::ALL.without(Guard::JoinFence);
+    s.volatile_cache = true;
+    s.poll_ns = 800 * MS;
+    s.lazy_ns = 20 * MS;
+    s
+}
+
+/// A region is granted again before old posts have arrived. The epoch in their headers and the count of downs would each
+/// be enough to make them harmless, so neither is there.
+pub fn late_post(seed: u64) -> Scenario {
+    let mut s = scripted(seed, Script::LatePost, 2);
+    s.guards = Guards::ALL
+        .without(Guard::FreshEpoch)
+        .without(Guard::LinkLived);
+    s.latches = false;
+    s.post_slow_ns = 100 * MS;
+    s
+}
+
 /// An owner that stands still while its partner dies and comes back; then the disk is enough.
 pub fn orphaned(seed: u64) -> Scenario {
     let mut s = scripted(seed, Script::Orphaned, 1);
@@ -210,6 +233,13 @@ pub fn leftover(seed: u64) -> Scenario {
     let mut s = scripted(seed, Script::Leftover, 1);
     s.guards = Guards::ALL.without(Guard::FreshEpoch);
     s.lazy_ns = 20 * MS;
+    s
+}
+
+/// The same, with nothing cleared: only the epoch tells what is new.
+pub fn reused(seed: u64) -> Scenario {
+    let mut s = leftover(seed);
+    s.guards = Guards::ALL.without(Guard::ClearBeforeGrant);
     s
 }
 
@@ -250,5 +280,16 @@ pub fn late_shadow(seed: u64) -> Scenario {
     s.link_lease_ns = 3000 * MS;
     s.disk_lease_ns = 20 * MS;
     s.io_life_ns = 400 * MS;
+    s
+}
+
+/// A `shadow` record in flight over a link that dies. What could be answered meanwhile is on the disk alone, so it takes
+/// a disk that gets what no region was proved to have.
+pub fn hasty(seed: u64) -> Scenario {
+    let mut s = scripted(seed, Script::Hasty, 1);
+    s.guards = Guards::ALL.without(Guard::DestageProved);
+    s.volatile_cache = true;
+    s.poll_ns = 800 * MS;
+    s.io_life_ns = 200 * MS;
     s
 }

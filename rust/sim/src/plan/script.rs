@@ -3,8 +3,10 @@
 //! random. At the end the owner dies, its partner takes over, and every block is read. With every rule in force all of
 //! it is clean; a situation that did not come about (the rule forbids it) is no failure.
 
+mod region;
 mod tools;
 
+use region::*;
 use tools::*;
 use yoke_core::volume::{Mode, Role};
 
@@ -29,12 +31,15 @@ pub fn run(driver: &mut Driver, script: Script) {
         Script::FreedInTwo => two_regions(driver, owner, true),
         Script::Narrowed => narrowed(driver, owner),
         Script::Orphaned => orphaned(driver, owner),
+        Script::HalfCopied => half_copied(driver, owner),
+        Script::LatePost => late_post(driver, owner),
         Script::Retired => retired(driver, owner),
         Script::Leftover => leftover(driver, owner),
         Script::Rejoin => rejoin(driver, owner),
         Script::HeaderFirst => header_first(driver, owner),
         Script::Unproved => unproved(driver, owner),
         Script::LateShadow => late_shadow(driver, owner),
+        Script::Hasty => hasty(driver, owner),
     }
     if driver.world.violation.is_some() {
         return;
@@ -58,73 +63,6 @@ fn lost_post(driver: &mut Driver, owner: u8) {
     survive(driver, 1 - owner);
 }
 
-/// Link 0 dies and comes back, so that versions of block 0 are in different regions; then it dies again.
-fn two_regions(driver: &mut Driver, owner: u8, free: bool) {
-    // The disk's cache was flushed just now: it is not flushed again soon.
-    let clean = |world: &mut World| dirty(world, owner) == 0;
-    if !(free || write_through(driver, owner, 0) && wait(driver, clean)) {
-        return;
-    }
-    driver.take(Event::Cut {
-        link: 0,
-        keep: [0; 2],
-    });
-    if !wait(driver, |world| regions(world, owner, 1)) || !write_through(driver, owner, 0) {
-        return;
-    }
-    driver.take(Event::Mend { link: 0 });
-    if !wait(driver, |world| regions(world, owner, 2)) || !write_through(driver, owner, 0) {
-        return;
-    }
-    if free {
-        return freed_in_two(driver, owner);
-    }
-    if !wait(driver, |world| dirty(world, owner) == 0) {
-        return;
-    }
-    driver.take(Event::Cut {
-        link: 0,
-        keep: [0; 2],
-    });
-    // Link 0 is retired, and the flush that came with that was not made use of yet.
-    wait(driver, |world| epochs(world, owner) == 1);
-    kill(driver, owner, [0; 4]);
-    survive(driver, 1 - owner);
-}
-
-/// The invalidation of the older version is lost with its link; the owner dies when the newer version is gone.
-fn freed_in_two(driver: &mut Driver, owner: u8) {
-    let other = 1 - owner;
-    if !wait(driver, |world| world.links[1].under_way(owner.into()) > 0) {
-        return;
-    }
-    driver.take(Event::Cut {
-        link: 1,
-        keep: [0; 2],
-    });
-    let soon = driver.world.now_ns + 50 * MS;
-    driver.run(soon, |world| {
-        has_header(world, other, 1) && !has_header(world, other, 0)
-    });
-    kill(driver, owner, [u8::MAX; 4]);
-    survive(driver, other);
-}
-
-fn narrowed(driver: &mut Driver, owner: u8) {
-    for block in 0..driver.world.setting.scenario.blocks {
-        if !write_through(driver, owner, block) {
-            return;
-        }
-    }
-    driver.take(Event::Cut {
-        link: 0,
-        keep: [0; 2],
-    });
-    wait(driver, |world| epochs(world, owner) == 1);
-    kill(driver, owner, [u8::MAX; 4]);
-    survive(driver, 1 - owner);
-}
-
 fn orphaned(driver: &mut Driver, owner: u8) {
     let other = 1 - owner;
     if !write_through(driver, owner, 0) {
@@ -136,53 +74,8 @@ fn orphaned(driver: &mut Driver, owner: u8) {
     survive(driver, other);
 }
 
-fn retired(driver: &mut Driver, owner: u8) {
-    if !write_through(driver, owner, 0) {
-        return;
-    }
-    driver.take(Event::Cut {
-        link: 0,
-        keep: [0; 2],
-    });
-    if !wait(driver, |world| epochs(world, owner) == 1) || !write_through(driver, owner, 0) {
-        return;
-    }
-    let slots = driver.world.setting.scenario.slots;
-    let is_free = |world: &mut World| settle::status(world, owner).is_some_and(|s| s.free == slots);
-    wait(driver, is_free);
-    kill(driver, owner, [u8::MAX; 4]);
-    survive(driver, 1 - owner);
-}
-
-fn leftover(driver: &mut Driver, owner: u8) {
-    if !write_through(driver, owner, 0) {
-        return;
-    }
-    driver.take(Event::Cut {
-        link: 0,
-        keep: [0; 2],
-    });
-    let solo = wait(driver, |world| is_mode(world, owner, Mode::Solo));
-    if !solo || !write_through(driver, owner, 0) {
-        return;
-    }
-    // So that nothing of the block is left to be copied.
-    let slots = driver.world.setting.scenario.slots;
-    let is_free = |world: &mut World| settle::status(world, owner).is_some_and(|s| s.free == slots);
-    if !wait(driver, is_free) {
-        return;
-    }
-    driver.take(Event::Mend { link: 0 });
-    wait(driver, |world| epochs(world, owner) == 1);
-    kill(driver, owner, [u8::MAX; 4]);
-    survive(driver, 1 - owner);
-}
-
 fn rejoin(driver: &mut Driver, owner: u8) {
-    driver.take(Event::Cut {
-        link: 0,
-        keep: [0; 2],
-    });
+    cut(driver, 0);
     if !wait(driver, |world| is_mode(world, owner, Mode::Solo)) {
         return;
     }
@@ -233,10 +126,7 @@ fn unproved(driver: &mut Driver, owner: u8) {
     if !wait(driver, |world| is_posted(world, owner)) {
         return;
     }
-    driver.take(Event::Cut {
-        link: 0,
-        keep: [0; 2],
-    });
+    cut(driver, 0);
     let soon = driver.world.now_ns + 60 * MS;
     let holding = |world: &World| is_mode(world, owner, Mode::Holding);
     if !driver.run(soon, |world| {
@@ -254,10 +144,7 @@ fn unproved(driver: &mut Driver, owner: u8) {
 
 fn late_shadow(driver: &mut Driver, owner: u8) {
     let other = 1 - owner;
-    driver.take(Event::Cut {
-        link: 0,
-        keep: [0; 2],
-    });
+    cut(driver, 0);
     if !wait(driver, |world| is_mode(world, owner, Mode::Solo)) {
         return;
     }
@@ -283,5 +170,36 @@ fn late_shadow(driver: &mut Driver, owner: u8) {
     for _ in 0..8 {
         ask(driver, owner, request);
         rest(driver, 20_000);
+    }
+}
+
+/// A link is lost under a write while the `shadow` record is in flight. The region has an older version of its block.
+fn hasty(driver: &mut Driver, owner: u8) {
+    cut(driver, 0);
+    let solo = wait(driver, |world| is_mode(world, owner, Mode::Solo));
+    // The disk's cache is flushed after the first, and not again soon: the second stays in the log.
+    if !solo || !write_through(driver, owner, 0) || !wait(driver, |world| is_free(world, owner)) {
+        return;
+    }
+    if !write_through(driver, owner, 0) {
+        return;
+    }
+    driver.take(Event::Mend { link: 0 });
+    if !wait(driver, |world| queued_shadow(world, owner).is_some()) {
+        return;
+    }
+    driver.hold_command(queued_shadow(&driver.world, owner));
+    let before = driver.world.stats.writes;
+    write(driver, owner, 0);
+    if !wait(driver, |world| is_posted(world, owner)) {
+        return;
+    }
+    cut(driver, 0);
+    let soon = driver.world.now_ns + 20 * MS;
+    driver.run(soon, |world| world.stats.writes > before);
+    driver.hold_command(None);
+    if wait(driver, |world| epochs(world, owner) == 1) {
+        kill(driver, owner, [0; 4]);
+        survive(driver, 1 - owner);
     }
 }

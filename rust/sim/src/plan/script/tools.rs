@@ -15,6 +15,9 @@ use crate::world::World;
 /// How long is waited for a situation, in nanoseconds of true time.
 const PATIENCE_NS: u64 = 500 * MS;
 
+/// Stores that post a slot: two halves of the data, and the header.
+pub(super) const STORES: usize = 3;
+
 pub(super) fn wait(driver: &mut Driver, done: impl FnMut(&mut World) -> bool) -> bool {
     let until = driver.world.now_ns + PATIENCE_NS;
     driver.run(until, done)
@@ -84,9 +87,20 @@ pub(super) fn survive(driver: &mut Driver, at: u8) {
     }
 }
 
-pub(super) fn flap(driver: &mut Driver, link: u8) {
+/// A link goes down with everything that is under way on it.
+pub(super) fn cut(driver: &mut Driver, link: u8) {
     driver.take(Event::Cut { link, keep: [0; 2] });
+}
+
+pub(super) fn flap(driver: &mut Driver, link: u8) {
+    cut(driver, link);
     driver.take(Event::Mend { link });
+}
+
+/// Whether nothing is left in the log of `at`.
+pub(super) fn is_free(world: &World, at: u8) -> bool {
+    let slots = world.setting.scenario.slots;
+    settle::status(world, at).is_some_and(|s| s.free == slots)
 }
 
 /// How many regions the record of `at` names, as far as it knows.
@@ -108,6 +122,13 @@ pub(super) fn has_header(world: &World, at: u8, link: usize) -> bool {
             l.memory[link].header(offset) != [0; 64]
         })
     })
+}
+
+/// Whether the region of a link in the window of `at` is granted.
+pub(super) fn is_granted(world: &World, at: u8, link: usize) -> bool {
+    let word = world.place().epoch_word;
+    let live = world.controllers[at as usize].live.as_ref();
+    live.is_some_and(|l| l.memory[link].epoch(word) != 0)
 }
 
 /// A write of a data block by `at` that has not landed.
