@@ -405,6 +405,37 @@ fn a_holder_whose_owner_is_gone_takes_over_and_does_not_close() {
 }
 
 #[test]
+fn a_holder_that_cannot_read_the_disk_knows_that_it_may_have_the_only_copy() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.unreadable = true;
+    assert!(!a.status(1).only_copy, "the owner lives, and has it too");
+    a.kill(0);
+    a.command(1, Command::Close);
+    a.pass(5_000 * MS);
+    assert_ne!(a.role(1), Role::Closed);
+    assert!(a.status(1).only_copy);
+    a.unreadable = false;
+    a.until("owner", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn a_stopped_holder_keeps_what_its_dead_owner_acknowledged() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    // Somebody else writes the holder's own block.
+    a.blocks[1].sequence += 1;
+    a.until("stopped", |a| a.role(1) == Role::Stopped);
+    assert!(!a.status(1).only_copy, "the owner lives");
+    a.kill(0);
+    a.command(1, Command::Close);
+    assert_eq!(a.role(1), Role::Stopped);
+    assert!(a.status(1).only_copy);
+}
+
+#[test]
 fn a_link_that_came_back_is_not_copied_from_for_ever() {
     let mut a = mirrored(2);
     a.hold_destage = true;

@@ -24,7 +24,7 @@ use yoke_core::{
     guards::Guards,
     ids::{NodeId, Uuid},
     mirror::entry::Entry,
-    volume::{self, Command, Config, Input, Mode, PowerLoss, Reason, Role, Status, Ticket},
+    volume::{self, Command, Config, Input, PowerLoss, Reason, Role, Status, Ticket},
 };
 use yoke_sys::{
     backing::Props,
@@ -188,17 +188,10 @@ impl Volume {
             sleep_us(2_000);
             status = self.status();
         }
-        let blocks = status.dirty.saturating_add(status.adopted);
-        // The partner has what a mirrored owner has.
-        let alone = match status.role {
-            Role::Owner(mode) => mode != Mode::Mirrored && blocks > 0,
-            Role::Taking => true,
-            _ => status.reason == Some(Reason::ShadowHere),
-        };
         if status.role == Role::Closed {
             return Ok(());
         }
-        if alone {
+        if status.only_copy {
             pr_err!(
                 "volume {name}: not closed yet: it has acknowledged writes that are nowhere else; it goes on, try again (the command abandon gives them up)\n"
             );
@@ -215,7 +208,7 @@ impl Volume {
         let status = self.status();
         let blocks = status.dirty.saturating_add(status.adopted);
         // A holder has not looked into the slots, so it cannot count them.
-        if status.reason == Some(Reason::ShadowHere) {
+        if status.only_copy && !matches!(status.role, Role::Owner(_)) {
             pr_warn!(
                 "volume {name}: abandoned by command: acknowledged writes of its owner that are only in this memory are lost\n"
             );

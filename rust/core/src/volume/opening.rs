@@ -174,7 +174,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.outbox.push(Message::Leaving);
             }
             // Nothing was granted while opening, and nothing is served.
-            (Command::Close, Role::Opening | Role::Stopped) => self.go(RoleEvent::Ended),
+            (Command::Close, Role::Opening) => self.go(RoleEvent::Ended),
+            (Command::Close, Role::Stopped) if !self.is_only_copy() => self.go(RoleEvent::Ended),
             _ => (),
         }
         self.at(now);

@@ -2,7 +2,7 @@
 //! What people are told (DESIGN rule 8: degraded is said aloud).
 
 use super::machine::Volume;
-use super::regions::HeldState;
+use super::regions::{HeldState, Lent};
 use super::status::{Mode, Reason, Role, Status};
 use super::tickets::Ticket;
 use crate::mirror::entry::Entry;
@@ -35,7 +35,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             adopted_total: self.adopted_total,
             free: self.log.free_slots(),
             regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
+            only_copy: self.is_only_copy(),
             reason: self.reason,
+        }
+    }
+
+    /// Whether acknowledged writes may be in this memory and nowhere else. The partner has what a mirrored owner has;
+    /// an owner has what it acknowledged, as long as it answers in the life in which it was granted its region. Where
+    /// the disk cannot be read nobody can tell whether a shadow is needed any more: then it is.
+    pub(crate) fn is_only_copy(&self) -> bool {
+        let kept =
+            |lent: &Lent| lent.is_intact() && (self.peer.is_none() || lent.owner != self.peer);
+        match self.role {
+            Role::Opening | Role::Closed | Role::Owner(Mode::Mirrored) => false,
+            Role::Owner(_) => self.log.dirty() > 0 || self.log.adopted_dirty() > 0,
+            Role::Standby | Role::Taking | Role::Stopped => {
+                self.log.adopted_dirty() > 0 || self.lent.iter().any(kept)
+            }
         }
     }
 

@@ -170,6 +170,8 @@ pub struct Status {
     pub free: u32,
     /// Regions granted to us that the record names.
     pub regions: u8,
+    /// Acknowledged writes may be in this memory and nowhere else: the volume is not to be closed now.
+    pub only_copy: bool,
     /// Why it was stopped, or why the last takeover was refused.
     pub reason: Option<Reason>,
 }

@@ -53,6 +53,8 @@ pub struct Appliance {
     pub session: bool,
     /// Destage runs are not executed while this is set.
     pub hold_destage: bool,
+    /// Node blocks cannot be read while this is set.
+    pub unreadable: bool,
     pub flushes: u32,
     /// Slots that the machines themselves posted, not the writers.
     pub copies: u32,
@@ -107,6 +109,7 @@ impl Appliance {
             ],
             session: false,
             hold_destage: false,
+            unreadable: false,
             flushes: 0,
             copies: 0,
             passed: Vec::new(),
@@ -386,7 +389,7 @@ impl Appliance {
         match action {
             Action::ReadNodeBlocks { token } => {
                 let blocks = self.blocks.clone();
-                let blocks = Some(blocks.as_slice());
+                let blocks = Some(blocks.as_slice()).filter(|_| !self.unreadable);
                 self.tell(n, Input::NodeBlocks { token, blocks });
             }
             Action::WriteNodeBlock { token, block } => {
