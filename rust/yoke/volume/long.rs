@@ -39,9 +39,6 @@ impl Front {
         begin: impl FnOnce(&mut super::shared::Machine, u64) -> LongBegin,
     ) {
         let mut inner = self.shared.inner.lock();
-        if !inner.has_room() {
-            return Shared::park(inner, bio);
-        }
         match begin(&mut inner.core, boottime_ns()) {
             LongBegin::Wait(ticket) => {
                 inner.wait(Waiting { ticket, bio, then });
@@ -56,16 +53,8 @@ impl Front {
         }
     }
 
-    /// Takes out the bio of a ticket; those that waited for its place are begun again.
     fn take(&self, ticket: TicketId) -> Option<Waiting> {
-        let mut inner = self.shared.inner.lock();
-        let waiting = inner.take(ticket);
-        let room = waiting.is_some() && inner.take_crowded();
-        drop(inner);
-        if room {
-            self.shared.restart();
-        }
-        waiting
+        self.shared.inner.lock().take(ticket)
     }
 
     /// A ticket is complete: what follows. Context: the control thread.

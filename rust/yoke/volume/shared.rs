@@ -33,7 +33,7 @@ pub(crate) type Machine = volume::Volume<KVVec<Entry>, KVVec<u32>, KVVec<Ticket>
 
 /// I/O of the control thread that is under way at once, at most.
 pub(crate) const UNITS: u16 = 32;
-/// Bios that wait under a ticket, at most. Without room, a bio is parked.
+/// Bios that have a ticket, at most. The machine parks those for which none is left.
 pub(crate) const TICKETS: usize = 1024;
 
 /// What an own I/O was for.
@@ -94,8 +94,6 @@ pub(crate) struct Inner {
     /// Reads that the control thread puts together from several places.
     pub(crate) pieced: BioList,
     waiting: KVec<Waiting>,
-    /// A bio was parked for want of room to wait under a ticket, which the machine does not know of.
-    crowded: bool,
     /// Own I/O that ended, for the control thread.
     ended: KVec<(Own, bool)>,
     pub(crate) lanes: [Option<Lane>; LINK_COUNT],
@@ -127,8 +125,8 @@ impl Inner {
             core,
             parked: BioList::new(),
             pieced: BioList::new(),
-            waiting: KVec::with_capacity(TICKETS, GFP_KERNEL)?,
-            crowded: false,
+            // One for each ticket, and for the one that the machine gave back in the action that is being carried out.
+            waiting: KVec::with_capacity(TICKETS + 1, GFP_KERNEL)?,
             ended: KVec::with_capacity(usize::from(UNITS), GFP_KERNEL)?,
             lanes: [const { None }; LINK_COUNT],
             closing: false,
@@ -146,24 +144,12 @@ impl Inner {
         self.lanes.get(link.index())?.clone()
     }
 
-    /// Keeps a bio until its ticket is complete. There is room: see [`Inner::has_room`].
+    /// Keeps a bio until its ticket is complete.
     pub(crate) fn wait(&mut self, waiting: Waiting) {
-        // Within the capacity, so nothing is allocated; without room the bio ends with an error.
+        // Within the capacity, so nothing is allocated. Were there no room, the bio would end with an error.
         if let Err(error) = self.waiting.push_within_capacity(waiting) {
             drop(error);
         }
-    }
-
-    /// Whether one more bio can wait under a ticket. If not, it is to be parked.
-    pub(crate) fn has_room(&mut self) -> bool {
-        let room = self.waiting.len() < TICKETS;
-        self.crowded |= !room;
-        room
-    }
-
-    /// Whether there is room again for bios that were parked for the want of it: begin them again.
-    pub(crate) fn take_crowded(&mut self) -> bool {
-        core::mem::take(&mut self.crowded)
     }
 
     /// Parks a bio until something changes; the bio comes back when nothing is kept any more.

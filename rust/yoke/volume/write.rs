@@ -25,9 +25,6 @@ impl Front {
             count: bio.blocks(),
         };
         let mut inner = self.shared.inner.lock();
-        if !inner.has_room() {
-            return Shared::park(inner, bio);
-        }
         match inner.core.write_begin(range, boottime_ns()) {
             WriteBegin::Plan(plan) => {
                 let lane = plan.post.as_ref().and_then(|to| inner.lane(to));
