@@ -172,6 +172,24 @@ class Node:
 
     # ---- volumes ----
 
+    def open_volume(
+        self,
+        name: str,
+        device: str | None = None,
+        *words: str,
+        slots: int = 512,
+        lease_ms: float | None = None,
+        t_io_ms: int = 200,
+    ) -> None:
+        """Opens a volume, by default on the lab's first disk; `words` go to yokectl as they are.
+
+        Unless it is said, the link lease is longer than on hardware: an emulated controller stands still for longer.
+        """
+        lease = round(Beats.of(self.lab).silence_ms * 2 if lease_ms is None else lease_ms)
+        place = ["--device", device or self.lab.disk_device()]
+        times = ["--t-io-ms", str(t_io_ms), "--link-lease-ms", str(lease)]
+        self.yokectl("volume", "open", name, *place, "--slots", str(slots), *times, *words)
+
     def disk_of(self, volume: str) -> str:
         """`yokeN` of an open volume."""
         return self.sh(f"dirname $(dirname $(grep -lx {volume} /sys/block/yoke*/yoke/name))").rsplit("/", 1)[-1]

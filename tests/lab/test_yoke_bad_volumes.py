@@ -26,11 +26,7 @@ SETTINGS = (*NUMBERS, "device", "power_loss")
 SUPERBLOCKS = (0, 255)
 # Slow: nobody dies here, and a busy host is no reason for a takeover.
 BEATS = Beats(interval_us=100_000, missed=50)
-
-
-def open_volume(node: Node, name: str, device: str) -> None:
-    words = ["--slots", "256", "--t-io-ms", "200", "--link-lease-ms", "2000"]
-    node.yokectl("volume", "open", name, "--device", device, *words)
+LEASE_MS = 2000
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +39,7 @@ def whole(lab: Lab) -> Appliance:
         node.wait_session()
     appliance.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
     for node in appliance:
-        open_volume(node, VOLUME, lab.disk_device())
+        node.open_volume(VOLUME, slots=256, lease_ms=LEASE_MS)
     return appliance
 
 
@@ -181,7 +177,7 @@ def test_a_volume_of_another_name_and_damaged_superblocks(appliance: Appliance, 
     for block in SUPERBLOCKS:
         a.yokectl("volume", "create", "spare", "--device", spare, "--force")
         scribble(a, spare, block)
-        open_volume(a, "spare", spare)
+        a.open_volume("spare", spare, slots=256, lease_ms=LEASE_MS)
         a.wait_volume("spare", "solo")
         a.yokectl("volume", "close", "spare")
     scribble(a, spare, *SUPERBLOCKS)
@@ -194,7 +190,7 @@ def test_damaged_node_blocks_are_not_served_from(appliance: Appliance, spare: st
     """The own block, or the partner's, which may say that the data is elsewhere."""
     a = appliance.a
     scribble(appliance.b, spare, 1 + 2 * node, 2 + 2 * node)
-    open_volume(a, "spare", spare)
+    a.open_volume("spare", spare, slots=256, lease_ms=LEASE_MS)
     disk = a.disk_of("spare")
     a.wait("a reason", f"grep -q 'node blocks on the backing disk cannot be read' /sys/block/{disk}/yoke/reason")
     assert f"block of node {node}: " in a.dmesg()
@@ -208,7 +204,7 @@ def test_damaged_node_blocks_are_not_served_from(appliance: Appliance, spare: st
 
 def test_an_owner_whose_partners_block_is_damaged_stops_serving(appliance: Appliance, spare: str) -> None:
     a, b = appliance
-    open_volume(a, "spare", spare)
+    a.open_volume("spare", spare, slots=256, lease_ms=LEASE_MS)
     a.wait_volume("spare", "solo")
     disk = a.disk_of("spare")
     b.sh(f"dd if={spare} of=/tmp/head bs=4096 count=256 iflag=direct status=none")
@@ -244,7 +240,7 @@ def test_a_degraded_pair_says_so(appliance: Appliance) -> None:
     (bad,) = [finding for finding in findings if not finding["good"]]
     assert bad["check"] == "volume" and reason in bad["detail"] and bad["advice"]
     assert a.run(f"{ctl} doctor").code == 3
-    open_volume(b, VOLUME, appliance.lab.disk_device())
+    b.open_volume(VOLUME, slots=256, lease_ms=LEASE_MS)
     a.wait_volume(VOLUME, "mirrored")
     a.sh("kill $(cat /tmp/events.pid)")
     events = [json.loads(line) for line in a.sh("cat /tmp/events").splitlines()]
@@ -264,8 +260,7 @@ def test_a_volume_with_the_only_copy_is_not_closed(appliance: Appliance, spare: 
     """Last of all, since the owner dies. The survivor may not write for a minute, so it has to keep what it adopted."""
     a, b = appliance
     for node in appliance:
-        words = ["--slots", "256", "--t-io-ms", "60000", "--link-lease-ms", "500"]
-        node.yokectl("volume", "open", "spare", "--device", spare, *words)
+        node.open_volume("spare", spare, slots=256, lease_ms=500, t_io_ms=60_000)
     a.wait_volume("spare", "mirrored")
     a.sh(
         f"(while dd if=/dev/urandom of=/dev/{a.disk_of('spare')} bs=64k count=64 oflag=direct; do :; done) &>/dev/null &"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from yoke_lab.appliance import Appliance, Beats, Node
+from yoke_lab.appliance import Appliance, Node
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
 from yoke_lab.timing import scaled
@@ -27,11 +27,9 @@ def appliance(lab: Lab) -> Appliance:
     whole = Appliance(lab)
     whole.up()
     whole.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
-    lease = str(round(Beats.of(lab).silence_ms * 2))
-    # A small log: writes wait for room in it, too.
-    words = ["--home", "0", "--slots", "64", "--t-io-ms", "200", "--link-lease-ms", lease]
     for node in whole:
-        node.yokectl("volume", "open", VOLUME, "--device", lab.disk_device(), *words)
+        # A small log: writes wait for room in it, too.
+        node.open_volume(VOLUME, None, "--home", "0", slots=64)
     whole.a.wait_volume(VOLUME, "mirrored")
     return whole
 

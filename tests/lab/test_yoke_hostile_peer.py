@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from yoke_lab.appliance import LINK_CLASS, Appliance, Beats, Node
+from yoke_lab.appliance import LINK_CLASS, Appliance, Beats
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
 from yoke_lab.torture import verify, writing
@@ -31,19 +31,13 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("records")
 
 
-def open_volume(node: Node) -> None:
-    lease = str(round(Beats.of(node.lab).silence_ms * 2))
-    words = ["--slots", "512", "--t-io-ms", "200", "--link-lease-ms", lease]
-    node.yokectl("volume", "open", VOLUME, "--device", node.lab.disk_device(), *words)
-
-
 @pytest.fixture(scope="module")
 def whole(lab: Lab) -> Appliance:
     appliance = Appliance(lab)
     appliance.up()
     appliance.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
     for node in appliance:
-        open_volume(node)
+        node.open_volume(VOLUME)
     return appliance
 
 
@@ -142,4 +136,4 @@ def test_a_peer_of_another_version(appliance: Appliance) -> None:
     b.sh("rmmod ntb_tool")
     b.load()
     b.configure()
-    open_volume(b)
+    b.open_volume(VOLUME)

@@ -19,17 +19,13 @@ VOLUME = "vol0"
 BEATS = Beats(interval_us=100_000, missed=300)
 # A third of it.
 SOON = BEATS.silence_ms / 3000
+LEASE_MS = 10_000
 
 
 def join(node: Node) -> None:
     """Modules and links."""
     node.load()
     node.configure(BEATS)
-
-
-def open_volume(node: Node) -> None:
-    words = ["--slots", "256", "--t-io-ms", "200", "--link-lease-ms", "10000"]
-    node.yokectl("volume", "open", VOLUME, "--device", node.lab.disk_device(), *words)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +37,7 @@ def appliance(lab: Lab) -> Appliance:
         node.wait_session()
     whole.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
     for node in whole:
-        open_volume(node)
+        node.open_volume(VOLUME, slots=256, lease_ms=LEASE_MS)
     whole.a.wait_volume(VOLUME, "mirrored")
     return whole
 
@@ -71,7 +67,7 @@ def test_the_mirror_ends_with_the_panic_and_not_with_the_silence(appliance: Appl
         lab.start("b")
         join(b)
         b.wait_session()
-        open_volume(b)
+        b.open_volume(VOLUME, slots=256, lease_ms=LEASE_MS)
         a.wait_volume(VOLUME, "mirrored")
         stream.wait_for(stream.acknowledged() + 100)
     code, report = verify(lab, "a", torture, disk, record)

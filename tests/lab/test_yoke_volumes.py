@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from yoke_lab.appliance import Appliance, Beats, Node
+from yoke_lab.appliance import Appliance, Node
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
 from yoke_lab.torture import Stream, verify, writing
@@ -21,20 +21,13 @@ def torture() -> str:
     return str(build("yoke-torture")[0])
 
 
-def open_volume(node: Node) -> None:
-    """The leases are longer than on hardware: an emulated controller stands still for longer."""
-    lease = str(round(Beats.of(node.lab).silence_ms * 2))
-    words = ["--home", "0", "--slots", "512", "--t-io-ms", "200", "--link-lease-ms", lease]
-    node.yokectl("volume", "open", VOLUME, "--device", node.lab.disk_device(), *words)
-
-
 @pytest.fixture(scope="module")
 def appliance(lab: Lab) -> Appliance:
     whole = Appliance(lab)
     whole.up()
     whole.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
     for node in whole:
-        open_volume(node)
+        node.open_volume(VOLUME, None, "--home", "0")
     whole.a.wait_volume(VOLUME, "mirrored")
     return whole
 
@@ -107,7 +100,7 @@ def test_the_dead_controller_comes_back_and_gets_its_volume(appliance: Appliance
     appliance.a.configure()
     appliance.a.wait_session()
     before = counter(appliance.b, "copied")
-    open_volume(appliance.a)
+    appliance.a.open_volume(VOLUME, None, "--home", "0")
     appliance.b.wait_volume(VOLUME, "mirrored")
     # Both see the disk: what is on it is never copied.
     assert counter(appliance.b, "copied") - before <= 512

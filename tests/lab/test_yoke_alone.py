@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A controller that nobody helps: without a partner, without room, without its disk."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from attributes import refused
+from yoke_lab.appliance import Appliance, Node
+from yoke_lab.lab import Lab
+
+LAB_OPTIONS = {"disk_bytes": [64 << 20, 16 << 20], "memory_mib": 768}
+# More than a volume has tickets for (TICKETS in rust/yoke/volume/shared.rs).
+DEPTH = 1536
+WRITES = 4096
+NO_UDEV = "export DM_DISABLE_UDEV=1"
+
+
+@pytest.fixture(scope="module")
+def appliance(lab: Lab) -> Appliance:
+    whole = Appliance(lab)
+    whole.up()
+    return whole
+
+
+def between(node: Node, name: str, disk: str) -> str:
+    """A device that passes everything on to a disk, until it is told otherwise."""
+    node.sh(f'{NO_UDEV}; dmsetup create {name} --table "0 $(blockdev --getsz {disk}) linear {disk} 0"')
+    return f"/dev/mapper/{name}"
+
+
+def test_writes_without_a_ticket_are_begun_again(appliance: Appliance) -> None:
+    """Alone, each write waits for the disk, which waits until more are under way than there are tickets."""
+    a = appliance.a
+    slow = between(a, "slow", a.lab.disk_device())
+    a.yokectl("volume", "create", "deep", "--device", slow)
+    a.open_volume("deep", slow, slots=4096)
+    a.wait_volume("deep", "solo")
+    disk = a.disk_of("deep")
+    a.sh(f"{NO_UDEV}; dmsetup suspend slow")
+    words = f"--filename=/dev/{disk} --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth={DEPTH}"
+    check = f"--size={WRITES * 4096} --verify=crc32c --verify_fatal=1 --output-format=json"
+    a.sh(f"(fio --name=deep {words} {check} > /tmp/fio 2>&1; echo $? > /tmp/fio.status) > /dev/null 2>&1 &")
+    stalls = f"sed -n 's/^stalls //p' /sys/block/{disk}/yoke/stats"
+    a.wait("writes without a ticket", f"[ $({stalls}) -gt 0 ]", say="cat /tmp/fio")
+    a.sh(f"{NO_UDEV}; dmsetup resume slow")
+    a.wait("the end of the writes", "[ -s /tmp/fio.status ]", 120, say=f"cat /tmp/fio /sys/block/{disk}/yoke/s*")
+    done = json.loads(a.sh("cat /tmp/fio"))
+    (job,) = done["jobs"]
+    assert job["error"] == 0 and job["write"]["total_ios"] == WRITES, job
+    a.yokectl("volume", "close", "deep")
+    a.sh(f"{NO_UDEV}; dmsetup remove slow")
+    assert appliance.splats() == []
+
+
+def test_a_holder_whose_disk_is_dead_is_given_up(appliance: Appliance) -> None:
+    """Last of all, since the owner dies: the holder cannot take over, and is not closed by mistake."""
+    a, b = appliance
+    ctl, spare = b.parts.yokectl, b.lab.disk_device(1)
+    a.yokectl("volume", "create", "spare", "--device", spare)
+    brittle = between(b, "brittle", spare)
+    a.open_volume("spare", spare, "--home", "0", slots=256)
+    b.open_volume("spare", brittle, "--home", "0", slots=256)
+    a.wait_volume("spare", "mirrored")
+    a.sh(f"dd if=/dev/urandom of=/dev/{a.disk_of('spare')} bs=4k count=256 oflag=direct status=none")
+    dead = f'dmsetup load brittle --table "0 $(blockdev --getsz {spare}) error"'
+    b.sh(f"{NO_UDEV}; dmsetup suspend --noflush brittle; {dead}; dmsetup resume brittle")
+    b.lab.kill("a")
+    assert "in use" in refused(b, f"{ctl} volume close spare")
+    assert "spare: not closed yet: it has acknowledged writes that are nowhere else" in b.dmesg()
+    b.yokectl("volume", "close", "spare", "--abandon")
+    assert "spare: abandoned by command: acknowledged writes of its owner" in b.dmesg()
+    b.sh(f"{NO_UDEV}; dmsetup remove brittle")
+    b.unload()
+    assert appliance.splats() == []
