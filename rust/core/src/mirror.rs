@@ -6,5 +6,7 @@ pub mod message;
 pub mod presence;
 
 pub mod entry;
+mod lists;
 pub mod log;
 mod ready;
+mod versions;

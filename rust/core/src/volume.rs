@@ -21,6 +21,7 @@ mod poll;
 mod read;
 mod regions;
 mod report;
+mod scanning;
 pub mod states;
 pub mod status;
 mod taking;

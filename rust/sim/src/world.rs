@@ -15,6 +15,7 @@ mod jobs;
 mod node_blocks;
 mod posts;
 mod power;
+mod reads;
 mod session;
 
 use std::collections::BTreeMap;

@@ -9,8 +9,8 @@
 use core::ops::DerefMut;
 
 use super::entry::{Entry, List, BUSY, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN};
+use super::lists::Which;
 use crate::guards::Guards;
-use crate::ids::mix;
 
 /// Storage that a machine is given: a vector of the host, or of the kernel.
 pub trait Slab<T>: DerefMut<Target = [T]> {}
@@ -21,14 +21,14 @@ impl<T, S: DerefMut<Target = [T]>> Slab<T> for S {}
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log<E, B> {
     entries: E,
-    buckets: B,
+    pub(super) buckets: B,
     pub(super) guards: Guards,
     slots: u32,
-    free: List,
+    pub(super) free: List,
     /// Not done, oldest first.
-    order: List,
+    pub(super) order: List,
     /// Done and not freed, in the order in which they were done.
-    done: List,
+    pub(super) done: List,
     /// May be destaged; at most one version of each block.
     pub(super) ready: List,
     /// Whether unproved entries may be destaged too.
@@ -139,57 +139,6 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.stamp
     }
 
-    #[inline]
-    fn bucket_of(&self, block: u64) -> usize {
-        mix(block) as usize & (self.buckets.len().wrapping_sub(1))
-    }
-
-    #[inline]
-    fn bucket(&self, bucket: usize) -> u32 {
-        self.buckets.get(bucket).copied().unwrap_or(NONE)
-    }
-
-    fn set_bucket(&mut self, bucket: usize, entry: u32) {
-        if let Some(place) = self.buckets.get_mut(bucket) {
-            *place = entry;
-        }
-    }
-
-    /// The newest version of a block.
-    pub(crate) fn newest(&self, block: u64) -> Option<u32> {
-        let mut entry = self.bucket(self.bucket_of(block));
-        while entry != NONE {
-            let at = self.at(entry);
-            if at.block == block {
-                return Some(entry);
-            }
-            entry = at.chain;
-        }
-        None
-    }
-
-    /// Puts `with` in the place of `old` in its bucket; `NONE` takes `old` out.
-    fn replace_in_bucket(&mut self, old: u32, with: u32) {
-        let (block, after) = (self.at(old).block, self.at(old).chain);
-        let follow = if with == NONE {
-            after
-        } else {
-            self.at_mut(with).chain = after;
-            with
-        };
-        let bucket = self.bucket_of(block);
-        let mut entry = self.bucket(bucket);
-        if entry == old {
-            self.set_bucket(bucket, follow);
-        } else {
-            while entry != NONE && self.at(entry).chain != old {
-                entry = self.at(entry).chain;
-            }
-            self.at_mut(entry).chain = follow;
-        }
-        self.at_mut(old).chain = NONE;
-    }
-
     /// Takes a free own slot for the next version of `block`. The caller fills it.
     pub(crate) fn take(&mut self, block: u64, generation: u64, ticket: u32) -> Option<u32> {
         let slot = self.free.head;
@@ -239,23 +188,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     /// Makes an entry the newest version of its block.
     fn insert(&mut self, entry: u32) {
-        let block = self.at(entry).block;
-        match self.newest(block) {
-            Some(older) => {
-                let busy = self.at(older).is(BUSY | super::entry::BELOW_BUSY);
-                self.replace_in_bucket(older, entry);
-                self.at_mut(older).newer = entry;
-                self.at_mut(entry).older = older;
-                if busy {
-                    self.at_mut(entry).set(super::entry::BELOW_BUSY);
-                }
-            }
-            None => {
-                let bucket = self.bucket_of(block);
-                self.at_mut(entry).chain = self.bucket(bucket);
-                self.set_bucket(bucket, entry);
-            }
-        }
+        self.hook(entry);
         self.stamp = self.stamp.wrapping_add(1);
         let stamp = self.stamp;
         let at = self.at_mut(entry);
@@ -272,14 +205,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if !at.is(LIVE) {
             return;
         }
-        if at.newer == NONE {
-            self.replace_in_bucket(entry, at.older);
-        } else {
-            self.at_mut(at.newer).older = at.older;
-        }
-        if at.older != NONE {
-            self.at_mut(at.older).newer = at.newer;
-        }
+        self.unhook(entry);
         if entry >= self.slots {
             self.adopted_live = self.adopted_live.saturating_sub(1);
         }
@@ -291,7 +217,6 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
         let kept = at.flags & (FILLING | BUSY);
         let at = self.at_mut(entry);
-        (at.older, at.newer) = (NONE, NONE);
         (at.carried, at.proved) = (0, 0);
         at.flags = kept;
         if kept != 0 {
@@ -379,54 +304,4 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     pub(crate) fn set_freeing(&mut self, entry: u32) {
         self.at_mut(entry).set(FREEING);
     }
-
-    fn list_mut(&mut self, which: Which) -> &mut List {
-        match which {
-            Which::Free => &mut self.free,
-            Which::Order => &mut self.order,
-            Which::Done => &mut self.done,
-        }
-    }
-
-    fn push(&mut self, which: Which, entry: u32) {
-        let list = self.list_mut(which);
-        let tail = list.tail;
-        list.tail = entry;
-        list.len = list.len.saturating_add(1);
-        if tail == NONE {
-            list.head = entry;
-        } else {
-            self.at_mut(tail).next = entry;
-        }
-        let at = self.at_mut(entry);
-        (at.prev, at.next) = (tail, NONE);
-    }
-
-    fn remove(&mut self, which: Which, entry: u32) {
-        let (prev, next) = (self.at(entry).prev, self.at(entry).next);
-        let list = self.list_mut(which);
-        list.len = list.len.saturating_sub(1);
-        if prev == NONE {
-            list.head = next;
-        }
-        if next == NONE {
-            list.tail = prev;
-        }
-        if prev != NONE {
-            self.at_mut(prev).next = next;
-        }
-        if next != NONE {
-            self.at_mut(next).prev = prev;
-        }
-        let at = self.at_mut(entry);
-        (at.prev, at.next) = (NONE, NONE);
-    }
-}
-
-/// The lists that share `prev` and `next`.
-#[derive(Clone, Copy)]
-enum Which {
-    Free,
-    Order,
-    Done,
 }

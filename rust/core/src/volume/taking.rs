@@ -17,7 +17,6 @@ use crate::disk::node_block::{NodeBlock, Record, RecordState, Shadow};
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
 use crate::mirror::entry::Entry;
-use crate::mirror::header::{SlotHeader, HEADER_SIZE};
 use crate::mirror::log::Slab;
 use crate::owner::survey::Survey;
 use crate::owner::verdict::Base;
@@ -62,14 +61,14 @@ pub(crate) struct Taking {
     /// When the last word was changed.
     voided_at: u64,
     /// What was observed before the claim: the owner's block, if there was an owner.
-    observed: Option<NodeBlock>,
-    base: Base,
+    pub(crate) observed: Option<NodeBlock>,
+    pub(crate) base: Base,
     claim: Generation,
     watch: Option<Watch>,
     /// When the own record had landed.
-    landed_at: u64,
-    preempted: bool,
-    token: Option<Token>,
+    pub(crate) landed_at: u64,
+    pub(crate) preempted: bool,
+    pub(crate) token: Option<Token>,
     /// Not again before, after one that was withdrawn.
     pub(crate) not_before: u64,
 }
@@ -291,7 +290,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Who may have commands in the disk's queue.
-    fn victim(&self) -> Option<NodeBlock> {
+    pub(crate) fn victim(&self) -> Option<NodeBlock> {
         match self.taking.base {
             Base::Released => None,
             Base::Disk { .. } | Base::Shadow => self.taking.observed,
@@ -326,112 +325,5 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.taking.preempted = ok;
             self.begin_scan(now);
         }
-    }
-
-    fn begin_scan(&mut self, now: u64) {
-        self.log.discard_all();
-        let shadow = match (self.taking.base, self.taking.observed) {
-            (Base::Shadow, Some(NodeBlock { record, .. })) => match record.state {
-                RecordState::Shadow(shadow) => Some(shadow),
-                _ => None,
-            },
-            _ => None,
-        };
-        self.adopt_regions(shadow.as_ref());
-        self.scan_from(0, now);
-    }
-
-    /// Scans the next region, or ends the takeover.
-    fn scan_from(&mut self, first: u8, now: u64) {
-        use super::regions::LentState;
-        let adopted =
-            |link: &LinkId| link.get() >= first && self.lent(*link).state == LentState::Adopted;
-        let next = LinkId::all().find(adopted);
-        self.taking.token = None;
-        match next {
-            Some(link) => self.taking.step = Step::Scan { link },
-            None => self.serve(now),
-        }
-    }
-
-    /// One slot of the region that is scanned.
-    pub(crate) fn scanned_slot(
-        &mut self,
-        token: Token,
-        slot: u32,
-        raw: &[u8; HEADER_SIZE],
-        crc: u32,
-    ) {
-        let Step::Scan { link } = self.taking.step else {
-            return;
-        };
-        let Some(epoch) = self
-            .lent(link)
-            .epoch
-            .filter(|_| self.taking.token == Some(token))
-        else {
-            return;
-        };
-        let Some(header) = SlotHeader::decode(raw, epoch, &self.config.volume, slot) else {
-            return;
-        };
-        let old = self
-            .taking
-            .observed
-            .map_or(Generation::NONE, |top| top.record.generation);
-        let proper = header.block < self.config.blocks && header.generation <= old;
-        let whole = header.data_crc == crc || !self.guards.on(Guard::ScanChecks);
-        if proper && whole {
-            let entry = Entry {
-                block: header.block,
-                generation: header.generation.get(),
-                sequence: header.sequence,
-                crc,
-                link: link.get(),
-                ..Entry::EMPTY
-            };
-            self.log.adopt(slot, entry);
-        }
-    }
-
-    /// A region is scanned.
-    pub(crate) fn scanned(&mut self, token: Token, now: u64) {
-        if let Step::Scan { link } = self.taking.step {
-            if self.taking.token == Some(token) {
-                self.scan_from(link.get().saturating_add(1), now);
-            }
-        }
-    }
-
-    /// The takeover is done: this controller serves.
-    fn serve(&mut self, now: u64) {
-        let config = self.config;
-        let mut wait = config.stretch(config.io_life_ns);
-        if self.taking.base != (Base::Disk { watch: true }) {
-            // Who holds under a record that names its partner issues commands for L after the claim.
-            wait = wait.saturating_add(config.stretch(config.link_lease_ns));
-        }
-        let cut =
-            self.taking.preempted || self.victim().is_none() || !self.guards.on(Guard::OldCommands);
-        self.write_from = if cut {
-            0
-        } else {
-            self.taking.landed_at.saturating_add(wait)
-        };
-        self.serve_from = match self.taking.base {
-            Base::Disk { .. } => self.write_from,
-            Base::Released | Base::Shadow => 0,
-        };
-        self.taking.step = Step::None;
-        self.adopted_total = self.log.adopted_live();
-        self.log.set_unproved_too(true);
-        self.become_owner(match self.cycle.mine.record.state {
-            RecordState::Shadow(_) => RoleEvent::Adopted,
-            _ => RoleEvent::Taken,
-        });
-        for index in 0..self.log.slots() {
-            self.log.consider(self.log.slots().saturating_add(index));
-        }
-        self.at(self.serve_from.max(now));
     }
 }
