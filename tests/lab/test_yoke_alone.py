@@ -7,6 +7,7 @@ import json
 
 import pytest
 from attributes import refused
+from yoke_build.kernel import SCRIPTS
 from yoke_lab.appliance import Appliance, Node
 from yoke_lab.lab import Lab
 
@@ -52,6 +53,19 @@ def test_writes_without_a_ticket_are_begun_again(appliance: Appliance) -> None:
     a.yokectl("volume", "close", "deep")
     a.sh(f"{NO_UDEV}; dmsetup remove slow")
     assert appliance.splats() == []
+
+
+def test_a_volume_has_a_name_among_the_disks(appliance: Appliance) -> None:
+    """The udev rule: a name that says which volume it is comes and goes with the disk."""
+    a = appliance.a
+    rule, link = SCRIPTS / "udev" / "60-yoke.rules", "/dev/disk/by-id/yoke-named.1"
+    a.sh(f"mkdir -p /run/udev/rules.d; cp {rule} /run/udev/rules.d/; /lib/systemd/systemd-udevd --daemon")
+    a.yokectl("volume", "create", "named.1", "--device", a.lab.disk_device(), "--force")
+    a.open_volume("named.1")
+    a.sh("udevadm settle --timeout=30")
+    assert a.sh(f"readlink -f {link}") == f"/dev/{a.disk_of('named.1')}"
+    a.yokectl("volume", "close", "named.1")
+    a.sh(f"udevadm settle --timeout=30; [ ! -e {link} ]; udevadm control --exit")
 
 
 def test_a_holder_whose_disk_is_dead_is_given_up(appliance: Appliance) -> None:
