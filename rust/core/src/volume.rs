@@ -14,6 +14,7 @@ mod holding;
 mod leases;
 mod lending;
 mod machine;
+mod modes;
 mod opening;
 mod owning;
 pub mod plan;
