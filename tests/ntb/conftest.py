@@ -26,12 +26,4 @@ def whole_session() -> Iterator[Pair]:
 @pytest.fixture
 def pair(whole_session: Pair, request: pytest.FixtureRequest) -> Iterator[Pair]:
     """Both drivers loaded and no client, before and after; the kernels' logs are looked through in the end."""
-    both = whole_session
-    for machine in both:
-        machine.mark_log(request.node.name)
-        machine.reset()
-    yield both
-    for machine in both:
-        machine.reset()
-    splats = [f"{machine.node}: {line}" for machine in both for line in machine.splats()]
-    assert not splats, "\n".join(splats)
+    yield from whole_session.looked_after(request.node.name)

@@ -162,6 +162,17 @@ class Pair:
     def __iter__(self) -> Iterator[Machine]:
         return iter((self.a, self.b))
 
+    def looked_after(self, name: str) -> Iterator[Pair]:
+        """The life of the fixture `pair`, for a test of this name."""
+        for machine in self:
+            machine.mark_log(name)
+            machine.reset()
+        yield self
+        for machine in self:
+            machine.reset()
+        splats = [f"{machine.node}: {line}" for machine in self for line in machine.splats()]
+        assert not splats, "\n".join(splats)
+
     def load_client(self, client: str, options: str = "") -> None:
         """Loads a client in both machines and waits until the link is up."""
         before = [machine.times("up") for machine in self]
