@@ -401,6 +401,7 @@ fn a_holder_whose_owner_is_gone_takes_over_and_does_not_close() {
     a.kill(0);
     a.command(1, Command::Close);
     a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    assert_eq!((a.status(1).dirty, a.status(1).adopted), (1, 1));
     assert_eq!(a.read(1, 1), 10);
 }
 

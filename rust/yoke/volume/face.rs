@@ -274,10 +274,7 @@ pub(super) const ATTRS: &[Attr<Front>] = &[
     }),
     Attr::ro(c"dirty_blocks", |front, text| {
         let status = front.shared.status();
-        text.put(format_args!(
-            "{}\n",
-            status.dirty.saturating_add(status.adopted)
-        ))
+        text.put(format_args!("{}\n", status.dirty))
     }),
     Attr::ro(c"adopted_blocks", |front, text| {
         text.put(format_args!("{}\n", front.shared.status().adopted_total))

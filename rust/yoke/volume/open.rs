@@ -206,7 +206,7 @@ impl Volume {
     pub(crate) fn say_abandoned(&self) {
         let name = self.shared.name();
         let status = self.status();
-        let blocks = status.dirty.saturating_add(status.adopted);
+        let blocks = status.dirty;
         // A holder has not looked into the slots, so it cannot count them.
         if status.only_copy && !matches!(status.role, Role::Owner(_)) {
             pr_warn!(

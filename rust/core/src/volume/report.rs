@@ -48,7 +48,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             |lent: &Lent| lent.is_intact() && (self.peer.is_none() || lent.owner != self.peer);
         match self.role {
             Role::Opening | Role::Closed | Role::Owner(Mode::Mirrored) => false,
-            Role::Owner(_) => self.log.dirty() > 0 || self.log.adopted_dirty() > 0,
+            Role::Owner(_) => self.log.dirty() > 0,
             Role::Standby | Role::Taking | Role::Stopped => {
                 self.log.adopted_dirty() > 0 || self.lent.iter().any(kept)
             }

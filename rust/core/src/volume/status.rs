@@ -160,9 +160,9 @@ pub struct Status {
     /// Whether the volume would survive the loss of one controller right now: on the owner, whether its partner could
     /// take over without losing anything; on another, whether this one could. If not, why.
     pub takeover: Result<(), Reason>,
-    /// Entries of the log that are not on the disk.
+    /// Entries of the log that are not on the disk, adopted slots included.
     pub dirty: u32,
-    /// Adopted slots that are not on the disk.
+    /// Those of them that are adopted slots.
     pub adopted: u32,
     /// Adopted slots of the last takeover.
     pub adopted_total: u32,
