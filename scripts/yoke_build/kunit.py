@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import cache, ktap, progress
 from .errors import BuildError
+from .kernel import BOOT_WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = re.compile(r"kunit_tests\((\w+)\)")
@@ -128,7 +129,7 @@ def run(image: Path, archive: Path, work: Path, wanted: Collection[str], memory_
         "-initrd",
         str(archive),
         "-append",
-        "console=ttyS0 panic=-1 oops=panic",
+        BOOT_WORDS,
     ]
     limit = LIMIT_S * float(os.environ.get("YOKE_TIMEOUT_FACTOR", "1"))
     line = progress.Line("running the KUnit suites")

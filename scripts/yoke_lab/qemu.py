@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from yoke_build.kernel import BOOT_WORDS
+
 from .config import TREE, VECTORS, LabConfig, Paths
 from .qmp import AGENT_PORT
 
@@ -126,7 +128,7 @@ def _kernel_words(config: LabConfig, number: int) -> str:
     words = [
         "root=root rootfstype=9p rootflags=trans=virtio,version=9p2000.L,cache=loose,msize=524288,access=any ro",
         f"init={config.agent}",
-        "console=ttyS0 panic=-1 oops=panic",
+        BOOT_WORDS,
         f"yoke.lab_node={number}",
         config.append,
     ]

@@ -15,6 +15,8 @@ LAB_OPTIONS = {"disk_bytes": [64 << 20, 16 << 20], "memory_mib": 768}
 # More than a volume has tickets for (TICKETS in rust/yoke/volume/shared.rs).
 DEPTH = 1536
 WRITES = 4096
+# Fewer than half of the slots: they are acknowledged before any of them is on a disk.
+BLOCKS = 64
 NO_UDEV = "export DM_DISABLE_UDEV=1"
 
 
@@ -68,16 +70,44 @@ def test_a_volume_has_a_name_among_the_disks(appliance: Appliance) -> None:
     a.sh(f"udevadm settle --timeout=30; [ ! -e {link} ]; udevadm control --exit")
 
 
-def test_a_holder_whose_disk_is_dead_is_given_up(appliance: Appliance) -> None:
-    """Last of all, since the owner dies: the holder cannot take over, and is not closed by mistake."""
+def test_a_survivor_with_the_only_copy_is_not_closed(appliance: Appliance) -> None:
+    """The owner's disk takes nothing, and the survivor may not write for a minute: it has to keep what it adopted."""
     a, b = appliance
     ctl, spare = b.parts.yokectl, b.lab.disk_device(1)
-    a.yokectl("volume", "create", "spare", "--device", spare)
+    slow = between(a, "slow", spare)
+    a.yokectl("volume", "create", "spare", "--device", slow)
+    a.open_volume("spare", slow, "--home", "0", slots=256, t_io_ms=60_000)
+    b.open_volume("spare", spare, "--home", "0", slots=256, t_io_ms=60_000)
+    a.wait_volume("spare", "mirrored")
+    a.sh(f"{NO_UDEV}; dmsetup suspend --nolockfs slow")
+    a.sh(f"dd if=/dev/urandom of=/dev/{a.disk_of('spare')} bs=4k count={BLOCKS} oflag=direct status=none")
+    b.lab.kill("a")
+    b.wait_volume("spare", "degraded")
+    assert b.volume("spare")["dirty_blocks"] == BLOCKS
+    assert "it is in use" in refused(b, f"{ctl} volume close spare")
+    assert "spare: not closed yet: it has acknowledged writes that are nowhere else" in b.dmesg()
+    assert b.volume("spare")["dirty_blocks"] == BLOCKS
+    # Its disk might never come back: the administrator may give the blocks up, and says so.
+    assert "in use" in refused(b, f"exec 9</dev/{b.disk_of('spare')}; {ctl} volume close spare --abandon")
+    b.yokectl("volume", "close", "spare", "--abandon")
+    assert f"spare: abandoned by command: {BLOCKS} acknowledged blocks" in b.dmesg()
+    assert b.run("grep -lx spare /sys/block/yoke*/yoke/name").code != 0
+
+
+def test_a_holder_whose_disk_is_dead_is_given_up(appliance: Appliance) -> None:
+    """The holder cannot take over, and is not closed by mistake. In the end its modules go."""
+    a, b = appliance
+    ctl, spare = b.parts.yokectl, b.lab.disk_device(1)
+    a.lab.start("a")
+    a.load()
+    a.configure()
+    a.wait_session()
+    a.yokectl("volume", "create", "spare", "--device", spare, "--force")
     brittle = between(b, "brittle", spare)
     a.open_volume("spare", spare, "--home", "0", slots=256)
     b.open_volume("spare", brittle, "--home", "0", slots=256)
     a.wait_volume("spare", "mirrored")
-    a.sh(f"dd if=/dev/urandom of=/dev/{a.disk_of('spare')} bs=4k count=256 oflag=direct status=none")
+    a.sh(f"dd if=/dev/urandom of=/dev/{a.disk_of('spare')} bs=4k count={BLOCKS} oflag=direct status=none")
     dead = f'dmsetup load brittle --table "0 $(blockdev --getsz {spare}) error"'
     b.sh(f"{NO_UDEV}; dmsetup suspend --noflush brittle; {dead}; dmsetup resume brittle")
     b.lab.kill("a")
