@@ -57,7 +57,9 @@ static void settle(struct workqueue_struct *wq, struct work_struct __percpu *wor
  * Waits until the work that NTB clients queued on the system's work queues has run. The queues
  * cannot be flushed as a whole (it is forbidden, for good reasons), so an item of our own goes
  * behind what is there. Twice: an item that slept the first time, for a lock that another one
- * held, has run when the second one has.
+ * held, has run when the second one has. Not waited for: one that sleeps for another reason, and
+ * one that uses its CPU for longer than workqueue.cpu_intensive_thresh_us (10 ms), which lets
+ * others run beside it.
  *
  * Context: may sleep. Returns 0 or -ENOMEM.
  */
