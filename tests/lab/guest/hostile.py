@@ -55,23 +55,27 @@ def nudge(memory, begin, end, draw):
 def fill(memory, seed, seconds, areas):
     """Random bytes for half of the time, again before a peer in order has put right what is often read; then words
     that are almost right. How often."""
-    draw, rounds, begun = random.Random(seed), 0, time.monotonic()
+    draw, rounds = random.Random(seed), 0
     noise = draw.randbytes(MIB)
     small = [AREAS[area] for area in areas if area != "regions"]
     if "regions" in areas:
         scatter(memory, AREAS["regions"][0], len(memory), noise, draw)
-    while time.monotonic() < begun + seconds / 2:
+    # Each at least once, however slow this machine is.
+    begun = time.monotonic()
+    while not rounds or time.monotonic() < begun + seconds / 2:
         for begin, end in small * 16:
             at = draw.randrange(len(noise) // 2)
             memory[begin:end] = noise[at : at + end - begin]
         rounds += 16
     if "regions" in areas:
         nudge(memory, AREAS["regions"][0], len(memory), draw)
-    while time.monotonic() < begun + seconds:
+    begun = time.monotonic()
+    while True:
         for begin, end in small:
             nudge(memory, begin, end, draw)
         rounds += 1
-    return rounds
+        if time.monotonic() >= begun + seconds / 2:
+            return rounds
 
 
 def hello(memory, least, most):
