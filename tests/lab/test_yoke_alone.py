@@ -12,8 +12,10 @@ from yoke_lab.appliance import Appliance, Node
 from yoke_lab.lab import Lab
 
 LAB_OPTIONS = {"disk_bytes": [64 << 20, 16 << 20], "memory_mib": 768}
-# More than a volume has tickets for (TICKETS in rust/yoke/volume/shared.rs).
-DEPTH = 1536
+# TICKETS in rust/yoke/volume/shared.rs.
+TICKETS = 1024
+DEPTH = TICKETS * 3 // 2
+SLOTS = 4096
 WRITES = 4096
 # Fewer than half of the slots: they are acknowledged before any of them is on a disk.
 BLOCKS = 64
@@ -38,7 +40,7 @@ def test_writes_without_a_ticket_are_begun_again(appliance: Appliance) -> None:
     a = appliance.a
     slow = between(a, "slow", a.lab.disk_device())
     a.yokectl("volume", "create", "deep", "--device", slow)
-    a.open_volume("deep", slow, slots=4096)
+    a.open_volume("deep", slow, slots=SLOTS)
     a.wait_volume("deep", "solo")
     disk = a.disk_of("deep")
     a.sh(f"{NO_UDEV}; dmsetup suspend slow")
@@ -47,6 +49,8 @@ def test_writes_without_a_ticket_are_begun_again(appliance: Appliance) -> None:
     a.sh(f"(fio --name=deep {words} {check} > /tmp/fio 2>&1; echo $? > /tmp/fio.status) > /dev/null 2>&1 &")
     stalls = f"sed -n 's/^stalls //p' /sys/block/{disk}/yoke/stats"
     a.wait("writes without a ticket", f"[ $({stalls}) -gt 0 ]", say="cat /tmp/fio")
+    slots_free = int(a.sh(f"cat /sys/block/{disk}/yoke/slots_free"))
+    assert slots_free == SLOTS - TICKETS, "it was the tickets that were used up, one for each write of a block"
     a.sh(f"{NO_UDEV}; dmsetup resume slow")
     a.wait("the end of the writes", "[ -s /tmp/fio.status ]", 120, say=f"cat /tmp/fio /sys/block/{disk}/yoke/s*")
     done = json.loads(a.sh("cat /tmp/fio"))

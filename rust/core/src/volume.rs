@@ -36,5 +36,5 @@ pub use plan::{
     DestageEnd, DestagePlan, FenceSample, LongBegin, PassOp, PostTo, Range, ReadBegin, ReadEnd,
     ReadPlan, ReadTicket, RunId, Source, TicketId, WriteBegin, WriteEnd, WritePlan,
 };
-pub use status::{Mode, Reason, Role, Status};
+pub use status::{Keep, Mode, Reason, Role, Status};
 pub use tickets::Ticket;

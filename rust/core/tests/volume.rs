@@ -410,15 +410,26 @@ fn a_holder_that_cannot_read_the_disk_knows_that_it_may_have_the_only_copy() {
     let mut a = mirrored(1);
     a.write(0, 1, 10);
     a.unreadable = true;
-    assert!(!a.status(1).only_copy, "the owner lives, and has it too");
+    assert_eq!(a.status(1).keep, None, "the owner lives, and has it too");
     a.kill(0);
     a.command(1, Command::Close);
     a.pass(5_000 * MS);
     assert_ne!(a.role(1), Role::Closed);
-    assert!(a.status(1).only_copy);
+    assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
     a.unreadable = false;
     a.until("owner", |a| matches!(a.role(1), Role::Owner(_)));
     assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn a_takeover_under_way_is_not_closed() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.kill(0);
+    a.until("a takeover", |a| a.role(1) == Role::Taking);
+    assert_eq!(a.status(1).keep, Some(Keep::Claiming));
+    a.until("owner", |a| a.role(1) == SOLO);
+    assert_eq!(a.status(1).keep, None);
 }
 
 #[test]
@@ -429,11 +440,11 @@ fn a_stopped_holder_keeps_what_its_dead_owner_acknowledged() {
     // Somebody else writes the holder's own block.
     a.blocks[1].sequence += 1;
     a.until("stopped", |a| a.role(1) == Role::Stopped);
-    assert!(!a.status(1).only_copy, "the owner lives");
+    assert_eq!(a.status(1).keep, None, "the owner lives");
     a.kill(0);
     a.command(1, Command::Close);
     assert_eq!(a.role(1), Role::Stopped);
-    assert!(a.status(1).only_copy);
+    assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
 }
 
 #[test]

@@ -24,7 +24,7 @@ use yoke_core::{
     guards::Guards,
     ids::{NodeId, Uuid},
     mirror::entry::Entry,
-    volume::{self, Command, Config, Input, PowerLoss, Reason, Role, Status, Ticket},
+    volume::{self, Command, Config, Input, Keep, PowerLoss, Reason, Role, Status, Ticket},
 };
 use yoke_sys::{
     backing::Props,
@@ -178,7 +178,8 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// `EBUSY`: what is acknowledged is in this memory alone. Winding up goes on.
+    /// `EBUSY`: what is acknowledged is, or may be, in this memory alone, or a takeover is under way. Winding up goes on,
+    /// unless the volume is stopped.
     pub(crate) fn wind_up(&self) -> Result {
         self.shared.tell(Input::Command(Command::Close));
         let name = self.shared.name();
@@ -191,9 +192,10 @@ impl Volume {
         if status.role == Role::Closed {
             return Ok(());
         }
-        if status.only_copy {
+        if let Some(keep) = status.keep {
             pr_err!(
-                "volume {name}: not closed yet: it has acknowledged writes that are nowhere else; it goes on, try again (the command abandon gives them up)\n"
+                "{}\n",
+                format_args!("volume {name}: not closed yet: {keep}; try again (the command abandon closes it as it is)")
             );
             return Err(EBUSY);
         }
@@ -208,7 +210,7 @@ impl Volume {
         let status = self.status();
         let blocks = status.dirty;
         // A holder has not looked into the slots, so it cannot count them.
-        if status.only_copy && !matches!(status.role, Role::Owner(_)) {
+        if status.keep == Some(Keep::OnlyCopy) && !matches!(status.role, Role::Owner(_)) {
             pr_warn!(
                 "volume {name}: abandoned by command: acknowledged writes of its owner that are only in this memory are lost\n"
             );

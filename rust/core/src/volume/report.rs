@@ -3,7 +3,7 @@
 
 use super::machine::Volume;
 use super::regions::{HeldState, Lent};
-use super::status::{Mode, Reason, Role, Status};
+use super::status::{Keep, Mode, Reason, Role, Status};
 use super::tickets::Ticket;
 use crate::mirror::entry::Entry;
 use crate::mirror::log::Slab;
@@ -35,9 +35,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             adopted_total: self.adopted_total,
             free: self.log.free_slots(),
             regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
-            only_copy: self.is_only_copy(),
+            keep: self.keep(),
             reason: self.reason,
         }
+    }
+
+    /// Why the volume is not to be closed now.
+    fn keep(&self) -> Option<Keep> {
+        if self.is_only_copy() {
+            return Some(Keep::OnlyCopy);
+        }
+        (self.role == Role::Taking).then_some(Keep::Claiming)
     }
 
     /// Whether acknowledged writes may be in this memory and nowhere else. The partner has what a mirrored owner has;

@@ -144,6 +144,24 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Why a volume is not to be closed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// Acknowledged writes are, or may be, in this memory and nowhere else.
+    OnlyCopy,
+    /// A takeover is under way. Its claim may stand on the disk, and would hold up whoever owns the volume.
+    Claiming,
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnlyCopy => "it has acknowledged writes that are nowhere else",
+            Self::Claiming => "a takeover is under way, and its claim would hold up the owner",
+        })
+    }
+}
+
 /// A look at the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status {
@@ -170,8 +188,8 @@ pub struct Status {
     pub free: u32,
     /// Regions granted to us that the record names.
     pub regions: u8,
-    /// Acknowledged writes may be in this memory and nowhere else: the volume is not to be closed now.
-    pub only_copy: bool,
+    /// Why the volume is not to be closed now, if it is not.
+    pub keep: Option<Keep>,
     /// Why it was stopped, or why the last takeover was refused.
     pub reason: Option<Reason>,
 }
