@@ -101,11 +101,14 @@ pub enum Guard {
     PassAfterFree,
     /// P11: `start-from-disk` needs owner and holder incarnations both proved dead.
     BothDead,
+    /// P12: nothing is released while commands of the owner before may be in the disk's queue. Without it: the next
+    /// owner, who waits for nobody, writes, and one of them lands on that.
+    ReleaseAfterCommands,
 }
 
 impl Guard {
     /// All guards.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::OwnBlock,
         Self::ShadowBeforeAck,
         Self::DiskBeforeThrough,
@@ -150,6 +153,7 @@ impl Guard {
         Self::FlushDestages,
         Self::PassAfterFree,
         Self::BothDead,
+        Self::ReleaseAfterCommands,
     ];
 }
 

@@ -68,6 +68,14 @@ impl Survey {
         }
     }
 
+    /// Whether the owner's record names a shadow, so that its right to answer may be a link lease.
+    pub(crate) fn names_shadow(&self) -> bool {
+        matches!(
+            self.top.map(|top| top.record.state),
+            Some(RecordState::Shadow(_))
+        )
+    }
+
     /// The generation of the owner.
     pub(crate) fn generation(&self) -> Generation {
         self.top

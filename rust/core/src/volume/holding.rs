@@ -6,7 +6,7 @@ use super::machine::{bit, Volume};
 use super::plan::{FenceSample, PostTo};
 use super::regions::{Held, HeldState};
 use super::states::HeldEvent;
-use super::status::Mode;
+use super::status::{Mode, Reason};
 use super::tickets::Ticket;
 use super::Token;
 use crate::disk::node_block::{RecordState, Shadow, SHADOW_EPOCHS};
@@ -171,6 +171,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         };
         // From here on it is not asked again on this life, unless the region is closed in order.
         self.edit_held(link, |held| held.drained = false);
+        if self.has_epoch(epoch) {
+            // The record could not tell the two apart.
+            self.reason = Some(Reason::EpochTwice);
+            return self.lose(link);
+        }
         if place.slots < self.config.slots {
             return self.lose(link);
         }
@@ -179,6 +184,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             held.epoch = Some(epoch);
             held.place = Some(place);
         });
+    }
+
+    /// Whether a region that was granted to us, or by us, has this epoch.
+    fn has_epoch(&self, epoch: Epoch) -> bool {
+        let held = self.held.iter().filter_map(|held| held.epoch);
+        let lent = self.lent.iter().filter_map(|lent| lent.epoch);
+        held.chain(lent).any(|known| known == epoch)
     }
 
     /// The next fence that only asks whether a region answers.

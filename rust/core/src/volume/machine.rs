@@ -127,8 +127,6 @@ pub struct Volume<E, B, T> {
     pub(crate) wanted: Option<Wanted>,
     /// When the blocks were read last for want of anything else to do.
     pub(crate) looked_at: Option<u64>,
-    /// When the last word was changed of a controller that wants to close.
-    pub(crate) voided_at: Option<u64>,
     /// When the blocks were read for the first time.
     pub(crate) opened_at: Option<u64>,
     pub(crate) copying: Copying,
@@ -161,7 +159,10 @@ pub(crate) enum Wanted {
     /// The owner has stopped, and said so.
     Rescue,
     Force,
-    Close,
+    Close {
+        /// When the last of its words was changed: none that was changed for an earlier wish counts.
+        voided_at: Option<u64>,
+    },
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -221,7 +222,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             wanted: None,
             looked_at: None,
             opened_at: None,
-            voided_at: None,
             copying: Copying::NONE,
             freeing: Freeing::NONE,
             runs: [Run {

@@ -107,6 +107,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.releasing || !empty || !self.is_quiet() {
             return;
         }
+        // Whoever claims a released volume writes at once, and waits for nobody's commands: so those of the owner that
+        // died before us have to be over.
+        if self.guards.on(Guard::ReleaseAfterCommands) && !self.due(self.write_from, now) {
+            return;
+        }
         // From here on nothing is answered: others may claim as soon as the record lands.
         self.releasing = true;
         self.term = self.term.wrapping_add(1);

@@ -53,15 +53,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     ///
     /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
     /// which the shadow was kept. Says whether to go on as one that stands by.
-    fn closing_read(&mut self, survey: &Survey) -> bool {
+    fn closing_read(&mut self, voided_at: Option<u64>, survey: &Survey) -> bool {
         let wait = self.config.stretch(self.config.link_lease_ns);
-        let sure = self
-            .voided_at
-            .is_some_and(|at| self.cycle.read_issued >= at.saturating_add(wait));
+        let sure = voided_at.is_some_and(|at| self.cycle.read_issued >= at.saturating_add(wait));
         if self.is_needed() {
             self.reason = Some(Reason::ShadowHere);
             if sure && !self.owner_answers(survey) {
-                (self.wanted, self.voided_at) = (None, None);
+                self.wanted = None;
                 return true;
             }
         } else if sure {
@@ -84,15 +82,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if survey.top.is_some_and(|top| top.node != self.config.node) {
             self.released_at = None;
         }
-        if self.is_closing() && !self.closing_read(&survey) {
-            return;
+        if let Some(Wanted::Close { voided_at }) = self.wanted {
+            if !self.closing_read(voided_at, &survey) {
+                return;
+            }
         }
         let released = survey
             .top
             .is_some_and(|top| top.record.state == RecordState::Released);
-        if self.wanted == Some(Wanted::TakeOver) && !released && self.owner_answers(&survey) {
+        let asked = matches!(self.wanted, Some(Wanted::TakeOver | Wanted::Force));
+        if asked && !released && self.owner_answers(&survey) {
             // The owner lives and can be asked: nothing is taken from it.
-            self.outbox.push(Message::Want);
+            if self.wanted == Some(Wanted::TakeOver) {
+                self.outbox.push(Message::Want);
+            }
             (self.wanted, self.reason) = (None, Some(Reason::OwnerAlive));
             return;
         }
@@ -137,8 +140,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// While standing by: looks at the blocks now and then.
     pub(crate) fn standby_tick(&mut self, now: u64) {
-        if self.is_closing() && self.voided_at.is_none() && self.void_all() {
-            self.voided_at = Some(now);
+        if self.wanted == Some(Wanted::Close { voided_at: None }) && self.void_all() {
+            self.wanted = Some(Wanted::Close {
+                voided_at: Some(now),
+            });
         }
         let urgent = self.wanted.is_some() && self.looked_at.is_none();
         let next = self
@@ -170,7 +175,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             (Command::Close, Role::Owner(_)) => self.leaving = Some(Leaving::Close),
             (Command::Close, Role::Standby) => {
-                (self.wanted, self.looked_at) = (Some(Wanted::Close), None);
+                (self.wanted, self.looked_at) = (Some(Wanted::Close { voided_at: None }), None);
                 self.outbox.push(Message::Leaving);
             }
             // Nothing was granted while opening, and nothing is served.
@@ -183,7 +188,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether this controller grants nothing any more because it is to be closed.
     pub(crate) fn is_closing(&self) -> bool {
-        self.wanted == Some(Wanted::Close)
+        matches!(self.wanted, Some(Wanted::Close { .. }))
     }
 
     /// The partner has released the volume for us.

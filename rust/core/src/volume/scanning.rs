@@ -95,7 +95,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn serve(&mut self, now: u64) {
         let config = self.config;
         let mut wait = config.stretch(config.io_life_ns);
-        if self.taking.base != (Base::Disk { watch: true }) {
+        let held = matches!(self.taking.observed, Some(NodeBlock { record, .. })
+            if matches!(record.state, RecordState::Shadow(_)));
+        if held || self.taking.base != (Base::Disk { watch: true }) {
             // Who holds under a record that names its partner issues commands for L after the claim.
             wait = wait.saturating_add(config.stretch(config.link_lease_ns));
         }

@@ -71,6 +71,8 @@ pub enum Reason {
     ShadowHere,
     /// The record names this controller, but the region with that epoch is not there any more.
     EpochUnknown,
+    /// The partner granted an epoch that another of its regions, or one of ours, has.
+    EpochTwice,
     /// The owner is alive: its lease moves, or the session with it stands.
     OwnerAlive,
     /// Another controller's claim is pending.
@@ -129,6 +131,7 @@ impl fmt::Display for Reason {
             Self::Unreadable => "the node blocks on the backing disk cannot be read",
             Self::ShadowHere => "acknowledged writes are in this controller's memory: it can take over, but not close",
             Self::EpochUnknown => "the region that the record names is not in this controller's memory",
+            Self::EpochTwice => "the partner granted one epoch twice: the region is not used",
             Self::OwnerAlive => "the owner is alive",
             Self::NoLinkLease => "no link to the partner has answered in time",
             Self::NoPartner => "there is no session with the partner",

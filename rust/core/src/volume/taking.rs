@@ -155,14 +155,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Ok(base) => base,
             Err(reason) => return self.give_up(Some(reason)),
         };
-        if self.wanted.is_none() && self.owner_answers(&survey) {
+        if (self.wanted.is_none() || self.taking.forced) && self.owner_answers(&survey) {
             // It had only stood still for a while. Nothing is claimed yet, so nothing was taken from it.
             return self.give_up(Some(Reason::OwnerAlive));
         }
         let ready = match base {
             Base::Released => true,
             Base::Shadow => self.link_lease_passed(),
-            Base::Disk { watch } => !watch || self.watch_lease(&survey, now),
+            // An owner whose record names a shadow may answer under its link lease, whatever its disk lease says.
+            Base::Disk { watch } => {
+                (!survey.names_shadow() || self.link_lease_passed())
+                    && (!watch || self.watch_lease(&survey, now))
+            }
         };
         if self.role != Role::Taking || !ready {
             return;

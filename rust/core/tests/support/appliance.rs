@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use yoke_core::crc::crc32c;
 use yoke_core::disk::node_block::NodeBlock;
 use yoke_core::guards::Guards;
-use yoke_core::ids::{Incarnation, LinkEpoch, LinkId, NodeId, Uuid};
+use yoke_core::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId, Uuid};
 use yoke_core::mirror::entry::Entry;
 use yoke_core::mirror::header::{SlotHeader, HEADER_SIZE};
+use yoke_core::mirror::message::Message;
 use yoke_core::volume::*;
 use yoke_core::window::Place;
 
@@ -59,6 +60,10 @@ pub struct Appliance {
     /// Slots that the machines themselves posted, not the writers.
     pub copies: u32,
     pub passed: Vec<(PassOp, LongRange)>,
+    /// Every grant names this epoch.
+    pub forge_epoch: Option<Epoch>,
+    /// The next messages are lost: how many.
+    pub lose_messages: u32,
     lives: u64,
     tune: fn(&mut Config),
 }
@@ -113,6 +118,8 @@ impl Appliance {
             flushes: 0,
             copies: 0,
             passed: Vec::new(),
+            forge_epoch: None,
+            lose_messages: 0,
             lives: 0,
             tune,
         };
@@ -320,7 +327,8 @@ impl Appliance {
         panic!("not within ten seconds: {what}");
     }
 
-    fn step(&mut self, n: usize) -> bool {
+    /// One action of a controller. Says whether there was one.
+    pub fn step(&mut self, n: usize) -> bool {
         let now = self.now;
         let Some(node) = &mut self.nodes[n] else {
             return false;
@@ -433,8 +441,15 @@ impl Appliance {
             }
             Action::Send(message) => {
                 let raw = message.encode(&VOLUME);
-                let message = yoke_core::mirror::message::Message::decode(&raw).unwrap();
-                if self.session {
+                let mut message = Message::decode(&raw).unwrap();
+                if let (Message::Grant { epoch, .. }, Some(forged)) =
+                    (&mut message, self.forge_epoch)
+                {
+                    *epoch = forged;
+                }
+                if self.lose_messages > 0 {
+                    self.lose_messages -= 1;
+                } else if self.session {
                     self.tell(1 - n, Input::Message(message));
                 }
             }

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Who may give a volume away, take it, or hold on to it, and when: what must not happen while commands of a dead
+//! owner, a live owner, or a stale promise are in the way.
+
+#[path = "support/appliance.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod appliance;
+
+use appliance::{Appliance, MS};
+use yoke_core::disk::node_block::RecordState;
+use yoke_core::volume::*;
+
+const MIRRORED: Role = Role::Owner(Mode::Mirrored);
+const SOLO: Role = Role::Owner(Mode::Solo);
+/// T_io of the controllers here, and L.
+const IO_LIFE: u64 = 500 * MS;
+const LINK_LEASE: u64 = 50 * MS;
+
+fn mirrored(links: usize) -> Appliance {
+    let mut a = Appliance::new(links, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    for index in 0..links {
+        a.mend(index);
+    }
+    a.until("mirrored", |a| {
+        a.role(0) == MIRRORED && usize::from(a.status(0).regions) == links
+    });
+    a
+}
+
+/// A survivor that has just taken over: the dead owner's commands may be in the disk's queue for `IO_LIFE` yet.
+fn just_taken() -> (Appliance, u64) {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.until("destaged", |a| a.status(0).dirty == 0);
+    a.kill(0);
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    let taken = a.now;
+    (a, taken)
+}
+
+#[test]
+fn nothing_is_given_back_while_the_dead_owners_commands_live() {
+    let (mut a, taken) = just_taken();
+    a.command(1, Command::GiveBack);
+    a.until("released", |a| {
+        a.blocks[1].record.state == RecordState::Released
+    });
+    assert!(a.now - taken >= IO_LIFE - 5 * MS);
+}
+
+#[test]
+fn nothing_is_closed_while_the_dead_owners_commands_live() {
+    let (mut a, taken) = just_taken();
+    a.command(1, Command::Close);
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert!(a.now - taken >= IO_LIFE - 5 * MS);
+}
+
+/// The holder was started anew: nobody has the shadow. The owner lives, and has lost its links.
+fn holder_started_anew() -> Appliance {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.kill(1);
+    a.start_quiet(1);
+    a.until("stands by", |a| a.role(1) == Role::Standby);
+    assert_eq!(a.role(0), Role::Owner(Mode::Holding));
+    a
+}
+
+#[test]
+fn force_is_refused_while_the_owner_answers() {
+    let mut a = mirrored(1);
+    // An owner that cannot destage cannot go solo in time: it would be taken from.
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let generation = a.status(0).generation;
+    a.command(1, Command::ForceFromDisk);
+    a.pass(3_000 * MS);
+    assert_eq!((a.role(0), a.role(1)), (MIRRORED, Role::Standby));
+    assert_eq!(a.status(0).generation, generation);
+    assert_eq!(a.status(1).reason, Some(Reason::OwnerAlive));
+}
+
+#[test]
+fn force_waits_for_the_link_lease_of_an_owner_that_may_hold() {
+    // Its link lease is far longer than its disk lease: what is watched on the disk says nothing of it.
+    let mut a = Appliance::new(1, |config| config.link_lease_ns = 3_000 * MS);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let good = a.now;
+    a.kill(1);
+    a.start_quiet(1);
+    // The owner stands still, with a lease that its last fence gave.
+    let owner = a.nodes[0].take();
+    a.until("stands by", |a| a.role(1) == Role::Standby);
+    a.command(1, Command::ForceFromDisk);
+    a.until("forced", |a| {
+        a.blocks[1].record.generation > a.blocks[0].record.generation
+    });
+    assert!(a.now - good >= 3_000 * MS, "{} ms", (a.now - good) / MS);
+    a.nodes[0] = owner;
+}
+
+#[test]
+fn a_forced_owner_waits_for_commands_of_one_that_held() {
+    let mut a = holder_started_anew();
+    let owner = a.nodes[0].take();
+    a.command(1, Command::ForceFromDisk);
+    a.until("forced", |a| matches!(a.role(1), Role::Owner(_)));
+    let landed = a.now;
+    let mut plan = a.begin(1, 2, 20);
+    while plan == Err(None) {
+        a.pass(MS);
+        plan = a.begin(1, 2, 20);
+    }
+    // One that holds issues commands for up to L after the claim.
+    assert!(a.now - landed >= IO_LIFE + LINK_LEASE - 5 * MS);
+    drop(owner);
+}
+
+#[test]
+fn a_second_wish_to_close_does_not_rest_on_words_changed_for_the_first() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    // The owner cannot let go of the shadow, so the close waits, with all words changed; and is not wanted any more.
+    a.command(1, Command::Close);
+    a.pass(300 * MS);
+    assert_eq!(a.role(1), Role::Standby);
+    a.command(1, Command::TakeOver);
+    a.hold_destage = false;
+    a.until("moved", |a| matches!(a.role(1), Role::Owner(_)));
+    a.cut(0);
+    a.command(1, Command::GiveBack);
+    a.until("moved back", |a| a.role(0) == SOLO);
+    // The owner joins: the region is granted, and the record does not name it yet.
+    a.mend_quiet(0);
+    for _ in 0..10_000 {
+        if a.node(1).windows[0].word != 0 {
+            break;
+        }
+        a.step(0);
+        a.step(1);
+    }
+    assert!(a.node(1).windows[0].word != 0 && a.role(0) != MIRRORED);
+    a.command(1, Command::Close);
+    let closed = a.role(1) == Role::Closed;
+    assert!(
+        !closed || a.node(1).windows[0].word == 0,
+        "closed, and it honours what is posted"
+    );
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.role(0), SOLO);
+    assert_eq!(a.node(1).windows[0].word, 0);
+}
+
+#[test]
+fn an_epoch_that_another_link_has_is_refused() {
+    let mut a = mirrored(2);
+    a.cut(1);
+    a.until("one region", |a| a.status(0).regions == 1);
+    let RecordState::Shadow(shadow) = a.status(0).record.state else {
+        panic!("no shadow")
+    };
+    a.forge_epoch = shadow.epochs().next();
+    a.mend(1);
+    a.pass(500 * MS);
+    assert_eq!(a.role(0), MIRRORED);
+    assert_eq!(a.status(0).regions, 1, "the forged grant is not used");
+    assert_eq!(a.status(0).reason, Some(Reason::EpochTwice));
+    a.write(0, 4, 40);
+}
