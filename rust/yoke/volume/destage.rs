@@ -62,8 +62,7 @@ impl Bounce {
     ) -> bool {
         let end = match self.submit(dev, shared, plan) {
             Ok(()) => return true,
-            Err(error) if error == EILSEQ => DestageEnd::Corrupt,
-            Err(_) => DestageEnd::Failed,
+            Err(end) => end,
         };
         self.release(plan.run);
         shared
@@ -74,31 +73,39 @@ impl Bounce {
         false
     }
 
-    fn submit(&mut self, dev: &BackingDev<Ends>, shared: &Shared, plan: &DestagePlan) -> Result {
-        let mut unit = dev.take().ok_or(EBUSY)?;
+    /// Errors: how the run ended.
+    fn submit(
+        &mut self,
+        dev: &BackingDev<Ends>,
+        shared: &Shared,
+        plan: &DestagePlan,
+    ) -> Result<(), DestageEnd> {
+        let failed = |_: Error| DestageEnd::Failed;
+        let mut unit = dev.take().ok_or(DestageEnd::Failed)?;
         let count = plan.range.count as usize;
         let mut place = None;
         for (at, source) in (0u32..).zip(plan.sources.iter().take(count)) {
             match *source {
-                Source::Log { slot } => unit.push(&shared.log, slot)?,
+                Source::Log { slot } => unit.push(&shared.log, slot).map_err(failed)?,
                 Source::Adopted { link, slot, crc } => {
                     let base = match place {
                         Some(base) => base,
-                        None => *place.insert(self.claim(plan).ok_or(EBUSY)?),
+                        None => *place.insert(self.claim(plan).ok_or(DestageEnd::Failed)?),
                     };
-                    let lane = shared.inner.lock().lane_of(link).ok_or(EIO)?;
+                    let lane = shared.inner.lock().lane_of(link);
+                    let lane = lane.ok_or(DestageEnd::Failed)?;
                     let block = base + at;
-                    if lane.read(slot, &self.memory, block)? != crc {
-                        return Err(EILSEQ);
+                    if lane.read(slot, &self.memory, block).map_err(failed)? != crc {
+                        return Err(DestageEnd::Corrupt { at });
                     }
-                    unit.push(&self.memory, block)?;
+                    unit.push(&self.memory, block).map_err(failed)?;
                 }
-                Source::Disk => return Err(EINVAL),
+                Source::Disk => return Err(DestageEnd::Failed),
             }
         }
         let block = plan.range.block.saturating_add(HEADER_BLOCKS);
         unit.submit(IoOp::Write, block, Flags::NONE, Own::Destage(plan.run))
-            .map_err(|(_, error)| error)
+            .map_err(|_| DestageEnd::Failed)
     }
 
     /// Room for one run: its first block.

@@ -133,6 +133,8 @@ impl Shared {
         let now = boottime_ns();
         let (old, new) = (self.stats.told.load(Relaxed), index(role));
         if old == new {
+            // The reason has changed.
+            self.stats.changed.set();
             return;
         }
         self.stats.told.store(new, Relaxed);

@@ -267,7 +267,6 @@ fn config(
         poll_ns: settings.disk_lease_ns / 8,
         backoff_ns: settings.disk_lease_ns / 4,
         giveback_ns: settings.disk_lease_ns.saturating_mul(10),
-        io_attempts: 8,
         volatile_cache: props.write_cache,
         reservations: false,
         power_loss: if settings.start_from_disk {

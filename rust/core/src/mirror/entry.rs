@@ -55,6 +55,8 @@ pub(crate) const BELOW_BUSY: u16 = 1 << 4;
 pub(crate) const DONE: u16 = 1 << 5;
 /// It is being freed.
 pub(crate) const FREEING: u16 = 1 << 6;
+/// An adopted slot whose data is not what was adopted: its block cannot be read until it is written anew.
+pub(crate) const CONDEMNED: u16 = 1 << 8;
 /// The ownership ended while somebody outside the lock had it: free it when it comes back.
 pub(crate) const ORPHAN: u16 = 1 << 7;
 

@@ -8,7 +8,7 @@
 
 use core::ops::DerefMut;
 
-use super::entry::{Entry, List, BUSY, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN};
+use super::entry::{Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN};
 use super::lists::Which;
 use crate::guards::Guards;
 
@@ -41,6 +41,7 @@ pub(crate) struct Log<E, B> {
     /// Adopted and not done.
     adopted_dirty: u32,
     adopted_live: u32,
+    condemned: u32,
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
 }
@@ -63,6 +64,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             proved_dirty: 0,
             adopted_dirty: 0,
             adopted_live: 0,
+            condemned: 0,
             spare: Entry::EMPTY,
         };
         log.entries.fill(Entry::EMPTY);
@@ -109,6 +111,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// Adopted slots that are in use, done or not.
     pub(crate) fn adopted_live(&self) -> u32 {
         self.adopted_live
+    }
+
+    /// Adopted slots whose data is not what was adopted.
+    pub(crate) fn condemned(&self) -> u32 {
+        self.condemned
     }
 
     #[inline]
@@ -212,7 +219,6 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if at.is(DONE) {
             self.remove(Which::Done, entry);
         } else {
-            self.remove(Which::Order, entry);
             self.undirty(entry);
         }
         let kept = at.flags & (FILLING | BUSY);
@@ -251,7 +257,43 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
     }
 
+    /// The data of an adopted entry is not what was adopted. It waits for nothing any more: nobody can write it down.
+    pub(crate) fn condemn(&mut self, entry: u32) {
+        if entry < self.slots || !self.is_live(entry) || self.at(entry).is(DONE | CONDEMNED) {
+            return;
+        }
+        self.unready(entry);
+        self.remove(Which::Order, entry);
+        self.at_mut(entry).set(CONDEMNED);
+        self.condemned = self.condemned.saturating_add(1);
+    }
+
+    /// Condemns what was adopted from the region of a link, which is gone.
+    pub(crate) fn condemn_link(&mut self, link: u8) {
+        for entry in self.slots..self.slots.saturating_mul(2) {
+            if self.at(entry).link == link {
+                self.condemn(entry);
+            }
+        }
+    }
+
+    /// What was condemned is given up: of these blocks the disk's version is served.
+    pub(crate) fn give_up_condemned(&mut self) {
+        for entry in self.slots..self.slots.saturating_mul(2) {
+            if self.at(entry).is(CONDEMNED) {
+                self.mark_done(entry);
+            }
+        }
+    }
+
+    /// The entry leaves the list of what is not done, and what is counted of it.
     fn undirty(&mut self, entry: u32) {
+        if self.at(entry).is(CONDEMNED) {
+            self.at_mut(entry).unset(CONDEMNED);
+            self.condemned = self.condemned.saturating_sub(1);
+        } else {
+            self.remove(Which::Order, entry);
+        }
         if self.at(entry).proved != 0 {
             self.proved_dirty = self.proved_dirty.saturating_sub(1);
         }
@@ -291,7 +333,6 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
         self.unready(entry);
         self.undirty(entry);
-        self.remove(Which::Order, entry);
         self.done_no = self.done_no.wrapping_add(1);
         let number = self.done_no;
         let at = self.at_mut(entry);

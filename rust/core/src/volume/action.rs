@@ -114,7 +114,7 @@ pub enum Action {
     Fail(TicketId, Reason),
     /// Begin all parked I/O again.
     Wake,
-    /// For people: the role has changed.
+    /// For people: the role, or the reason in [`super::Status`], has changed.
     Notify(Role),
 }
 
@@ -147,6 +147,8 @@ pub enum Command {
     GiveBack,
     /// Forget a `GiveBack`; if the volume is released already, claim it again.
     AbortGiveBack,
+    /// Give up the blocks whose only copy is corrupt: from now on they read as the disk has them.
+    GiveUpCondemned,
     /// Stop. The owner empties the log and releases the volume, nobody is asked to claim it; a holder first lets the
     /// owner go solo. Ends in [`Role::Closed`].
     Close,

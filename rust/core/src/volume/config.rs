@@ -47,8 +47,6 @@ pub struct Config {
     pub backoff_ns: u64,
     /// How long a released volume may stay unclaimed before this controller, which released it, takes it back.
     pub giveback_ns: u64,
-    /// How many times in a row destaging may fail before this controller stops serving.
-    pub io_attempts: u32,
     /// The disk has a volatile cache.
     pub volatile_cache: bool,
     /// [`super::Action::Preempt`] can cut off another controller's commands, queued ones included.
@@ -96,8 +94,8 @@ impl Config {
         if self.disk_lease_ns / 1_000_000 > u64::from(u32::MAX) {
             return Err("the disk lease is too long");
         }
-        if self.link_lease_ns == 0 || self.poll_ns == 0 || self.io_attempts == 0 {
-            return Err("link lease, poll time and attempts are at least 1");
+        if self.link_lease_ns == 0 || self.poll_ns == 0 {
+            return Err("link lease and poll time are at least 1");
         }
         Ok(())
     }

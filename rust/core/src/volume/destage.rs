@@ -4,10 +4,13 @@
 use super::config::BLOCKS_MAX;
 use super::machine::{Run, Volume};
 use super::plan::{DestageEnd, DestagePlan, Range, RunId, Source};
-use super::status::{Mode, Reason};
+use super::status::Mode;
 use super::tickets::Ticket;
 use crate::mirror::entry::{Entry, NONE};
 use crate::mirror::log::Slab;
+
+/// The longest rest after failures, in poll times.
+const REST_MAX: u64 = 32;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The next run of at most `max` blocks to write to the backing disk. To be issued at once: the lease was checked
@@ -82,10 +85,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let mut entry = found.first;
         let mut owned = false;
+        let mut left = match end {
+            DestageEnd::Corrupt { at } => at,
+            DestageEnd::Written | DestageEnd::Failed => u32::MAX,
+        };
+        let mut corrupt = None;
         while entry != NONE {
             let next = self.log.at(entry).ready_next;
             self.log.at_mut(entry).ready_next = NONE;
             owned |= self.log.is_live(entry);
+            if left == 0 && self.log.is_live(entry) {
+                corrupt = Some(entry);
+            }
+            left = left.saturating_sub(1);
             let tickets = &mut self.tickets;
             self.log
                 .finish(entry, end == DestageEnd::Written, |ticket| {
@@ -98,17 +110,31 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.tickets.queue_long();
         self.stir();
         match end {
-            DestageEnd::Written => self.io_failures = 0,
-            DestageEnd::Corrupt if owned => self.stop(Reason::Corrupt),
-            DestageEnd::Failed if owned => {
-                self.io_failures = self.io_failures.saturating_add(1);
-                self.destage_from = now.saturating_add(self.config.poll_ns);
-                if self.io_failures >= self.config.io_attempts {
-                    self.stop(Reason::Disk);
-                }
+            DestageEnd::Written => {
+                self.destage_rest_ns = 0;
             }
+            DestageEnd::Corrupt { .. } if owned => {
+                if let Some(entry) = corrupt {
+                    self.log.condemn(entry);
+                }
+                self.rest(now);
+            }
+            DestageEnd::Failed if owned => self.rest(now),
             _ => (),
         }
+    }
+
+    /// Destaging rests after a failure, the longer the more often one follows another, and goes on without end: the log
+    /// may be the only copy. Runs that were in flight together are one failure.
+    fn rest(&mut self, now: u64) {
+        if now < self.destage_from {
+            return;
+        }
+        let poll = self.config.poll_ns;
+        let twice = self.destage_rest_ns.saturating_mul(2);
+        self.destage_rest_ns = twice.clamp(poll, poll.saturating_mul(REST_MAX));
+        self.destage_from = now.saturating_add(self.destage_rest_ns);
+        self.at(self.destage_from);
     }
 
     /// Whether a run is in flight.

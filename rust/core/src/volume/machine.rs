@@ -133,7 +133,8 @@ pub struct Volume<E, B, T> {
     pub(crate) freeing: Freeing,
     pub(crate) runs: [Run; RUNS_MAX],
     pub(crate) flushes: Flushes,
-    pub(crate) io_failures: u32,
+    /// How long destaging rests after a failure; 0 after one that went well.
+    pub(crate) destage_rest_ns: u64,
     /// No destage before, after one that failed.
     pub(crate) destage_from: u64,
     /// Reads that were begun on either side of the last flip.
@@ -142,7 +143,7 @@ pub struct Volume<E, B, T> {
     pub(crate) adopted_total: u32,
     pub(crate) parked: bool,
     pub(crate) wake: bool,
-    pub(crate) told: Option<Role>,
+    pub(crate) told: Option<(Role, Option<Reason>)>,
     pub(crate) reason: Option<Reason>,
     pub(crate) deadline: Option<u64>,
     /// When it was polled last.
@@ -238,7 +239,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 not_before: 0,
                 idle_until: 0,
             },
-            io_failures: 0,
+            destage_rest_ns: 0,
             destage_from: 0,
             reads: [0; 2],
             read_side: 0,
@@ -345,9 +346,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         (run.active && run.serial == id.serial).then_some(*run)
     }
 
-    /// Stops for good: a fault that only a person can mend. The record stays, so the partner can take over.
+    /// Stops for good: a fault that only a person can mend. The record stays, so the partner can take over; the log and
+    /// what was adopted stay, too: they may be the only copy.
     pub(crate) fn stop(&mut self, reason: Reason) {
-        self.drop_everything(Reason::Deposed);
+        self.end_term(Reason::Deposed);
         self.outbox.push(Message::Stopped);
         self.go(RoleEvent::Fault);
         self.reason = Some(reason);

@@ -173,6 +173,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             (Command::AbortGiveBack, Role::Standby) if self.released_at.is_some() => {
                 (self.wanted, self.looked_at) = (Some(Wanted::TakeOver), None);
             }
+            (Command::GiveUpCondemned, Role::Owner(_)) => {
+                self.log.give_up_condemned();
+                self.stir_all();
+            }
             (Command::Close, Role::Owner(_)) => self.leaving = Some(Leaving::Close),
             (Command::Close, Role::Standby) => {
                 (self.wanted, self.looked_at) = (Some(Wanted::Close { voided_at: None }), None);

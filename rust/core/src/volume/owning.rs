@@ -61,14 +61,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Another controller owns the volume. What waits fails, and is never completed.
     pub(crate) fn depose(&mut self, now: u64) {
-        self.drop_everything(Reason::Deposed);
+        self.end_term(Reason::Deposed);
+        self.forget_log();
         self.go(RoleEvent::Outranked);
         self.reason = Some(Reason::Deposed);
         self.at(now);
     }
 
-    /// Ends everything that rests on being the owner. What somebody outside the lock has comes back as an orphan.
-    pub(crate) fn drop_everything(&mut self, reason: Reason) {
+    /// What is in the log is not needed here any more: it is on the disk, or another controller has it.
+    fn forget_log(&mut self) {
+        self.log.discard_all();
+        self.log.set_unproved_too(false);
+        self.drop_adopted();
+    }
+
+    /// Ends everything that rests on being the owner, but the log. What somebody outside the lock has comes back as an
+    /// orphan.
+    pub(crate) fn end_term(&mut self, reason: Reason) {
         self.term = self.term.wrapping_add(1);
         for link in LinkId::all() {
             self.edit_held(link, |held| {
@@ -90,9 +99,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.copying.reset();
         self.freeing.reset();
-        self.log.discard_all();
-        self.log.set_unproved_too(false);
-        self.drop_adopted();
         (self.claimant, self.good_at, self.clean_at, self.lease_until) = (None, None, None, None);
         (self.leaving, self.releasing, self.offered) = (None, false, false);
         self.stir();
@@ -122,7 +128,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn released(&mut self, now: u64) {
         let leaving = self.leaving;
         let generation = self.cycle.mine.record.generation;
-        self.drop_everything(Reason::Leaving);
+        self.end_term(Reason::Leaving);
+        self.forget_log();
         if leaving == Some(Leaving::Close) {
             self.go(RoleEvent::Ended);
         } else {

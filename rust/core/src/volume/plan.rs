@@ -201,5 +201,8 @@ pub enum DestageEnd {
     /// a command that may still land (a timeout) is handed back only when T_io has passed since its issue.
     Failed,
     /// An adopted slot no longer has the CRC that it was adopted with. Nothing was written.
-    Corrupt,
+    Corrupt {
+        /// Which block of the plan it is, counted from 0.
+        at: u32,
+    },
 }

@@ -6,7 +6,7 @@ use super::machine::{Leaving, Volume, Wanted};
 use super::plan::FenceSample;
 use super::regions::{Lent, LentState, Link, Question};
 use super::states::LentEvent;
-use super::status::{Reason, Role};
+use super::status::Role;
 use super::tickets::Ticket;
 use super::Token;
 use crate::ids::{Incarnation, LinkEpoch, LinkId};
@@ -57,7 +57,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn room(&mut self, link: LinkId, place: Option<Place>) {
         self.edit_link(link, |link| link.room = place);
         if self.lent(link).state == LentState::Adopted {
-            return self.stop(Reason::Corrupt);
+            self.log.condemn_link(link.get());
         }
         self.edit_lent(link, |lent| {
             lent.on(LentEvent::WindowGone);
@@ -159,8 +159,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if core::mem::take(&mut self.wake) {
             return Some(Action::Wake);
         }
-        if self.told != Some(self.role) {
-            self.told = Some(self.role);
+        let told = Some((self.role, self.why()));
+        if self.told != told {
+            self.told = told;
             return Some(Action::Notify(self.role));
         }
         None

@@ -12,7 +12,7 @@ use super::status::{Reason, Role};
 use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::LinkId;
-use crate::mirror::entry::{Entry, FREEING};
+use crate::mirror::entry::{Entry, CONDEMNED, FREEING};
 use crate::mirror::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -36,6 +36,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         for (block, source) in (range.block..).take(range.count as usize).zip(&mut sources) {
             match self.source_of(block, now) {
                 Some(found) => *source = found,
+                None if self.is_condemned(block) => return ReadBegin::Fail(Reason::Corrupt),
                 None => {
                     self.parked = true;
                     return ReadBegin::Park;
@@ -64,10 +65,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.log.at(entry).is(FREEING) {
             return Some(Source::Disk);
         }
-        if !self.is_acknowledgeable(entry, now) {
+        if self.log.at(entry).is(CONDEMNED) || !self.is_acknowledgeable(entry, now) {
             return None;
         }
         Some(self.log_source(entry))
+    }
+
+    /// Whether the only copy of the newest version of a block is corrupt.
+    fn is_condemned(&self, block: u64) -> bool {
+        let newest = self.log.newest(block);
+        newest.is_some_and(|entry| self.log.at(entry).is(CONDEMNED))
     }
 
     /// Where the data of an entry is.

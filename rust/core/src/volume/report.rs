@@ -33,11 +33,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             dirty: self.log.dirty(),
             adopted: self.log.adopted_dirty(),
             adopted_total: self.adopted_total,
+            condemned: self.log.condemned(),
             free: self.log.free_slots(),
             regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
             keep: self.keep(),
-            reason: self.reason,
+            reason: self.why(),
         }
+    }
+
+    /// What keeps it from being all that it should be.
+    pub(crate) fn why(&self) -> Option<Reason> {
+        if self.log.condemned() > 0 {
+            return Some(Reason::Corrupt);
+        }
+        let resting = self.destage_rest_ns > 0 && self.log.dirty() > 0;
+        self.reason.or(resting.then_some(Reason::Disk))
     }
 
     /// Why the volume is not to be closed now.
@@ -56,9 +66,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             |lent: &Lent| lent.is_intact() && (self.peer.is_none() || lent.owner != self.peer);
         match self.role {
             Role::Opening | Role::Closed | Role::Owner(Mode::Mirrored) => false,
-            Role::Owner(_) => self.log.dirty() > 0,
+            Role::Owner(_) => self.log.dirty() > 0 || self.log.adopted_dirty() > 0,
             Role::Standby | Role::Taking | Role::Stopped => {
-                self.log.adopted_dirty() > 0 || self.lent.iter().any(kept)
+                self.log.dirty() > 0 && self.peer.is_none()
+                    || self.log.adopted_dirty() > 0
+                    || self.lent.iter().any(kept)
             }
         }
     }

@@ -126,7 +126,7 @@ impl fmt::Display for Reason {
             Self::Leaving => "the volume is being given back or closed",
             Self::Range => "the range does not lie in the volume",
             Self::Disk => "the backing disk reports errors",
-            Self::Corrupt => "an adopted slot changed after it was adopted",
+            Self::Corrupt => "blocks adopted from the old owner changed since: they cannot be read until they are written anew or given up",
             Self::Identity => "somebody else writes the block of this node: are two controllers configured as the same node?",
             Self::Unreadable => "the node blocks on the backing disk cannot be read",
             Self::ShadowHere => "acknowledged writes are in this controller's memory: it can take over, but not close",
@@ -185,6 +185,8 @@ pub struct Status {
     pub dirty: u32,
     /// Those of them that are adopted slots.
     pub adopted: u32,
+    /// Blocks whose only copy is corrupt: they cannot be read until they are written anew, or given up.
+    pub condemned: u32,
     /// Adopted slots of the last takeover.
     pub adopted_total: u32,
     /// Free slots of the log.

@@ -54,12 +54,16 @@ pub struct Appliance {
     pub session: bool,
     /// Destage runs are not executed while this is set.
     pub hold_destage: bool,
+    /// Writes of data fail while this is set.
+    pub fail_writes: bool,
     /// Node blocks cannot be read while this is set.
     pub unreadable: bool,
     pub flushes: u32,
     /// Slots that the machines themselves posted, not the writers.
     pub copies: u32,
     pub passed: Vec<(PassOp, LongRange)>,
+    /// Somebody else writes the own block of this controller.
+    pub other_writer: Option<usize>,
     /// Every grant names this epoch.
     pub forge_epoch: Option<Epoch>,
     /// The next messages are lost: how many.
@@ -114,10 +118,12 @@ impl Appliance {
             ],
             session: false,
             hold_destage: false,
+            fail_writes: false,
             unreadable: false,
             flushes: 0,
             copies: 0,
             passed: Vec::new(),
+            other_writer: None,
             forge_epoch: None,
             lose_messages: 0,
             lives: 0,
@@ -155,7 +161,6 @@ impl Appliance {
             poll_ns: 100 * MS,
             backoff_ns: 50 * MS,
             giveback_ns: 2_000 * MS,
-            io_attempts: 3,
             volatile_cache: true,
             reservations: false,
             power_loss: PowerLoss::Refuse,
@@ -343,17 +348,24 @@ impl Appliance {
         let Some(plan) = node.volume.next_destage(now, 4) else {
             return false;
         };
-        let mut end = DestageEnd::Written;
-        for (block, source) in (plan.range.block..)
+        let blocks = (plan.range.block..)
             .zip(plan.sources)
-            .take(plan.range.count as usize)
-        {
+            .take(plan.range.count as usize);
+        let mut end = DestageEnd::Written;
+        for (at, (block, source)) in (0..).zip(blocks.clone()) {
             let value = node.get(source, &self.disk, block);
             if matches!(source, Source::Adopted { crc, .. } if crc != crc_of(value)) {
-                end = DestageEnd::Corrupt;
-                break;
+                end = DestageEnd::Corrupt { at };
             }
-            self.disk.insert(block, value);
+        }
+        if self.fail_writes {
+            end = DestageEnd::Failed;
+        }
+        if end == DestageEnd::Written {
+            for (block, source) in blocks {
+                let value = node.get(source, &self.disk, block);
+                self.disk.insert(block, value);
+            }
         }
         node.volume.destage_finish(plan.run, end, now);
         true
@@ -396,7 +408,10 @@ impl Appliance {
     pub fn act(&mut self, n: usize, action: Action) {
         match action {
             Action::ReadNodeBlocks { token } => {
-                let blocks = self.blocks.clone();
+                let mut blocks = self.blocks.clone();
+                if self.other_writer == Some(n) {
+                    blocks[n].sequence += 2;
+                }
                 let blocks = Some(blocks.as_slice()).filter(|_| !self.unreadable);
                 self.tell(n, Input::NodeBlocks { token, blocks });
             }

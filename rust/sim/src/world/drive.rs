@@ -171,7 +171,7 @@ impl World {
             .flatten();
         let Some(plan) = plan else { return };
         let mut cells = Vec::new();
-        let mut corrupt = false;
+        let mut corrupt = None;
         for (i, source) in plan
             .sources
             .iter()
@@ -182,7 +182,9 @@ impl World {
                 Source::Log { slot } => self.log_block(at, slot),
                 Source::Adopted { link, slot, crc } => {
                     let block = self.adopted_block(at, link.index(), slot);
-                    corrupt |= super::posts::block_crc(block) != crc;
+                    if super::posts::block_crc(block) != crc {
+                        corrupt = corrupt.or(Some(i as u32));
+                    }
                     self.stats.destaged_adopted += 1;
                     block
                 }
@@ -199,8 +201,8 @@ impl World {
         self.trace.line(self.now_ns, || {
             format!("controller {at} destages {cells:?}")
         });
-        if corrupt {
-            let end = DestageEnd::Corrupt;
+        if let Some(first) = corrupt {
+            let end = DestageEnd::Corrupt { at: first };
             self.tell_machine(at, |machine, now| {
                 machine.destage_finish(plan.run, end, now)
             });

@@ -95,7 +95,6 @@ impl World {
             poll_ns: s.poll_ns,
             backoff_ns: s.backoff_ns,
             giveback_ns: s.giveback_ns,
-            io_attempts: 3,
             volatile_cache: s.volatile_cache,
             reservations: s.reservations,
             power_loss: s.power_loss,

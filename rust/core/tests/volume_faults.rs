@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Disks that fail and slots that are corrupt: they may stop service, never the only copy of what was acknowledged.
+
+#[path = "support/appliance.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod appliance;
+
+use appliance::{one, Appliance, MS};
+use yoke_core::volume::*;
+
+const DEGRADED: Role = Role::Owner(Mode::Degraded);
+const SOLO: Role = Role::Owner(Mode::Solo);
+
+/// A survivor with this many blocks that are nowhere but in its memory.
+fn survivor(blocks: u64) -> Appliance {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    a.hold_destage = true;
+    for block in 0..blocks {
+        // Far apart, so that each is a run of its own.
+        a.write(0, 2 * block, 10 + block);
+    }
+    a.kill(0);
+    a.until("degraded", |a| a.role(1) == DEGRADED);
+    a
+}
+
+#[test]
+fn a_disk_that_fails_for_a_while_costs_nothing() {
+    let mut a = survivor(8);
+    (a.hold_destage, a.fail_writes) = (false, true);
+    a.pass(12_000 * MS);
+    assert_eq!(a.role(1), DEGRADED, "it serves on");
+    assert_eq!((a.status(1).dirty, a.status(1).adopted), (8, 8));
+    assert_eq!(a.status(1).reason, Some(Reason::Disk));
+    assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
+    assert_eq!(a.read(1, 4), 12);
+    a.fail_writes = false;
+    a.until("solo", |a| a.role(1) == SOLO);
+    assert_eq!(a.status(1).reason, None);
+    for block in 0..8 {
+        assert_eq!(a.disk[&(2 * block)], 10 + block);
+    }
+}
+
+#[test]
+fn failures_in_flight_together_are_one_and_the_rest_gets_longer() {
+    let mut a = survivor(8);
+    a.pass(1_000 * MS);
+    let attempts = |a: &mut Appliance, time: u64| {
+        let end = a.now + time;
+        let mut attempts = 0;
+        while a.now < end {
+            let now = a.now;
+            let node = a.node(1);
+            let plans: Vec<_> = std::iter::from_fn(|| node.volume.next_destage(now, 4)).collect();
+            attempts += usize::from(!plans.is_empty());
+            for plan in plans {
+                node.volume
+                    .destage_finish(plan.run, DestageEnd::Failed, now);
+            }
+            a.pass(5 * MS);
+        }
+        attempts
+    };
+    assert_eq!(
+        attempts(&mut a, 90 * MS),
+        1,
+        "all runs of one moment are one failure"
+    );
+    assert!(
+        attempts(&mut a, 20_000 * MS) < 15,
+        "it does not hammer a dead disk"
+    );
+    assert_eq!(a.status(1).dirty, 8);
+}
+
+#[test]
+fn a_corrupt_slot_takes_its_block_with_it_and_nothing_else() {
+    let mut a = survivor(4);
+    a.node(1).windows[0].data[1] ^= 1;
+    a.hold_destage = false;
+    a.until("all but one are on the disk", |a| a.status(1).dirty == 0);
+    assert_eq!((a.role(1), a.status(1).condemned), (DEGRADED, 1));
+    assert_eq!(a.status(1).reason, Some(Reason::Corrupt));
+    assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
+    let now = a.now;
+    let begun = a.node(1).volume.read_begin(one(2), now);
+    assert_eq!(begun, ReadBegin::Fail(Reason::Corrupt));
+    assert_eq!((a.read(1, 0), a.read(1, 4), a.read(1, 6)), (10, 12, 13));
+    // A FLUSH is about what is left.
+    a.long(1, |volume, now| volume.flush(now));
+    // Written anew, it is as good as any.
+    a.write(1, 2, 99);
+    assert_eq!(a.read(1, 2), 99);
+    a.until("solo", |a| a.role(1) == SOLO);
+    assert_eq!(a.status(1).condemned, 0);
+}
+
+#[test]
+fn a_person_may_give_up_what_is_corrupt() {
+    let mut a = survivor(2);
+    a.node(1).windows[0].data[0] ^= 1;
+    a.hold_destage = false;
+    a.until("condemned", |a| a.status(1).condemned == 1);
+    a.command(1, Command::GiveUpCondemned);
+    a.until("solo", |a| a.role(1) == SOLO);
+    assert_eq!((a.read(1, 0), a.read(1, 2)), (0, 11));
+}
+
+#[test]
+fn a_window_that_is_made_anew_condemns_what_was_adopted_from_it() {
+    let mut a = survivor(2);
+    let link = appliance::link(0);
+    a.tell(1, Input::Room { link, place: None });
+    a.pass(10 * MS);
+    assert_eq!((a.role(1), a.status(1).condemned), (DEGRADED, 2));
+    let now = a.now;
+    let begun = a.node(1).volume.read_begin(one(0), now);
+    assert_eq!(begun, ReadBegin::Fail(Reason::Corrupt));
+    assert_eq!(a.read(1, 5), 0, "the rest is served");
+}
+
+#[test]
+fn a_survivor_that_is_stopped_keeps_what_it_adopted() {
+    let mut a = survivor(2);
+    a.other_writer = Some(1);
+    a.until("stopped", |a| a.role(1) == Role::Stopped);
+    assert_eq!(a.status(1).adopted, 2);
+    a.command(1, Command::Close);
+    assert_eq!(a.role(1), Role::Stopped);
+    assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
+}
