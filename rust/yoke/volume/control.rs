@@ -152,6 +152,8 @@ impl Control {
             Action::Complete(ticket) => self.front.complete(ticket),
             Action::Fail(ticket, reason) => self.front.fail(ticket, reason),
             Action::Wake => self.shared.stats.restart.set(),
+            // The lock was let go of when the action was taken.
+            Action::Yield => (),
             Action::Notify(role) => self.shared.announce(role),
         }
     }

@@ -114,6 +114,8 @@ pub enum Action {
     Fail(TicketId, Reason),
     /// Begin all parked I/O again.
     Wake,
+    /// Nothing to do. Let go of the lock, and poll again: the machine has taken one piece of something long.
+    Yield,
     /// For people: the role, or the reason in [`super::Status`], has changed.
     Notify(Role),
 }

@@ -471,7 +471,7 @@ impl Appliance {
             Action::Complete(ticket) => self.answer(n, ticket, Ok(())),
             Action::Fail(ticket, reason) => self.answer(n, ticket, Err(reason)),
             Action::Wake => self.node(n).wakes += 1,
-            Action::Notify(_) => (),
+            Action::Notify(_) | Action::Yield => (),
         }
     }
 

@@ -102,6 +102,7 @@ impl World {
             | Action::Complete(_)
             | Action::Fail(..)
             | Action::Wake
+            | Action::Yield
             | Action::Notify(_) => {}
         }
     }

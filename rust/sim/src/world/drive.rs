@@ -63,6 +63,7 @@ impl World {
             Action::Complete(ticket) => self.ticket_done(at, ticket, None),
             Action::Fail(ticket, reason) => self.ticket_done(at, ticket, Some(reason)),
             Action::Wake => self.wake(at),
+            Action::Yield => {}
             Action::Send(message) => self.send(at, message),
             // At once, as a destage: the lease was checked just now.
             Action::PassDown { .. } => self.carry_out(at, action),
