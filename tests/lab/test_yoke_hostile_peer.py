@@ -128,7 +128,7 @@ def test_a_peer_of_another_version(appliance: Appliance) -> None:
     place = f"{LINK_CLASS}/ntb0"
     a.wait("a carrier", f"grep -q handshake {place}/state", say=f"cat {place}/*")
     b.sh(f"python3 -I -S {GUEST} hello {b.device('ntb0')} 0 7 9")
-    wanted = "the peer speaks protocol version 7 to 9, this yoke 1; upgrade the older of the two"
+    wanted = "the peer speaks protocol version 7 to 9, this yoke 2; upgrade the older of the two"
     a.wait("a refusal", f"grep -q '{wanted}' {place}/reason", say=f"cat {place}/*")
     assert wanted in a.dmesg()
     assert a.link("ntb0", "state") == "handshake" and a.peer("state") == "absent"

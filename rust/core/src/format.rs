@@ -11,6 +11,13 @@ use core::fmt;
 pub enum FormatError {
     /// They are in order, but written by a yoke that this one does not understand.
     TooNew(TooNew),
+    /// They are in order, but of a version that this yoke does not read any more.
+    TooOld {
+        /// Their version.
+        version: u16,
+        /// The oldest version that is read.
+        reads: u16,
+    },
     /// They are not what they should be.
     Malformed(Malformed),
 }
@@ -72,6 +79,11 @@ impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooNew(reason) => write!(f, "too new: {reason}; upgrade yoke on this controller"),
+            Self::TooOld { version, reads } => write!(
+                f,
+                "too old: it has format version {version}, this yoke reads {reads} and later; save its data with the \
+                yoke that made it, and make it anew"
+            ),
             Self::Malformed(reason) => write!(f, "malformed: {reason}"),
         }
     }
@@ -123,6 +135,8 @@ pub struct Known {
     pub current: u16,
     /// The oldest version whose readers understand what is written.
     pub min_reader: u16,
+    /// The oldest version that is still read.
+    pub oldest: u16,
     /// The required features known here.
     pub features: u64,
 }
@@ -132,7 +146,8 @@ impl Known {
     ///
     /// # Errors
     ///
-    /// [`TooNew`] if a reader must know more than this one does, [`Malformed::Version`] if the fields cannot be.
+    /// [`TooNew`] if a reader must know more than this one does, [`FormatError::TooOld`] if the version is not read any
+    /// more, [`Malformed::Version`] if the fields cannot be.
     pub fn check(&self, version: u16, min_reader: u16, features: u64) -> Result<(), FormatError> {
         if min_reader == 0 || min_reader > version {
             return Err(Malformed::Version.into());
@@ -143,6 +158,12 @@ impl Known {
                 knows: self.current,
             }
             .into());
+        }
+        if version < self.oldest {
+            return Err(FormatError::TooOld {
+                version,
+                reads: self.oldest,
+            });
         }
         let unknown = features & !self.features;
         if unknown != 0 {
@@ -163,18 +184,26 @@ mod tests {
     use super::*;
 
     const KNOWN: Known = Known {
-        current: 2,
-        min_reader: 1,
+        current: 3,
+        min_reader: 2,
+        oldest: 2,
         features: 0b11,
     };
 
     #[test]
     fn too_new_and_malformed_are_told_apart() {
         assert_eq!(KNOWN.check(2, 1, 0b01), Ok(()));
-        assert_eq!(KNOWN.check(7, 2, 0b11), Ok(()));
+        assert_eq!(KNOWN.check(7, 3, 0b11), Ok(()));
         assert_eq!(
-            KNOWN.check(7, 3, 0),
-            Err(TooNew::Version { needs: 3, knows: 2 }.into())
+            KNOWN.check(7, 4, 0),
+            Err(TooNew::Version { needs: 4, knows: 3 }.into())
+        );
+        assert_eq!(
+            KNOWN.check(1, 1, 0),
+            Err(FormatError::TooOld {
+                version: 1,
+                reads: 2
+            })
         );
         assert_eq!(
             KNOWN.check(2, 2, 0b110),
@@ -182,7 +211,7 @@ mod tests {
         );
         assert_eq!(KNOWN.check(1, 2, 0), Err(Malformed::Version.into()));
         assert_eq!(KNOWN.check(0, 0, 0), Err(Malformed::Version.into()));
-        assert!(KNOWN.is_newer(3));
-        assert!(!KNOWN.is_newer(2));
+        assert!(KNOWN.is_newer(4));
+        assert!(!KNOWN.is_newer(3));
     }
 }

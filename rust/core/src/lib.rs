@@ -19,6 +19,7 @@ mod owner;
 pub mod region;
 pub mod ring;
 pub mod session;
+pub mod terms;
 pub mod volume;
 pub mod window;
 pub mod wire;

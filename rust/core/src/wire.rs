@@ -11,7 +11,9 @@ pub mod hello;
 pub mod message;
 
 /// The versions of the link protocol that this yoke can speak: the lowest and the highest.
-pub const VERSIONS: hello::Versions = hello::Versions { min: 1, max: 1 };
+///
+/// Version 2 agrees on times, and knows tombstones: what stands in slots and what the mirror says has changed.
+pub const VERSIONS: hello::Versions = hello::Versions { min: 2, max: 2 };
 
 /// The features of the link protocol that this yoke has.
 pub const FEATURES: u64 = 0;

@@ -13,6 +13,7 @@ use yoke_core::disk::{
 };
 use yoke_core::format::{FormatError, Malformed, TooNew};
 use yoke_core::ids::{Epoch, Generation, Incarnation, NodeId, Uuid};
+use yoke_core::terms::Terms;
 
 fn identity() -> Identity {
     Identity {
@@ -36,6 +37,10 @@ fn shadow_block() -> NodeBlock {
         Epoch::new(0x5555_6666_7777_8888),
         None,
         None,
+        None,
+        None,
+        None,
+        None,
     ];
     let holder_incarnation = Incarnation::new(0x0123_4567_89ab_cdef).expect("not zero");
     let shadow = Shadow {
@@ -54,6 +59,7 @@ fn shadow_block() -> NodeBlock {
         record: Record {
             generation: Generation::new(3),
             state: RecordState::Shadow(shadow),
+            terms: Terms::from_micros(50_000, 30_000_000),
         },
         claim: Some(Generation::new(4)),
     }
@@ -77,28 +83,28 @@ fn seal(block: &mut Block) {
 
 // If this fails, do not change the test or the golden file: disks in the field look like that.
 #[test]
-fn golden_superblock_version_1() {
+fn golden_superblock_version_2() {
     let mut bytes = [0xaa; BLOCK_SIZE];
     superblock().encode(1, &mut bytes);
-    support::check_golden("superblock-v1.hex", &bytes);
-    let stored = block_of(support::golden("superblock-v1.hex", BLOCK_SIZE));
+    support::check_golden("superblock-v2.hex", &bytes);
+    let stored = block_of(support::golden("superblock-v2.hex", BLOCK_SIZE));
     assert_eq!(Superblock::parse(1, &stored), Ok(superblock()));
 }
 
 // If this fails, do not change the test or the golden files: disks in the field look like that.
 #[test]
-fn golden_node_block_version_1() {
-    support::check_golden("node-block-shadow-v1.hex", &*encoded(&shadow_block()));
+fn golden_node_block_version_2() {
+    support::check_golden("node-block-shadow-v2.hex", &*encoded(&shadow_block()));
     support::check_golden(
-        "node-block-blank-v1.hex",
+        "node-block-blank-v2.hex",
         &*encoded(&NodeBlock::blank(node(63), 0)),
     );
-    let stored = block_of(support::golden("node-block-shadow-v1.hex", BLOCK_SIZE));
+    let stored = block_of(support::golden("node-block-shadow-v2.hex", BLOCK_SIZE));
     assert_eq!(
         NodeBlock::parse(&identity(), node(0), 1, &stored),
         Ok(shadow_block())
     );
-    let stored = block_of(support::golden("node-block-blank-v1.hex", BLOCK_SIZE));
+    let stored = block_of(support::golden("node-block-blank-v2.hex", BLOCK_SIZE));
     assert_eq!(
         NodeBlock::parse(&identity(), node(63), 0, &stored),
         Ok(NodeBlock::blank(node(63), 0))
@@ -106,13 +112,31 @@ fn golden_node_block_version_1() {
 }
 
 #[test]
+fn the_version_before_is_refused_by_name() {
+    let too_old = FormatError::TooOld {
+        version: 1,
+        reads: 2,
+    };
+    let stored = block_of(support::golden("superblock-v1.hex", BLOCK_SIZE));
+    assert_eq!(Superblock::parse(1, &stored), Err(too_old));
+    let stored = block_of(support::golden("node-block-shadow-v1.hex", BLOCK_SIZE));
+    let parsed = NodeBlock::parse(&identity(), node(0), 1, &stored);
+    assert_eq!(parsed, Err(too_old));
+    let words = too_old.to_string();
+    assert!(
+        words.contains("format version 1, this yoke reads 2"),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_newer_format_is_too_new_and_not_malformed() {
     let mut bytes = encoded(&shadow_block());
-    (bytes[8], bytes[10]) = (2, 2);
+    (bytes[8], bytes[10]) = (3, 3);
     seal(&mut bytes);
     let parsed = NodeBlock::parse(&identity(), node(0), 1, &bytes);
-    assert_eq!(parsed, Err(TooNew::Version { needs: 2, knows: 1 }.into()));
-    (bytes[10], bytes[16]) = (1, 4);
+    assert_eq!(parsed, Err(TooNew::Version { needs: 3, knows: 2 }.into()));
+    (bytes[10], bytes[16]) = (2, 4);
     seal(&mut bytes);
     assert_eq!(
         NodeBlock::parse(&identity(), node(0), 1, &bytes),
@@ -129,7 +153,7 @@ fn a_newer_writer_may_use_reserved_bytes_and_an_equal_one_may_not() {
         NodeBlock::parse(&identity(), node(0), 1, &bytes),
         Err(Malformed::Reserved.into())
     );
-    bytes[8] = 2;
+    bytes[8] = 3;
     seal(&mut bytes);
     assert_eq!(
         NodeBlock::parse(&identity(), node(0), 1, &bytes),
@@ -180,17 +204,19 @@ fn a_block_of_something_else_is_refused_with_its_reason() {
 #[test]
 fn impossible_fields_are_refused() {
     // (offset, value, the field that is then wrong)
-    let cases: [(usize, u8, &str); 10] = [
+    let cases: [(usize, u8, &str); 12] = [
         (72, 64, "node"),
         (73, 3, "state of the record"),
         (73, 1, "shadow of a record without one"),
-        (74, 1, "region epochs"),
-        (75, 64, "holder"),
+        (74, 2, "number of holders"),
         (76 + 1, 0, "lease"),
         (96, 0, "generation"),
-        (128, 1, "region epochs"),
         (112, 0x88, ""),
-        (136, 1, "region epochs"),
+        (128, 64, "holder"),
+        (129, 1, "region epochs"),
+        (136, 1, ""),
+        (144, 0x55, ""),
+        (160, 1, "region epochs"),
     ];
     for (at, value, field) in cases {
         let mut bytes = encoded(&shadow_block());
@@ -233,7 +259,7 @@ fn the_newest_valid_copy_counts() {
     let mut newer = second;
     (newer[8], newer[10]) = (9, 9);
     seal(&mut newer);
-    let too_new = TooNew::Version { needs: 9, knows: 1 };
+    let too_new = TooNew::Version { needs: 9, knows: 2 };
     assert_eq!(
         pick(&first, &newer),
         Err(too_new.into()),
@@ -375,9 +401,9 @@ prop_compose! {
     fn any_shadow()(
         holder in 0_u8..64,
         incarnation in 1_u64..,
-        epochs in proptest::collection::hash_set(1_u64..u64::MAX, 1..=4),
+        epochs in proptest::collection::hash_set(1_u64..u64::MAX, 1..=8),
     ) -> Shadow {
-        let mut places = [None; 4];
+        let mut places = [None; 8];
         for (place, epoch) in places.iter_mut().zip(epochs) {
             *place = Epoch::new(epoch);
         }
@@ -399,13 +425,18 @@ prop_compose! {
             any_shadow().prop_map(RecordState::Shadow),
         ],
         claim in any::<u64>(),
+        terms in (1_u32.., any::<u32>()),
     ) -> NodeBlock {
         NodeBlock {
             node: node(number),
             incarnation: Incarnation::new(incarnation),
             sequence,
             lease: Lease { counter: lease.0, expiry_ms: lease.1 },
-            record: Record { generation: Generation::new(generation), state },
+            record: Record {
+                generation: Generation::new(generation),
+                state,
+                terms: Terms::from_micros(terms.0, terms.1),
+            },
             claim: Some(Generation::new(claim)).filter(|&claim| claim != Generation::NONE),
         }
     }
@@ -442,7 +473,7 @@ proptest! {
         let _ = Superblock::parse(0, &bytes);
         if let Ok(parsed) = NodeBlock::parse(&identity(), base.node, base.sequence, &bytes) {
             let again = encoded(&parsed);
-            prop_assert_eq!(&again[72..152], &bytes[72..152]);
+            prop_assert_eq!(&again[72..208], &bytes[72..208]);
         }
     }
 

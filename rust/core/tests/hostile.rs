@@ -275,10 +275,10 @@ fn bytes_are_a_message_or_they_are_not() {
         let cut = dice.below(MESSAGE_SIZE as u64) as usize;
         assert_eq!(Message::decode(&raw[..cut]), None);
         let presence = &raw[..PRESENCE_SIZE];
-        if let Some((volume, presence)) = Presence::decode(presence) {
+        if let Some((volume, presence, terms)) = Presence::decode(presence) {
             assert_eq!(
-                Presence::decode(&presence.encode(&volume)),
-                Some((volume, presence))
+                Presence::decode(&presence.encode(&volume, terms)),
+                Some((volume, presence, terms))
             );
         }
     }

@@ -105,7 +105,7 @@ fn two_ends_come_up_with_one_epoch() {
     assert_eq!((first.link.get(), second.link.get()), (1, 0));
     assert_eq!(
         (first.version, first.downs, first.window),
-        (1, 3, config(1).window)
+        (2, 3, config(1).window)
     );
     assert!(ends.links[0]
         .echoed_at()
@@ -201,14 +201,19 @@ fn speak(change: impl FnOnce(&mut [u8; hello::SIZE])) -> Link {
 
 #[test]
 fn what_a_peer_needs_and_this_end_lacks_is_told() {
-    let newer = speak(|bytes| bytes[16..20].copy_from_slice(&[2, 0, 5, 0]));
+    let older = speak(|bytes| bytes[16..20].copy_from_slice(&[1, 0, 1, 0]));
+    assert_eq!(
+        older.refusal(),
+        Some(Refusal::Version(Versions { min: 1, max: 1 }))
+    );
+    let newer = speak(|bytes| bytes[16..20].copy_from_slice(&[3, 0, 5, 0]));
     assert_eq!(
         newer.refusal(),
-        Some(Refusal::Version(Versions { min: 2, max: 5 }))
+        Some(Refusal::Version(Versions { min: 3, max: 5 }))
     );
     assert!(newer
         .refusal()
-        .is_some_and(|refusal| refusal.to_string().contains("version 2 to 5, this yoke 1")));
+        .is_some_and(|refusal| refusal.to_string().contains("version 3 to 5, this yoke 2")));
     assert_eq!(
         speak(|bytes| bytes[80] = 6).refusal(),
         Some(Refusal::Features(6))

@@ -175,3 +175,73 @@ fn an_epoch_that_another_link_has_is_refused() {
     assert_eq!(a.status(0).reason, Some(Reason::EpochTwice));
     a.write(0, 4, 40);
 }
+
+/// Two controllers with different settings: of node 0, and of node 1.
+fn unequal(tune: fn(&mut Config)) -> Appliance {
+    let mut a = Appliance::new(1, tune);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a
+}
+
+#[test]
+fn the_longer_link_lease_counts_for_both_and_is_promised() {
+    for long in [0, 1] {
+        let mut a = if long == 0 {
+            unequal(|c| c.link_lease_ns = if c.node.get() == 0 { 400 * MS } else { 20 * MS })
+        } else {
+            unequal(|c| c.link_lease_ns = if c.node.get() == 1 { 400 * MS } else { 20 * MS })
+        };
+        assert_eq!(a.status(0).record.terms.link_lease_ns(), 400 * MS);
+        a.hold_destage = true;
+        a.write(0, 1, 10);
+        let good = a.now;
+        a.kill(0);
+        a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+        assert!(
+            a.now - good >= 400 * MS,
+            "node {long} has the longer one: {} ms",
+            (a.now - good) / MS
+        );
+        assert_eq!(a.read(1, 1), 10);
+    }
+}
+
+#[test]
+fn a_taker_waits_by_the_record_and_not_by_its_own_setting() {
+    // They never met under these settings: the owner's record is all that its successor has.
+    let mut a = Appliance::new(1, |c| {
+        c.link_lease_ns = if c.node.get() == 0 {
+            3_000 * MS
+        } else {
+            20 * MS
+        };
+        c.io_life_ns = if c.node.get() == 0 { 900 * MS } else { 10 * MS };
+    });
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.write(0, 1, 10);
+    a.kill(0);
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    let taken = a.now;
+    assert_eq!(a.read(1, 1), 10);
+    assert!(
+        a.now - taken >= 890 * MS,
+        "it served after {} ms",
+        (a.now - taken) / MS
+    );
+}
+
+#[test]
+fn a_partner_that_comes_with_a_longer_lease_changes_the_record_first() {
+    let mut a = unequal(|c| c.link_lease_ns = 50 * MS);
+    assert_eq!(a.status(0).record.terms.link_lease_ns(), 50 * MS);
+    let incarnation = a.nodes[1].as_ref().unwrap().incarnation;
+    let terms = yoke_core::terms::Terms::new(300 * MS, 500 * MS);
+    // The same life of the partner has opened the volume anew, with another setting.
+    a.tell(0, Input::SessionUp { incarnation, terms });
+    a.settle();
+    a.until("promised", |a| a.blocks[0].record.terms == terms);
+    assert_eq!(a.role(0), MIRRORED);
+    a.write(0, 2, 20);
+}

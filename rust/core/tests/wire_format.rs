@@ -29,7 +29,7 @@ fn peer() -> Peer {
 
 fn hello() -> Hello {
     Hello {
-        versions: Versions { min: 1, max: 1 },
+        versions: Versions { min: 2, max: 2 },
         peer: peer(),
         link: LinkId::new(2).expect("a link"),
         leaving: false,
@@ -63,12 +63,24 @@ fn seal(bytes: &mut [u8; hello::SIZE]) {
 
 // If one of these fails, do not change the test or the golden file: peers in the field speak like that.
 #[test]
-fn golden_hello_version_1() {
-    support::check_golden("hello-v1.hex", &hello().encode(WORD));
-    let stored = support::golden("hello-v1.hex", hello::SIZE)
+fn golden_hello_version_2() {
+    support::check_golden("hello-v2.hex", &hello().encode(WORD));
+    let stored = support::golden("hello-v2.hex", hello::SIZE)
         .try_into()
         .expect("a HELLO");
     assert_eq!(Hello::parse(WORD, &stored), Ok(hello()));
+}
+
+#[test]
+fn a_hello_of_version_1_tells_its_version() {
+    let stored = support::golden("hello-v1.hex", hello::SIZE)
+        .try_into()
+        .expect("a HELLO");
+    let theirs = Versions { min: 1, max: 1 };
+    assert_eq!(
+        Hello::parse(WORD, &stored),
+        Err(Unreadable::Versions(theirs))
+    );
 }
 
 #[test]
@@ -125,10 +137,10 @@ fn a_newer_peer_may_say_more_and_an_equal_one_may_not() {
         Hello::parse(WORD, &bytes),
         Err(Unreadable::Field("reserved"))
     );
-    bytes[18] = 2;
+    bytes[18] = 3;
     seal(&mut bytes);
     let newer = Hello {
-        versions: Versions { min: 1, max: 2 },
+        versions: Versions { min: 2, max: 3 },
         ..hello()
     };
     assert_eq!(Hello::parse(WORD, &bytes), Ok(newer));
@@ -193,7 +205,7 @@ prop_compose! {
         let mut appliance = appliance;
         appliance[0] |= 1;
         Hello {
-            versions: Versions { min: 1, max: 1 },
+            versions: Versions { min: 2, max: 2 },
             peer: Peer {
                 node: NodeId::new(node).expect("a node"),
                 incarnation: Incarnation::new(lives.0).expect("not 0"),

@@ -12,8 +12,12 @@ use kernel::{
 use yoke_core::{
     ids::{LinkEpoch, LinkId, NodeId, Uuid, LINK_COUNT},
     link::Contact,
-    mirror::{message::Message, presence::Presence},
+    mirror::{
+        message::Message,
+        presence::{Presence, PRESENCE_SIZE},
+    },
     session::GoneReason,
+    terms::Terms,
     volume::Input,
     wire::message,
 };
@@ -69,7 +73,7 @@ impl Mirror {
             present: false,
         };
         state.members.push(member, GFP_KERNEL)?;
-        out.send(PORT, &Presence::Opened.encode(&volume.identity.volume));
+        out.send(PORT, &volume.says(Presence::Opened));
         Ok(())
     }
 
@@ -81,11 +85,11 @@ impl Mirror {
             .retain(|other| !Arc::ptr_eq(&other.volume, volume));
         drop(state);
         volume.drop_lanes();
-        out.send(PORT, &Presence::Closed.encode(&volume.identity.volume));
+        out.send(PORT, &volume.says(Presence::Closed));
     }
 
     /// The twin of a volume says whether it is there.
-    fn presence(&self, uuid: &Uuid, presence: Presence, out: &dyn Outlet) {
+    fn presence(&self, uuid: &Uuid, presence: Presence, terms: Terms, out: &dyn Outlet) {
         let mut state = self.state.lock();
         let State {
             partner,
@@ -103,21 +107,27 @@ impl Mirror {
         }
         if presence == Presence::Opened {
             // Before anything that the machine says, which the twin would not understand yet.
-            out.send(PORT, &Presence::Here.encode(uuid));
+            out.send(PORT, &member.volume.says(Presence::Here));
         }
         if presence != Presence::Closed && !member.present {
-            member.meet(partner.as_ref(), links);
+            member.meet(partner.as_ref(), terms, links);
         }
     }
 }
 
 impl Member {
     /// The machine hears of the session and its links.
-    fn meet(&mut self, partner: Option<&Partner>, links: &[Option<(Arc<Port>, Contact)>]) {
+    fn meet(
+        &mut self,
+        partner: Option<&Partner>,
+        terms: Terms,
+        links: &[Option<(Arc<Port>, Contact)>],
+    ) {
         let Some(partner) = partner else { return };
         self.present = true;
         self.volume.tell(Input::SessionUp {
             incarnation: partner.incarnation,
+            terms,
         });
         for (port, contact) in links.iter().flatten() {
             self.volume.link_up(port, contact);
@@ -143,10 +153,7 @@ impl Client for Mirror {
         let mut state = self.state.lock();
         state.partner = Some(*partner);
         for member in &state.members {
-            out.send(
-                PORT,
-                &Presence::Opened.encode(&member.volume.identity.volume),
-            );
+            out.send(PORT, &member.volume.says(Presence::Opened));
         }
     }
 
@@ -180,8 +187,8 @@ impl Client for Mirror {
     }
 
     fn message(&self, bytes: &[u8], out: &dyn Outlet) {
-        if let Some((uuid, presence)) = Presence::decode(bytes) {
-            return self.presence(&uuid, presence, out);
+        if let Some((uuid, presence, terms)) = Presence::decode(bytes) {
+            return self.presence(&uuid, presence, terms, out);
         }
         let (Some(uuid), Some(message)) = (Message::volume(bytes), Message::decode(bytes)) else {
             pr_warn!("a message of the peer is none of the mirror's; ignored\n");
@@ -199,6 +206,12 @@ impl Client for Mirror {
 }
 
 impl Shared {
+    /// What the twin is told of this volume.
+    fn says(&self, presence: Presence) -> [u8; PRESENCE_SIZE] {
+        let terms = self.inner.lock().core.config().terms();
+        presence.encode(&self.identity.volume, terms)
+    }
+
     /// Tells the machine, and has the control thread look.
     pub(super) fn tell(&self, input: Input<'_>) {
         self.inner.lock().core.handle(input, boottime_ns());

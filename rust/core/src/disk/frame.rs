@@ -143,7 +143,7 @@ pub struct Newest<T> {
 ///
 /// # Errors
 ///
-/// If one copy is too new (the other is then an older state, and must not be used), if both are malformed (the
+/// If one copy is too new or too old (the other is then another state, and must not be used), if both are malformed (the
 /// reason of the first), or if they differ under one sequence number.
 pub(super) fn newest<T: PartialEq>(
     first: Result<T, FormatError>,
@@ -151,8 +151,8 @@ pub(super) fn newest<T: PartialEq>(
     sequence: impl Fn(&T) -> u64,
 ) -> Result<Newest<T>, FormatError> {
     match (first, second) {
-        (Err(FormatError::TooNew(reason)), _) | (_, Err(FormatError::TooNew(reason))) => {
-            Err(reason.into())
+        (Err(reason), _) | (_, Err(reason)) if !matches!(reason, FormatError::Malformed(_)) => {
+            Err(reason)
         }
         (Ok(first), Ok(second)) => {
             let (a, b) = (sequence(&first), sequence(&second));

@@ -7,33 +7,43 @@
 //! ```text
 //! 72   1  node
 //! 73   1  state of the record: 0 released, 1 disk, 2 shadow
-//! 74   1  number of region epochs, 1 to 4 in state shadow, else 0
-//! 75   1  node that holds the shadow, 255 without one
+//! 74   1  number of holders: 1 in state shadow, else 0; there is room for 4
+//! 75   1  reserved
 //! 76   4  lease: milliseconds until it expires, 0 if there never was one
 //! 80   8  incarnation, 0 if the node never served
 //! 88   8  lease: counter
 //! 96   8  record: generation
-//! 104  8  record: incarnation that holds the shadow, 0 without one
-//! 112 32  record: 4 region epochs, 0 from the first unused on
-//! 144  8  claim: generation, 0 for none
+//! 104  4  record: link lease that its owner promises, in microseconds
+//! 108  4  record: T_io that its owner promises, in microseconds
+//! 112  8  claim: generation, 0 for none; the claimant is the incarnation above
+//! 120  8  reserved
+//! 128 80  the holder of the shadow, all 0 without one:
+//!         0   1  node
+//!         1   1  number of region epochs, 1 to 8
+//!         2   6  reserved
+//!         8   8  incarnation
+//!         16 64  8 region epochs, 0 from the first unused on
+//! 208 240 room for three more holders: 0
 //! ```
 
 use super::frame::{self, Block, Identity, Newest};
 use crate::format::{FormatError, Known, Malformed};
 use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 use crate::le::Reader;
+use crate::terms::Terms;
 
 const MAGIC: &[u8; 8] = b"YOKENODE";
 
 /// The versions of the node block known here.
 pub const KNOWN: Known = Known {
-    current: 1,
-    min_reader: 1,
+    current: 2,
+    min_reader: 2,
+    oldest: 2,
     features: 0,
 };
 
 /// How many region epochs a record can name: one for each link that carries a shadow.
-pub const SHADOW_EPOCHS: usize = 4;
+pub const SHADOW_EPOCHS: usize = 8;
 
 /// The shadow that a record rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,6 +97,8 @@ pub struct Record {
     pub generation: Generation,
     /// Where the acknowledged data is.
     pub state: RecordState,
+    /// What its owner promises: it acts by no longer times. [`Terms::NONE`] of generation 0.
+    pub terms: Terms,
 }
 
 impl Record {
@@ -94,6 +106,7 @@ impl Record {
     pub const NONE: Self = Self {
         generation: Generation::NONE,
         state: RecordState::Released,
+        terms: Terms::NONE,
     };
 }
 
@@ -155,24 +168,32 @@ impl NodeBlock {
             RecordState::Disk => (1, None),
             RecordState::Shadow(shadow) => (2, Some(shadow)),
         };
-        let count = shadow.map_or(0, |shadow| shadow.epochs().count() as u8);
+        let (link_lease, io_life) = self.record.terms.to_micros();
         frame::encode(block, MAGIC, &KNOWN, identity, self.sequence, |writer| {
             writer
                 .u8(self.node.get())
                 .u8(state)
-                .u8(count)
-                .u8(shadow.map_or(u8::MAX, |shadow| shadow.holder.get()));
-            writer
+                .u8(shadow.map_or(0, |_| 1))
+                .u8(0)
                 .u32(self.lease.expiry_ms)
                 .u64(self.incarnation.map_or(0, Incarnation::get))
                 .u64(self.lease.counter);
-            writer.u64(self.record.generation.get());
-            writer.u64(shadow.map_or(0, |shadow| shadow.holder_incarnation.get()));
-            for at in 0..SHADOW_EPOCHS {
-                let epoch = shadow.and_then(|shadow| shadow.epochs.get(at).copied().flatten());
-                writer.u64(epoch.map_or(0, Epoch::get));
+            writer
+                .u64(self.record.generation.get())
+                .u32(link_lease)
+                .u32(io_life)
+                .u64(self.claim.map_or(0, Generation::get))
+                .u64(0);
+            if let Some(shadow) = shadow {
+                writer
+                    .u8(shadow.holder.get())
+                    .u8(shadow.epochs().count() as u8)
+                    .reserved::<6>()
+                    .u64(shadow.holder_incarnation.get());
+                for epoch in shadow.epochs {
+                    writer.u64(epoch.map_or(0, Epoch::get));
+                }
             }
-            writer.u64(self.claim.map_or(0, Generation::get));
         });
     }
 
@@ -195,7 +216,11 @@ impl NodeBlock {
             return Err(Malformed::Volume.into());
         }
         let mut reader = frame.contents;
-        let parsed = Self::parse_contents(&mut reader, frame.sequence)?;
+        let raw = Raw::read(&mut reader).ok_or(Malformed::Short)?;
+        if raw.reserved != 0 && !frame.newer {
+            return Err(Malformed::Reserved.into());
+        }
+        let parsed = Self::from_raw(&raw, frame.sequence)?;
         if parsed.node != node || (parsed.sequence ^ copy) & 1 != 0 {
             return Err(Malformed::Place.into());
         }
@@ -205,16 +230,20 @@ impl NodeBlock {
         Ok(parsed)
     }
 
-    fn parse_contents(reader: &mut Reader<'_>, sequence: u64) -> Result<Self, FormatError> {
-        let raw = Raw::read(reader).ok_or(Malformed::Short)?;
+    fn from_raw(raw: &Raw, sequence: u64) -> Result<Self, FormatError> {
         let node = NodeId::new(raw.node).ok_or(Malformed::Field("node"))?;
         let state = raw.state()?;
         let record = Record {
             generation: Generation::new(raw.generation),
             state,
+            terms: Terms::from_micros(raw.link_lease, raw.io_life),
         };
-        if record.generation == Generation::NONE && state != RecordState::Released {
+        let never = record.generation == Generation::NONE;
+        if never && state != RecordState::Released {
             return Err(Malformed::Field("generation").into());
+        }
+        if never != (record.terms == Terms::NONE) {
+            return Err(Malformed::Field("terms of the record").into());
         }
         if raw.expiry_ms == 0 && raw.counter != 0 {
             return Err(Malformed::Field("lease").into());
@@ -257,43 +286,66 @@ impl NodeBlock {
 struct Raw {
     node: u8,
     state: u8,
-    count: u8,
-    holder: u8,
+    holders: u8,
     expiry_ms: u32,
     incarnation: u64,
     counter: u64,
     generation: u64,
+    link_lease: u32,
+    io_life: u32,
+    claim: u64,
+    holder: u8,
+    count: u8,
     holder_incarnation: u64,
     epochs: [u64; SHADOW_EPOCHS],
-    claim: u64,
+    /// Of the fields above, those that are reserved.
+    reserved: u64,
 }
 
 impl Raw {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (node, state, holders, spare) =
+            (reader.u8()?, reader.u8()?, reader.u8()?, reader.u8()?);
+        let (expiry_ms, incarnation, counter) = (reader.u32()?, reader.u64()?, reader.u64()?);
+        let (generation, link_lease, io_life) = (reader.u64()?, reader.u32()?, reader.u32()?);
+        let (claim, spare_word) = (reader.u64()?, reader.u64()?);
+        let (holder, count, padding) = (reader.u8()?, reader.u8()?, reader.bytes::<6>()?);
+        let holder_incarnation = reader.u64()?;
+        let mut epochs = [0; SHADOW_EPOCHS];
+        for epoch in &mut epochs {
+            *epoch = reader.u64()?;
+        }
+        let padded = padding.iter().any(|&byte| byte != 0);
         Some(Self {
-            node: reader.u8()?,
-            state: reader.u8()?,
-            count: reader.u8()?,
-            holder: reader.u8()?,
-            expiry_ms: reader.u32()?,
-            incarnation: reader.u64()?,
-            counter: reader.u64()?,
-            generation: reader.u64()?,
-            holder_incarnation: reader.u64()?,
-            epochs: [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?],
-            claim: reader.u64()?,
+            node,
+            state,
+            holders,
+            expiry_ms,
+            incarnation,
+            counter,
+            generation,
+            link_lease,
+            io_life,
+            claim,
+            holder,
+            count,
+            holder_incarnation,
+            epochs,
+            reserved: u64::from(spare) | spare_word | u64::from(padded),
         })
     }
 
     fn state(&self) -> Result<RecordState, Malformed> {
-        let bare = self.count == 0
-            && self.holder == u8::MAX
+        let bare = self.holders == 0
+            && self.count == 0
+            && self.holder == 0
             && self.holder_incarnation == 0
             && self.epochs.iter().all(|&epoch| epoch == 0);
         match (self.state, bare) {
             (0, true) => Ok(RecordState::Released),
             (1, true) => Ok(RecordState::Disk),
-            (2, false) => self.shadow().map(RecordState::Shadow),
+            (2, false) if self.holders == 1 => self.shadow().map(RecordState::Shadow),
+            (2, false) => Err(Malformed::Field("number of holders")),
             (0 | 1, false) => Err(Malformed::Field("shadow of a record without one")),
             (2, true) => Err(Malformed::Field("shadow")),
             _ => Err(Malformed::Field("state of the record")),

@@ -155,7 +155,7 @@ impl Probe {
     pub fn finish(&self) -> Contents {
         let [first, second] = self.superblocks;
         for error in [first, second].into_iter().filter_map(Result::err) {
-            if matches!(error, FormatError::TooNew(_)) {
+            if !matches!(error, FormatError::Malformed(_)) {
                 return Contents::Unreadable(error);
             }
         }

@@ -11,6 +11,7 @@
 //! 100  2  number of node blocks: 64
 //! 102  2  copy: 0 or 1
 //! 104 32  name, zero padded
+//! 136  4  size of the blocks that the volume shows, in bytes: 4096
 //! ```
 
 use core::fmt;
@@ -24,8 +25,9 @@ const MAGIC: &[u8; 8] = b"YOKESUPR";
 
 /// The versions of the superblock known here.
 pub const KNOWN: Known = Known {
-    current: 1,
-    min_reader: 1,
+    current: 2,
+    min_reader: 2,
+    oldest: 2,
     features: 0,
 };
 
@@ -120,7 +122,8 @@ impl Superblock {
                     .u32(BLOCK_SIZE as u32)
                     .u16(NODE_COUNT as u16)
                     .u16(copy)
-                    .bytes(&self.name.0);
+                    .bytes(&self.name.0)
+                    .u32(BLOCK_SIZE as u32);
             },
         );
     }
@@ -140,7 +143,10 @@ impl Superblock {
         let (disk_blocks, data_at, data_blocks) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let (block_size, nodes, written_copy) = (reader.u32()?, reader.u16()?, reader.u16()?);
         let name = VolumeName::from_padded(reader.bytes()?);
-        let bad = if block_size as usize != BLOCK_SIZE {
+        let shown_size = reader.u32()?;
+        let bad = if shown_size as usize != BLOCK_SIZE {
+            Some(Malformed::Field("size of the blocks that it shows"))
+        } else if block_size as usize != BLOCK_SIZE {
             Some(Malformed::Field("block size"))
         } else if usize::from(nodes) != NODE_COUNT {
             Some(Malformed::Field("number of node blocks"))

@@ -7,6 +7,7 @@ use crate::disk::node_block::NodeBlock;
 use crate::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId};
 use crate::mirror::header::{SlotHeader, HEADER_SIZE};
 use crate::mirror::message::Message;
+use crate::terms::Terms;
 use crate::window::Place;
 
 /// Names one action whose result the machine waits for. An input with another token than the awaited one changes
@@ -172,6 +173,8 @@ pub enum Input<'a> {
     SessionUp {
         /// Its incarnation.
         incarnation: Incarnation,
+        /// What its end of the volume would promise: its [`super::Config::terms`].
+        terms: Terms,
     },
     /// The session is over. No message of it will come any more, none that was not delivered will be.
     SessionGone,

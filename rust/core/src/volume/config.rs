@@ -2,6 +2,7 @@
 //! What a volume is told once, when it is opened.
 
 use crate::ids::{Incarnation, NodeId, Uuid};
+use crate::terms::Terms;
 
 /// The most blocks that one I/O, or one destage run, may have. The environment splits what is longer.
 pub const BLOCKS_MAX: usize = 64;
@@ -33,11 +34,11 @@ pub struct Config {
     /// More entries than this that are not on the disk park new writes; 1 to `slots`. Bounds every stall that has to
     /// empty the log.
     pub dirty_limit: u32,
-    /// L: how long a good fence read is a right to answer.
+    /// L: how long a good fence read is a right to answer. The longer one of both controllers counts.
     pub link_lease_ns: u64,
     /// How long a renewal of the disk lease is a right to answer; a whole number of milliseconds, at least 3.
     pub disk_lease_ns: u64,
-    /// T_io: the longest life of a command in the disk's queue, from its issue.
+    /// T_io: the longest life of a command in the disk's queue, from its issue. The longer one of both counts.
     pub io_life_ns: u64,
     /// How far the clocks of two controllers may drift apart, in parts per million.
     pub drift_ppm: u32,
@@ -72,6 +73,11 @@ impl Config {
         time.saturating_add(whole)
             .saturating_add(rest)
             .saturating_add(1)
+    }
+
+    /// The times that are to be agreed on with the partner.
+    pub fn terms(&self) -> Terms {
+        Terms::new(self.link_lease_ns, self.io_life_ns)
     }
 
     /// Whether the settings can work.

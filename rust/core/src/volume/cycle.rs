@@ -3,6 +3,7 @@
 
 use super::action::Token;
 use crate::disk::node_block::{NodeBlock, Record};
+use crate::terms::Terms;
 
 /// Where a cycle stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,16 +63,30 @@ impl Cycle {
 
     /// The records that may stand on the disk: what landed, and what may land.
     pub(crate) fn possible(&self) -> [Record; 2] {
-        let pending = self.unsure
-            || self.writes && matches!(self.phase, Phase::ToWrite { .. } | Phase::Writing { .. });
         [
             self.mine.record,
-            if pending {
+            if self.is_pending() {
                 self.block.record
             } else {
                 self.mine.record
             },
         ]
+    }
+
+    /// What the record promises that stands on the disk, or may: the owner acts by no longer times.
+    pub(crate) fn promised(&self) -> Terms {
+        let mine = self.mine.record.terms;
+        if self.is_pending() {
+            mine.shorter(self.block.record.terms)
+        } else {
+            mine
+        }
+    }
+
+    /// Whether the record in `block` may stand on the disk, beside the one that landed last.
+    fn is_pending(&self) -> bool {
+        let under_way = matches!(self.phase, Phase::ToWrite { .. } | Phase::Writing { .. });
+        self.unsure || self.writes && under_way
     }
 
     /// Begins to write `block`; its sequence is set here.

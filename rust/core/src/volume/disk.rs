@@ -88,7 +88,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             // It may land for as long as a command lives. Then it is written once more, to the same copy.
             self.cycle.unsure = true;
             self.cycle.block.sequence = self.cycle.block.sequence.wrapping_add(2);
-            let wait = self.config.poll_ns.max(self.config.io_life_ns);
+            let wait = self.config.poll_ns.max(self.agreed().io_life_ns());
             self.cycle.phase = Phase::ToWrite {
                 at: now.saturating_add(wait),
             };

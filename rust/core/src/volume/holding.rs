@@ -204,7 +204,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 HeldState::Fresh => true,
                 HeldState::Ready | HeldState::Live => {
                     let at = held.good_at.unwrap_or(0);
-                    self.due(at.saturating_add(self.config.link_lease_ns / 3), now)
+                    let third = self.cycle.promised().link_lease_ns() / 3;
+                    self.due(at.saturating_add(third), now)
                 }
                 HeldState::Closing => self.may_close(link),
                 _ => false,

@@ -8,6 +8,7 @@ use crate::disk::node_block::{Record, RecordState};
 use crate::guards::Guard;
 use crate::mirror::entry::{Entry, DONE, FILLING, NONE};
 use crate::mirror::log::Slab;
+use crate::terms::Terms;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn mode(&self) -> Option<Mode> {
@@ -15,6 +16,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Owner(mode) => Some(mode),
             _ => None,
         }
+    }
+
+    /// The times that both controllers agree on, as far as this one knows.
+    pub(crate) fn agreed(&self) -> Terms {
+        let mine = self.config.terms();
+        self.partner_terms
+            .map_or(mine, |theirs| mine.longer(theirs))
     }
 
     /// Why this controller, in its role, serves nothing.
@@ -40,8 +48,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Until when the last good fence is a right to answer.
     pub(crate) fn link_lease_until(&self) -> u64 {
-        self.good_at
-            .map_or(0, |at| at.saturating_add(self.config.link_lease_ns))
+        self.good_at.map_or(0, |at| {
+            at.saturating_add(self.cycle.promised().link_lease_ns())
+        })
     }
 
     fn link_lease(&self, now: u64) -> Result<(), Reason> {
@@ -127,7 +136,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return Ok(());
         }
         if mode == Mode::Holding {
-            let window = self.config.link_lease_ns;
+            let window = self.cycle.promised().link_lease_ns();
             let clean = self
                 .clean_at
                 .is_some_and(|at| now < at.saturating_add(window));

@@ -19,6 +19,7 @@ use crate::mirror::entry::{Entry, NONE};
 use crate::mirror::log::{Log, Slab};
 use crate::mirror::message::Message;
 use crate::owner::survey::Survey;
+use crate::terms::Terms;
 
 /// Destage runs that can be in flight at a time.
 pub const RUNS_MAX: usize = 16;
@@ -99,6 +100,8 @@ pub struct Volume<E, B, T> {
     /// Questions for lives of links that are not up at our end.
     pub(crate) early: [Option<Question>; LINK_COUNT],
     pub(crate) peer: Option<Incarnation>,
+    /// What the partner said last that it would promise.
+    pub(crate) partner_terms: Option<Terms>,
     pub(crate) outbox: Outbox,
     pub(crate) cycle: Cycle,
     pub(crate) survey: Option<Survey>,
@@ -202,6 +205,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             lent: [Lent::NONE; LINK_COUNT],
             early: [None; LINK_COUNT],
             peer: None,
+            partner_terms: None,
             outbox: Outbox {
                 queue: [None; OUTBOX_MAX],
             },

@@ -6,7 +6,7 @@ use super::machine::{bit, Volume};
 use super::regions::{Held, HeldState};
 use super::states::RoleEvent;
 use super::tickets::Ticket;
-use crate::disk::node_block::{Lease, Record, RecordState};
+use crate::disk::node_block::{Lease, RecordState};
 use crate::guards::Guard;
 use crate::ids::LinkId;
 use crate::mirror::entry::{Entry, NONE};
@@ -44,7 +44,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             _ => false,
         };
         if let Some(state) = self.shadow_of(keep) {
-            if state != self.cycle.mine.record.state {
+            if self.record(state) != self.cycle.mine.record {
                 self.state(state, now);
             }
         }
@@ -66,7 +66,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.log.proved_dirty() == 0 || !self.guards.on(Guard::DestageBeforeDisk) {
             return self.state(RecordState::Disk, now);
         }
-        let half = self.config.link_lease_ns / 2;
+        let half = self.cycle.promised().link_lease_ns() / 2;
         let next = self.clean_at.map_or(now, |at| at.saturating_add(half));
         if self.due(next, now) {
             self.cycle.read(now);
@@ -80,7 +80,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .issued
             .saturating_add(self.config.disk_lease_ns / 3);
         if self.is_quiet() && self.due(next, now) {
-            self.write_record(self.cycle.mine.record, now);
+            self.write_record(self.record(self.cycle.mine.record.state), now);
         }
         if let Some(until) = self.lease_until.filter(|until| *until > now) {
             self.at(until);
@@ -116,9 +116,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.releasing = true;
         self.term = self.term.wrapping_add(1);
         self.lease_until = None;
-        let generation = self.cycle.mine.record.generation;
-        let state = RecordState::Released;
-        self.write_block(Record { generation, state }, Lease::NONE, None, now);
+        let released = self.record(RecordState::Released);
+        self.write_block(released, Lease::NONE, None, now);
     }
 
     /// The log is copied to a partner that came back.

@@ -13,6 +13,7 @@ use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
 use crate::owner::survey::Survey;
 use crate::owner::verdict::{Base, Facts};
+use crate::terms::Terms;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// While opening, all blocks were read.
@@ -36,7 +37,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let first = self.opened_at.is_none();
         let opened_at = *self.opened_at.get_or_insert(now);
-        let wait = self.config.stretch(self.config.io_life_ns);
+        let life = own.record.terms.longer(self.agreed()).io_life_ns();
+        let wait = self.config.stretch(life);
         let settled = opened_at.saturating_add(wait);
         if own.incarnation.is_some() && (first || self.cycle.read_issued < settled) {
             self.cycle.read(settled);
@@ -54,7 +56,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
     /// which the shadow was kept. Says whether to go on as one that stands by.
     fn closing_read(&mut self, voided_at: Option<u64>, survey: &Survey) -> bool {
-        let wait = self.config.stretch(self.config.link_lease_ns);
+        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
+        let lease = promised.longer(self.agreed()).link_lease_ns();
+        let wait = self.config.stretch(lease);
         let sure = voided_at.is_some_and(|at| self.cycle.read_issued >= at.saturating_add(wait));
         if self.is_needed() {
             self.reason = Some(Reason::ShadowHere);

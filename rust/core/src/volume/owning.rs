@@ -195,10 +195,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.cycle.is_idle() && self.cycle.settled && self.claimant.is_none()
     }
 
+    /// A record of the present generation that says this, and promises what is agreed.
+    pub(crate) fn record(&self, state: RecordState) -> Record {
+        Record {
+            generation: self.cycle.mine.record.generation,
+            state,
+            terms: self.agreed(),
+        }
+    }
+
     /// Writes a record that says this.
     pub(crate) fn state(&mut self, state: RecordState, now: u64) {
-        let generation = self.cycle.mine.record.generation;
-        self.write_record(Record { generation, state }, now);
+        self.write_record(self.record(state), now);
     }
 
     /// Regions that the record names now, by a confirmed record, count.

@@ -13,6 +13,7 @@ use crate::ids::{Incarnation, LinkEpoch, LinkId};
 use crate::mirror::entry::Entry;
 use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
+use crate::terms::Terms;
 use crate::window::Place;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -20,7 +21,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub fn handle(&mut self, input: Input<'_>, now: u64) {
         match input {
             Input::Room { link, place } => self.room(link, place),
-            Input::SessionUp { incarnation } => self.session_up(incarnation),
+            Input::SessionUp { incarnation, terms } => self.session_up(incarnation, terms),
             Input::SessionGone => self.session_gone(),
             Input::LinkUp { link, life, downs } => self.link_up(link, life, downs),
             Input::LinkDown { link } => self.link_down(link),
@@ -69,7 +70,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         });
     }
 
-    fn session_up(&mut self, incarnation: Incarnation) {
+    fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
+        self.partner_terms = Some(terms);
         self.peer = Some(incarnation);
         self.looked_at = None;
     }

@@ -14,6 +14,7 @@ use crate::mirror::entry::Entry;
 use crate::mirror::header::{SlotHeader, HEADER_SIZE};
 use crate::mirror::log::Slab;
 use crate::owner::verdict::Base;
+use crate::terms::Terms;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Takes over the regions that the observed record names, and looks at the first.
@@ -94,12 +95,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The takeover is done: this controller serves.
     fn serve(&mut self, now: u64) {
         let config = self.config;
-        let mut wait = config.stretch(config.io_life_ns);
+        let promised = self
+            .taking
+            .observed
+            .map_or(Terms::NONE, |top| top.record.terms);
+        // T_io is a matter of the disk: whoever reckons with a longer one may know why.
+        let life = promised.longer(self.agreed()).io_life_ns();
+        let mut wait = config.stretch(life);
         let held = matches!(self.taking.observed, Some(NodeBlock { record, .. })
             if matches!(record.state, RecordState::Shadow(_)));
         if held || self.taking.base != (Base::Disk { watch: true }) {
             // Who holds under a record that names its partner issues commands for L after the claim.
-            wait = wait.saturating_add(config.stretch(config.link_lease_ns));
+            wait = wait.saturating_add(config.stretch(promised.link_lease_ns()));
         }
         let cut =
             self.taking.preempted || self.victim().is_none() || !self.guards.on(Guard::OldCommands);

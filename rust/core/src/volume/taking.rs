@@ -20,6 +20,7 @@ use crate::mirror::entry::Entry;
 use crate::mirror::log::Slab;
 use crate::owner::survey::Survey;
 use crate::owner::verdict::Base;
+use crate::terms::Terms;
 
 /// Where a takeover stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,10 +162,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let ready = match base {
             Base::Released => true,
-            Base::Shadow => self.link_lease_passed(),
+            Base::Shadow => self.link_lease_passed(&survey),
             // An owner whose record names a shadow may answer under its link lease, whatever its disk lease says.
             Base::Disk { watch } => {
-                (!survey.names_shadow() || self.link_lease_passed())
+                (!survey.names_shadow() || self.link_lease_passed(&survey))
                     && (!watch || self.watch_lease(&survey, now))
             }
         };
@@ -183,8 +184,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// `shadow`: whether the observation was made when the old owner's link lease had run out.
-    fn link_lease_passed(&mut self) -> bool {
-        let wait = self.config.stretch(self.config.link_lease_ns);
+    fn link_lease_passed(&mut self, survey: &Survey) -> bool {
+        // The one that the owner promised, whatever is set here.
+        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
+        let wait = self.config.stretch(promised.link_lease_ns());
         let until = self.taking.voided_at.saturating_add(wait);
         if self.cycle.read_issued >= until || !self.guards.on(Guard::WaitLinkLease) {
             return true;
@@ -254,6 +257,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Record {
                 generation: self.taking.claim,
                 state,
+                terms: self.agreed(),
             },
             now,
         );

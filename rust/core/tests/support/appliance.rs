@@ -274,8 +274,9 @@ impl Appliance {
         if !self.session {
             self.session = true;
             for n in 0..2 {
-                let incarnation = self.nodes[1 - n].as_ref().unwrap().incarnation;
-                self.tell(n, Input::SessionUp { incarnation });
+                let peer = self.nodes[1 - n].as_ref().unwrap();
+                let (incarnation, terms) = (peer.incarnation, peer.volume.config().terms());
+                self.tell(n, Input::SessionUp { incarnation, terms });
             }
         }
         for n in 0..2 {

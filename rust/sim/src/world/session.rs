@@ -6,6 +6,7 @@
 
 use yoke_core::ids::{LinkEpoch, LinkId};
 use yoke_core::mirror::message::Message;
+use yoke_core::terms::Terms;
 use yoke_core::volume::Input;
 
 use super::{World, CONTROLLERS};
@@ -209,7 +210,10 @@ impl World {
         let downs = |world: &World, link: u8| world.links[link as usize].downs(at as usize);
         let id = |link: u8| LinkId::new(link).unwrap_or_else(|| unreachable!("few links"));
         let input = match notice {
-            Notice::SessionUp { incarnation, .. } => Input::SessionUp { incarnation },
+            Notice::SessionUp { incarnation, .. } => Input::SessionUp {
+                incarnation,
+                terms: self.terms_of(1 - at),
+            },
             Notice::SessionGone { .. } => Input::SessionGone,
             Notice::LinkUp { link, life } => Input::LinkUp {
                 link: id(link),
@@ -221,6 +225,15 @@ impl World {
         self.handle(at, input);
         if matches!(notice, Notice::SessionUp { .. }) {
             (0..waiting).for_each(|_| self.soon(Event::Message { at }));
+        }
+    }
+
+    /// What a controller says of its settings in the greeting.
+    fn terms_of(&self, at: u8) -> Terms {
+        let scenario = &self.setting.scenario;
+        match &self.controllers[at as usize].live {
+            Some(live) => live.machine.config().terms(),
+            None => Terms::new(scenario.link_lease_ns, scenario.io_life_ns),
         }
     }
 
