@@ -13,6 +13,7 @@ use yoke_core::ids::{Epoch, Generation, LinkEpoch, Uuid};
 use yoke_core::mirror::header::SlotHeader;
 use yoke_core::mirror::message::{Message, MESSAGE_SIZE};
 use yoke_core::mirror::presence::{Presence, PRESENCE_SIZE};
+use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
 use yoke_core::window::Place;
 
@@ -89,7 +90,7 @@ fn message(a: &Appliance, dice: &mut Dice) -> Message {
         2 => Message::Retire { epoch },
         3 => Message::Released { generation },
         4 => Message::Leaving,
-        _ => Message::Stopped,
+        _ => Message::Standing(Standing::Stopped),
     }
 }
 

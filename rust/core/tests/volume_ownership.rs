@@ -245,3 +245,139 @@ fn a_partner_that_comes_with_a_longer_lease_changes_the_record_first() {
     assert_eq!(a.role(0), MIRRORED);
     a.write(0, 2, 20);
 }
+
+#[test]
+fn no_state_rests_on_one_message() {
+    for lost in 1..8 {
+        let mut a = Appliance::new(2, |_| ());
+        a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+        a.lose_messages = lost;
+        a.mend(0);
+        a.mend(1);
+        a.until("mirrored", |a| {
+            a.role(0) == MIRRORED && a.status(0).regions == 2
+        });
+        a.write(0, 1, 10);
+        a.lose_messages = lost;
+        a.command(1, Command::TakeOver);
+        a.until("moved", |a| a.role(1) == MIRRORED);
+        a.lose_messages = lost;
+        a.command(1, Command::GiveBack);
+        a.until("moved back", |a| a.role(0) == MIRRORED);
+        a.hold_destage = true;
+        a.write(0, 2, 20);
+        a.hold_destage = false;
+        a.lose_messages = lost;
+        a.command(1, Command::Close);
+        a.until("closed", |a| a.role(1) == Role::Closed);
+        assert_eq!(a.read(0, 2), 20);
+    }
+}
+
+#[test]
+fn a_rescue_does_not_rest_on_one_message() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.lose_messages = 3;
+    a.other_writer = Some(0);
+    a.cut(0);
+    a.mend(0);
+    a.until("rescued", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.role(0), Role::Stopped);
+    assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn a_takeover_is_possible_when_the_partner_says_so() {
+    let mut a = mirrored(1);
+    assert_eq!(a.status(0).takeover, Ok(()));
+    a.other_writer = Some(1);
+    a.until("stopped", |a| a.role(1) == Role::Stopped);
+    a.pass(200 * MS);
+    assert_eq!(a.role(0), MIRRORED);
+    assert_eq!(a.status(0).takeover, Err(Reason::PartnerStopped));
+}
+
+#[test]
+fn a_takeover_is_not_possible_while_the_partner_opens() {
+    let mut a = mirrored(1);
+    a.kill(1);
+    a.until("solo", |a| a.role(0) == SOLO);
+    // It is there, and waits for commands of its earlier life.
+    a.start(1);
+    a.mend(0);
+    a.pass(50 * MS);
+    assert_eq!((a.role(0), a.role(1)), (SOLO, Role::Opening));
+    assert_eq!(a.status(0).takeover, Err(Reason::PartnerOpening));
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.until("ready", |a| a.status(0).takeover == Ok(()));
+}
+
+/// The owner of a pair whose links are cut, and a partner that stands still from its `steps`-th step on.
+fn claimed(steps: u32) -> (Appliance, Option<appliance::Controller>) {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let owner = a.nodes[0].take();
+    a.cut(0);
+    let mut left = steps;
+    while left > 0 {
+        if a.step(1) {
+            left -= 1;
+        } else {
+            a.now += 5 * MS;
+        }
+    }
+    let claimant = a.nodes[1].take();
+    a.nodes[0] = owner;
+    let link = appliance::link(0);
+    a.tell(0, yoke_core::volume::Input::LinkDown { link });
+    a.tell(0, yoke_core::volume::Input::SessionGone);
+    a.hold_destage = false;
+    (a, claimant)
+}
+
+#[test]
+fn a_claimant_that_died_does_not_hold_its_owner_for_ever() {
+    let mut served = 0;
+    for steps in 1..40 {
+        let (mut a, claimant) = claimed(steps);
+        drop(claimant);
+        let claim = a.blocks[1].claim;
+        let won = a.blocks[1].record.generation > a.blocks[0].record.generation;
+        a.pass(4_000 * MS);
+        if won {
+            assert!(!a.node(0).volume.is_owner(), "step {steps}");
+            continue;
+        }
+        assert_eq!(a.role(0), SOLO, "step {steps}, claim {claim:?}");
+        a.write(0, 2, 20);
+        assert_eq!(a.read(0, 1), 10);
+        served += u32::from(claim.is_some());
+    }
+    assert!(served > 1, "{served} claims were outbid");
+}
+
+#[test]
+fn a_claimant_that_only_slept_and_its_owner_never_both_serve() {
+    for steps in 1..60 {
+        for awake in [500, 1_200, 1_500, 1_600, 2_000, 4_000] {
+            let (mut a, claimant) = claimed(steps);
+            a.pass(awake * MS);
+            a.nodes[1] = claimant;
+            let link = appliance::link(0);
+            a.tell(1, yoke_core::volume::Input::LinkDown { link });
+            a.tell(1, yoke_core::volume::Input::SessionGone);
+            for _ in 0..400 {
+                a.pass(5 * MS);
+                let now = a.now;
+                let serving = [0, 1].map(|n| a.node(n).volume.status(now).serving.is_ok());
+                assert_ne!(serving, [true; 2], "step {steps}, awake at {awake} ms");
+            }
+            a.pass(4_000 * MS);
+            let owner = usize::from(!a.node(0).volume.is_owner());
+            assert_eq!(a.read(owner, 1), 10, "step {steps}, awake at {awake} ms");
+        }
+    }
+}

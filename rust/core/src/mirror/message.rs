@@ -2,13 +2,13 @@
 //! What the two controllers of a volume say to each other about it, through the session.
 //!
 //! ```text
-//! 0   1  kind: 1 ask, 2 grant, 3 retire, 4 released, 5 leaving, 6 want, 7 stopped
+//! 0   1  kind: 1 ask, 2 grant, 3 retire, 4 released, 5 leaving, 6 want, 7 standing
 //! 1   1  version
 //! 2   6  reserved
 //! 8  16  volume uuid
 //! 24  8  link epoch: the life of the link that is meant, 0 for none
 //! 32  8  owner generation, 0 where it does not matter
-//! 40  8  number of the question
+//! 40  8  number of the question; of 7, the standing: 1 opening, 2 serving, 3 ready, 4 blocked, 5 stopped, 6 closing
 //! 48  8  region epoch, 0 for none
 //! 56  8  offset of the region
 //! 64  4  slots of the region
@@ -16,6 +16,7 @@
 //! 69  3  reserved
 //! ```
 
+use super::standing::Standing;
 use crate::ids::{Epoch, Generation, LinkEpoch, Uuid};
 use crate::le::{Reader, Writer};
 use crate::window::Place;
@@ -23,7 +24,7 @@ use crate::window::Place;
 /// Length of a message in bytes.
 pub const MESSAGE_SIZE: usize = 72;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// One message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,8 +66,8 @@ pub enum Message {
     Leaving,
     /// Partner to owner: give the volume to me, please.
     Want,
-    /// Old owner to partner: I serve no more, because of a fault. Take over, please.
-    Stopped,
+    /// Either to the other: how I stand. One that was stopped by a fault asks with it to be taken over from.
+    Standing(Standing),
 }
 
 impl Message {
@@ -104,7 +105,10 @@ impl Message {
             }
             Self::Leaving => 5,
             Self::Want => 6,
-            Self::Stopped => 7,
+            Self::Standing(standing) => {
+                number = standing.code();
+                7
+            }
         };
         let mut raw = [0; MESSAGE_SIZE];
         let mut writer = Writer::new(&mut raw);
@@ -164,7 +168,7 @@ impl Message {
             4 => Self::Released { generation },
             5 => Self::Leaving,
             6 => Self::Want,
-            7 => Self::Stopped,
+            7 => Self::Standing(Standing::of_code(number)?),
             _ => return None,
         })
     }
@@ -211,13 +215,14 @@ mod tests {
             Message::Released { generation },
             Message::Leaving,
             Message::Want,
-            Message::Stopped,
+            Message::Standing(Standing::Opening),
+            Message::Standing(Standing::Closing),
         ] {
             let mut raw = message.encode(&volume);
             assert_eq!(Message::volume(&raw), Some(volume));
             assert_eq!(Message::decode(&raw), Some(message));
             assert_eq!(Message::decode(&raw[1..]), None);
-            raw[1] = 2;
+            raw[1] = 1;
             assert_eq!(Message::decode(&raw), None);
         }
         assert_eq!(Message::decode(&[0; MESSAGE_SIZE]), None);

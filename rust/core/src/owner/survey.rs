@@ -15,6 +15,8 @@ pub(crate) struct Survey {
     pub(crate) conflict: bool,
     /// The highest claim of another node.
     pub(crate) claim: Option<(NodeId, Generation)>,
+    /// The life of that node that stands in its block.
+    pub(crate) claimant_life: Option<Incarnation>,
     /// The highest of all generations and claims.
     pub(crate) highest: Generation,
     /// The incarnation in the block of the node that holds the shadow of `top`.
@@ -29,6 +31,7 @@ impl Survey {
             top: None,
             conflict: false,
             claim: None,
+            claimant_life: None,
             highest: Generation::NONE,
             holder_now: None,
         };
@@ -64,6 +67,7 @@ impl Survey {
             self.highest = self.highest.max(claim);
             if block.node != node && self.claim.is_none_or(|(_, other)| claim > other) {
                 self.claim = Some((block.node, claim));
+                self.claimant_life = block.incarnation;
             }
         }
     }

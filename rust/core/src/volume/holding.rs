@@ -116,8 +116,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }))
     }
 
-    /// Asks for a region on every link that has none.
-    pub(crate) fn ask(&mut self) {
+    /// Asks for a region on every link that has none; again where no answer has come.
+    pub(crate) fn ask(&mut self, now: u64) {
         if self.peer.is_none() || self.leaving.is_some() || self.claimant.is_some() {
             return;
         }
@@ -131,6 +131,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let Some(life) = self.link(link).life else {
                 continue;
             };
+            if held.state == HeldState::Asked && held.life == Some(life) {
+                let again = held.asked_at.saturating_add(self.config.poll_ns);
+                if self.due(again, now) {
+                    self.send_question(link, life, now);
+                }
+                continue;
+            }
             let old_posts = held.life == Some(life) && !held.drained;
             let late = old_posts && self.guards.on(Guard::GrantAfterHandshake);
             if held.state != HeldState::None || late || used >= SHADOW_EPOCHS {
@@ -148,13 +155,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 };
                 held.on(HeldEvent::Ask);
             });
-            self.outbox.push(Message::Ask {
-                life,
-                generation: self.cycle.mine.record.generation,
-                number,
-                slots: self.config.slots,
-            });
+            self.send_question(link, life, now);
         }
+    }
+
+    /// The same question may be sent more than once: its number tells.
+    fn send_question(&mut self, link: LinkId, life: LinkEpoch, now: u64) {
+        let question = Message::Ask {
+            life,
+            generation: self.cycle.mine.record.generation,
+            number: self.held(link).number,
+            slots: self.config.slots,
+        };
+        self.outbox.push(question);
+        self.edit_held(link, |held| held.asked_at = now);
+        self.at(now.saturating_add(self.config.poll_ns));
     }
 
     /// The partner has granted a region.

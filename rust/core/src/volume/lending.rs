@@ -48,6 +48,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if let Some(link) = LinkId::all().find(here) {
                 self.edit_lent(link, |lent| {
                     if lent.state == LentState::Live {
+                        lent.answering = None;
                         lent.on(LentEvent::Retired);
                     }
                 });
@@ -122,6 +123,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if stale {
             return self.edit_lent(link, |lent| lent.question = None);
         }
+        if lent.answering == Some(question) && lent.owner == self.peer {
+            // It was asked again: the answer was lost, or is on its way.
+            self.edit_lent(link, |lent| lent.question = None);
+            if lent.state == LentState::Live {
+                self.tell_grant(link);
+            }
+            return;
+        }
         let room = self
             .link(link)
             .room
@@ -182,7 +191,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn tell_grant(&mut self, link: LinkId) {
         let lent = *self.lent(link);
         let here = *self.link(link);
-        self.edit_lent(link, |lent| lent.answering = None);
         let (Some(question), Some(epoch), Some(place)) = (lent.answering, lent.epoch, here.room)
         else {
             return;

@@ -6,6 +6,7 @@ use super::config::Config;
 use super::copying::Copying;
 use super::cycle::Cycle;
 use super::freeing::Freeing;
+use super::outbid::Outbid;
 use super::plan::RunId;
 use super::regions::{Held, Lent, Link, Question};
 use super::states::RoleEvent;
@@ -18,6 +19,7 @@ use crate::ids::{mix, Incarnation, LinkId, NodeId, LINK_COUNT};
 use crate::mirror::entry::{Entry, NONE};
 use crate::mirror::log::{Log, Slab};
 use crate::mirror::message::Message;
+use crate::mirror::standing::Standing;
 use crate::owner::survey::Survey;
 use crate::terms::Terms;
 
@@ -67,11 +69,14 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Queues a message. When the queue is full the message is lost, as with the session; nothing rests on one.
-    pub(crate) fn push(&mut self, message: Message) {
-        if let Some(place) = self.queue.iter_mut().find(|place| place.is_none()) {
+    /// Queues a message; `false`: the queue is full, and it is not sent. Nothing rests on one message: whoever waits
+    /// for what it brings about says it again.
+    pub(crate) fn push(&mut self, message: Message) -> bool {
+        let place = self.queue.iter_mut().find(|place| place.is_none());
+        place.is_some_and(|place| {
             *place = Some(message);
-        }
+            true
+        })
     }
 
     pub(crate) fn pop(&mut self) -> Option<Message> {
@@ -102,6 +107,10 @@ pub struct Volume<E, B, T> {
     pub(crate) peer: Option<Incarnation>,
     /// What the partner said last that it would promise.
     pub(crate) partner_terms: Option<Terms>,
+    /// How it said last that it stands, in this session.
+    pub(crate) partner_standing: Option<Standing>,
+    /// What this controller said last of itself in this session, and when.
+    pub(crate) said: Option<(Standing, u64)>,
     pub(crate) outbox: Outbox,
     pub(crate) cycle: Cycle,
     pub(crate) survey: Option<Survey>,
@@ -111,6 +120,8 @@ pub struct Volume<E, B, T> {
     pub(crate) taking: Taking,
     /// A claim above the own record: nothing is answered or thrown away until it is gone or has won.
     pub(crate) claimant: Option<NodeId>,
+    /// What is done about a claim.
+    pub(crate) outbid: Outbid,
     /// When the newest good fence was issued, on any region of the partner.
     pub(crate) good_at: Option<u64>,
     /// When the last read of all blocks was issued that showed nothing above the own record.
@@ -159,7 +170,10 @@ pub struct Volume<E, B, T> {
 /// What a person wants of a controller that does not own the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Wanted {
-    TakeOver,
+    TakeOver {
+        /// Until when a live owner is asked for the volume.
+        until: Option<u64>,
+    },
     /// The owner has stopped, and said so.
     Rescue,
     Force,
@@ -206,6 +220,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             early: [None; LINK_COUNT],
             peer: None,
             partner_terms: None,
+            partner_standing: None,
+            said: None,
             outbox: Outbox {
                 queue: [None; OUTBOX_MAX],
             },
@@ -215,6 +231,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             term: 0,
             taking: Taking::NONE,
             claimant: None,
+            outbid: Outbid::None,
             good_at: None,
             clean_at: None,
             lease_until: None,
@@ -354,7 +371,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// what was adopted stay, too: they may be the only copy.
     pub(crate) fn stop(&mut self, reason: Reason) {
         self.end_term(Reason::Deposed);
-        self.outbox.push(Message::Stopped);
         self.go(RoleEvent::Fault);
         self.reason = Some(reason);
     }

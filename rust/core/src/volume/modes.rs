@@ -48,7 +48,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.state(state, now);
             }
         }
-        self.ask();
+        self.ask(now);
     }
 
     /// The partner is gone, or its regions are: nothing is answered.
@@ -93,7 +93,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.leaving.is_some() {
             self.leave(now);
         } else if self.cycle.mine.record.state == RecordState::Disk && self.is_quiet() {
-            self.ask();
+            self.ask(now);
             if self.held.iter().any(|held| held.state == HeldState::Ready) {
                 return self.enter(RoleEvent::RegionReady);
             }
@@ -139,7 +139,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             return;
         }
-        self.ask();
+        self.ask(now);
         if self.copying.complete && self.is_quiet() {
             // From the moment that the record may name the shadow the partner may take over, and serve reads at once:
             // by then nothing is on its way to the disk that the shadow does not have.

@@ -61,6 +61,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let wait = self.config.stretch(lease);
         let sure = voided_at.is_some_and(|at| self.cycle.read_issued >= at.saturating_add(wait));
         if self.is_needed() {
+            if self.owner_answers(survey) {
+                self.outbox.push(Message::Leaving);
+            }
             self.reason = Some(Reason::ShadowHere);
             if sure && !self.owner_answers(survey) {
                 self.wanted = None;
@@ -94,13 +97,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let released = survey
             .top
             .is_some_and(|top| top.record.state == RecordState::Released);
-        let asked = matches!(self.wanted, Some(Wanted::TakeOver | Wanted::Force));
-        if asked && !released && self.owner_answers(&survey) {
-            // The owner lives and can be asked: nothing is taken from it.
-            if self.wanted == Some(Wanted::TakeOver) {
-                self.outbox.push(Message::Want);
-            }
-            (self.wanted, self.reason) = (None, Some(Reason::OwnerAlive));
+        if let Some(generation) = self.released_by_me(&survey) {
+            self.outbox.push(Message::Released { generation });
+        }
+        if !released && self.owner_answers(&survey) && self.ask_owner(now) {
             return;
         }
         let verdict = self
@@ -117,6 +117,32 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
         }
+    }
+
+    /// A person wants the volume, and its owner lives and can be asked: nothing is taken from it. Says whether that is
+    /// so. It is asked again for as long as it may take to give the volume back.
+    fn ask_owner(&mut self, now: u64) -> bool {
+        let until = match self.wanted {
+            Some(Wanted::TakeOver { until }) => {
+                until.unwrap_or(now.saturating_add(self.config.giveback_ns))
+            }
+            Some(Wanted::Force) => now,
+            _ => return false,
+        };
+        self.reason = Some(Reason::OwnerAlive);
+        self.wanted = (now < until).then_some(Wanted::TakeOver { until: Some(until) });
+        if self.wanted.is_some() {
+            self.outbox.push(Message::Want);
+        }
+        true
+    }
+
+    /// The generation in which this controller has released the volume, if nobody has claimed it since.
+    fn released_by_me(&self, survey: &Survey) -> Option<Generation> {
+        let top = survey.top.filter(|top| {
+            top.node == self.config.node && top.record.state == RecordState::Released
+        })?;
+        self.released_at.map(|_| top.record.generation)
     }
 
     /// Whether this controller should take over now, given that it may.
@@ -162,7 +188,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn command(&mut self, command: Command, now: u64) {
         match (command, self.role) {
             (Command::TakeOver, Role::Standby) => {
-                (self.wanted, self.looked_at) = (Some(Wanted::TakeOver), None);
+                (self.wanted, self.looked_at) = (Some(Wanted::TakeOver { until: None }), None);
             }
             (Command::ForceFromDisk, Role::Standby) => {
                 (self.wanted, self.looked_at) = (Some(Wanted::Force), None);
@@ -175,7 +201,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.stir_all();
             }
             (Command::AbortGiveBack, Role::Standby) if self.released_at.is_some() => {
-                (self.wanted, self.looked_at) = (Some(Wanted::TakeOver), None);
+                (self.wanted, self.looked_at) = (Some(Wanted::TakeOver { until: None }), None);
             }
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();

@@ -3,6 +3,7 @@
 
 use super::cycle::Phase;
 use super::machine::{Leaving, Volume};
+use super::outbid::Outbid;
 use super::regions::HeldState;
 use super::states::{HeldEvent, RoleEvent};
 use super::status::{Mode, Reason};
@@ -64,6 +65,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.end_term(Reason::Deposed);
         self.forget_log();
         self.go(RoleEvent::Outranked);
+        if self.cycle.mine.claim.is_some() {
+            // It would hold up whoever has won.
+            let mine = self.cycle.mine;
+            self.write_block(mine.record, mine.lease, None, now);
+        }
         self.reason = Some(Reason::Deposed);
         self.at(now);
     }
@@ -100,6 +106,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.copying.reset();
         self.freeing.reset();
         (self.claimant, self.good_at, self.clean_at, self.lease_until) = (None, None, None, None);
+        self.outbid = Outbid::None;
         (self.leaving, self.releasing, self.offered) = (None, false, false);
         self.stir();
     }
@@ -168,6 +175,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return self.depose(now);
         }
         self.see_claims(&survey, now);
+        self.answer_claim(&survey, now);
     }
 
     /// What time, and everything that happened since, bring about in an owner.

@@ -2,7 +2,7 @@
 //! Inputs in, actions out.
 
 use super::action::{Action, Input};
-use super::machine::{Leaving, Volume, Wanted};
+use super::machine::{Leaving, Volume};
 use super::plan::FenceSample;
 use super::regions::{Lent, LentState, Link, Question};
 use super::states::LentEvent;
@@ -72,6 +72,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
         self.partner_terms = Some(terms);
+        (self.partner_standing, self.said) = (None, None);
         self.peer = Some(incarnation);
         self.looked_at = None;
     }
@@ -81,6 +82,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.link_down(link);
         }
         self.peer = None;
+        self.partner_standing = None;
         self.forget_questions();
         self.outbox.clear();
         self.looked_at = None;
@@ -119,11 +121,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Message::Retire { epoch } => self.retired(epoch),
             Message::Released { generation } => self.offered(generation),
             Message::Leaving => self.partner_leaves(),
-            Message::Stopped => {
-                if self.role == Role::Standby && self.config.auto_takeover {
-                    (self.wanted, self.looked_at) = (Some(Wanted::Rescue), None);
-                }
-            }
+            Message::Standing(standing) => self.partner_stands(standing),
             Message::Want => {
                 if matches!(self.role, Role::Owner(_)) && self.leaving.is_none() {
                     self.leaving = Some(Leaving::GiveBack);
@@ -176,6 +174,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Owner(mode) => self.owner_tick(mode, now),
             Role::Opening | Role::Stopped | Role::Closed => (),
         }
+        self.say_standing(now);
         for time in [self.serve_from, self.write_from, self.destage_from] {
             if time > now {
                 self.at(time);

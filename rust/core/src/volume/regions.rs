@@ -54,6 +54,8 @@ pub(crate) struct Held {
     pub(crate) place: Option<Place>,
     /// Number of the question.
     pub(crate) number: u64,
+    /// When it was asked last.
+    pub(crate) asked_at: u64,
     /// When the newest good fence was issued.
     pub(crate) good_at: Option<u64>,
     /// The fence that only asks whether the region answers.
@@ -71,6 +73,7 @@ impl Held {
         epoch: None,
         place: None,
         number: 0,
+        asked_at: 0,
         good_at: None,
         ping: None,
         refs: 0,
@@ -129,7 +132,7 @@ pub(crate) struct Lent {
     pub(crate) owner: Option<Incarnation>,
     /// What the partner has asked for and was not answered.
     pub(crate) question: Option<Question>,
-    /// The question that is being answered.
+    /// The question that is being answered, or that the grant has answered.
     pub(crate) answering: Option<Question>,
 }
 

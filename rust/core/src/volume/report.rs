@@ -91,6 +91,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.peer.is_none() {
             return Err(Reason::NoPartner);
         }
+        self.partner_is_ready()?;
         match mode {
             Mode::Mirrored => self.right_to_acknowledge(now),
             // The record says `disk`: anybody can.
@@ -102,7 +103,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// On another controller: whether this one could take over, the death of the owner apart.
-    fn i_could(&self) -> Result<(), Reason> {
+    pub(crate) fn i_could(&self) -> Result<(), Reason> {
         let survey = self.survey.as_ref().ok_or(Reason::Opening)?;
         let verdict = self
             .facts(false)

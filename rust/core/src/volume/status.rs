@@ -81,6 +81,16 @@ pub enum Reason {
     NoLinkLease,
     /// There is no session with the partner.
     NoPartner,
+    /// The partner has not said yet whether it could take over.
+    PartnerSilent,
+    /// The partner is still opening the volume.
+    PartnerOpening,
+    /// The partner says that it could not take over.
+    PartnerBlocked,
+    /// The partner was stopped by a fault.
+    PartnerStopped,
+    /// The partner is closing the volume.
+    PartnerCloses,
     /// No link has a region.
     NoRegion,
     /// Adopted or unproved entries are still on their way to the disk.
@@ -135,6 +145,11 @@ impl fmt::Display for Reason {
             Self::OwnerAlive => "the owner is alive",
             Self::NoLinkLease => "no link to the partner has answered in time",
             Self::NoPartner => "there is no session with the partner",
+            Self::PartnerSilent => "the partner has not said yet whether it could take over",
+            Self::PartnerOpening => "the partner is still opening the volume",
+            Self::PartnerBlocked => "the partner says that it could not take over: ask there why",
+            Self::PartnerStopped => "the partner was stopped by a fault: ask there why",
+            Self::PartnerCloses => "the partner is closing the volume",
             Self::NoRegion => "the partner has granted no region",
             Self::Destaging => "the log is on its way to the disk",
             Self::Recording => "the record on the disk is being changed",

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+//! An owner under a claim that leads to nothing (PROTOCOL P3, P7.3).
+//!
+//! With a claim pending an owner answers nothing: the claimant may win at any moment. If it dies before it does, its
+//! claim stays. The owner then outbids it, in the same way in which anybody takes a volume: it *claims* a higher
+//! generation, reads all blocks with that claim on the disk, and writes its record anew in that generation. That needs
+//! no proof that the claimant is dead, and no clock: a claimant that had won before is seen by the read, and one that
+//! wins after sees the higher claim, and does not act. Time only decides how long a live claimant is let alone.
+
+use super::machine::Volume;
+use super::tickets::Ticket;
+use crate::disk::node_block::Record;
+use crate::ids::Generation;
+use crate::mirror::entry::Entry;
+use crate::mirror::log::Slab;
+use crate::owner::survey::Survey;
+
+/// How an owner deals with the claim of another controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Outbid {
+    /// No claim stands above its record.
+    None,
+    /// This one does, and has since this time.
+    Watching { claim: Generation, since: u64 },
+    /// The own claim of this generation is being written, or stands; then all blocks are read.
+    Claiming { generation: Generation },
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// All blocks were read, and show this owner no higher record.
+    pub(crate) fn answer_claim(&mut self, survey: &Survey, now: u64) {
+        let mine = self.cycle.mine;
+        let claim = survey
+            .claim
+            .filter(|(_, claim)| *claim > mine.record.generation);
+        if let Outbid::Claiming { generation } = self.outbid {
+            return self.outbid_read(claim.map(|(_, claim)| claim), generation, now);
+        }
+        let Some((_, claim)) = claim else {
+            self.outbid = Outbid::None;
+            return;
+        };
+        let since = match self.outbid {
+            Outbid::Watching { claim: seen, since } if seen == claim => since,
+            _ => now,
+        };
+        self.outbid = Outbid::Watching { claim, since };
+        if now < since.saturating_add(self.claim_patience(survey)) || !self.cycle.is_idle() {
+            return;
+        }
+        if let Some(generation) = survey.highest.next() {
+            self.outbid = Outbid::Claiming { generation };
+            self.write_block(mine.record, mine.lease, Some(generation), now);
+        }
+    }
+
+    /// The own claim stood on the disk when the blocks were read.
+    fn outbid_read(&mut self, rival: Option<Generation>, generation: Generation, now: u64) {
+        let mine = self.cycle.mine;
+        if mine.claim != Some(generation) {
+            // This read was under way before the claim was written.
+            return;
+        }
+        if let Some(claim) = rival.filter(|claim| *claim >= generation) {
+            // The other one is at it, after all: it is let alone, and watched anew.
+            let random = self.random() % self.config.backoff_ns.max(1);
+            let since = now.saturating_add(random);
+            self.outbid = Outbid::Watching { claim, since };
+            return self.write_block(mine.record, mine.lease, None, now);
+        }
+        self.outbid = Outbid::None;
+        let record = Record {
+            generation,
+            ..self.record(mine.record.state)
+        };
+        self.write_record(record, now);
+    }
+
+    /// How long a claim is let alone. Where there is a session with another life of its node, the claimant is dead.
+    fn claim_patience(&self, survey: &Survey) -> u64 {
+        let claimant = survey.claim.map(|(node, _)| node);
+        let partner = claimant == Some(self.config.partner);
+        if partner && self.peer.is_some() && self.peer != survey.claimant_life {
+            return 0;
+        }
+        let life = self.agreed().io_life_ns();
+        self.config
+            .stretch(life.saturating_add(self.config.disk_lease_ns))
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What this controller says of itself to its partner, and what it makes of what the partner says.
+
+use super::machine::{Volume, Wanted};
+use super::status::{Reason, Role};
+use super::tickets::Ticket;
+use crate::mirror::entry::Entry;
+use crate::mirror::log::Slab;
+use crate::mirror::message::Message;
+use crate::mirror::standing::Standing;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    fn standing(&self) -> Standing {
+        match self.role {
+            Role::Opening => Standing::Opening,
+            Role::Standby if self.is_closing() => Standing::Closing,
+            Role::Standby if self.i_could().is_ok() => Standing::Ready,
+            Role::Standby | Role::Taking => Standing::Blocked,
+            Role::Owner(_) => Standing::Serving,
+            Role::Stopped => Standing::Stopped,
+            Role::Closed => Standing::Closing,
+        }
+    }
+
+    /// Tells the partner how this controller stands: when that has changed, and now and then.
+    pub(crate) fn say_standing(&mut self, now: u64) {
+        if self.peer.is_none() {
+            return;
+        }
+        let standing = self.standing();
+        let again = match self.said {
+            Some((said, at)) if said == standing => at.saturating_add(self.config.poll_ns),
+            _ => now,
+        };
+        if self.due(again, now) && self.outbox.push(Message::Standing(standing)) {
+            self.said = Some((standing, now));
+            self.at(now.saturating_add(self.config.poll_ns));
+        }
+    }
+
+    /// The partner says how it stands.
+    pub(crate) fn partner_stands(&mut self, standing: Standing) {
+        self.partner_standing = Some(standing);
+        let rescue = standing == Standing::Stopped && self.config.auto_takeover;
+        if rescue && self.role == Role::Standby && self.wanted.is_none() {
+            (self.wanted, self.looked_at) = (Some(Wanted::Rescue), None);
+        }
+    }
+
+    /// Whether the partner said last that it could take over.
+    pub(crate) fn partner_is_ready(&self) -> Result<(), Reason> {
+        match self.partner_standing {
+            Some(Standing::Ready) => Ok(()),
+            Some(Standing::Opening) => Err(Reason::PartnerOpening),
+            Some(Standing::Stopped) => Err(Reason::PartnerStopped),
+            Some(Standing::Closing) => Err(Reason::PartnerCloses),
+            Some(Standing::Blocked | Standing::Serving) => Err(Reason::PartnerBlocked),
+            None => Err(Reason::PartnerSilent),
+        }
+    }
+}
