@@ -265,7 +265,7 @@ fn bytes_are_a_message_or_they_are_not() {
         let mut raw: [u8; MESSAGE_SIZE] = dice.bytes();
         if dice.below(2) == 0 {
             // Nearly a message.
-            (raw[0], raw[1]) = (dice.below(9) as u8, 1);
+            (raw[0], raw[1]) = (dice.below(9) as u8, 2);
             raw[2..8].fill(0);
             raw[69..].fill(0);
         }
