@@ -15,8 +15,12 @@ pub struct Entry {
     pub(crate) stamp: u64,
     /// When it was done, in the order of such events; 0: not yet.
     pub(crate) done_no: u64,
-    /// Next block in the bucket; of the newest version of a block only.
+    /// Of the newest version of a block only: the next block in the bucket.
     pub(crate) chain: u32,
+    /// Of the newest version of a block only: the version that is in the list of what may be destaged.
+    pub(crate) block_ready: u32,
+    /// Of the newest version of a block only: the version of which a write to the disk is in flight.
+    pub(crate) block_busy: u32,
     /// The version before this one.
     pub(crate) older: u32,
     /// The version after this one.
@@ -49,8 +53,6 @@ pub(crate) const FILLING: u16 = 1 << 1;
 pub(crate) const READY: u16 = 1 << 2;
 /// A write of it to the disk is in flight.
 pub(crate) const BUSY: u16 = 1 << 3;
-/// A write of an older version to the disk is in flight.
-pub(crate) const BELOW_BUSY: u16 = 1 << 4;
 /// It, or a newer version, is on the disk by a completed write.
 pub(crate) const DONE: u16 = 1 << 5;
 /// It is being freed.
@@ -69,6 +71,8 @@ impl Entry {
         stamp: 0,
         done_no: 0,
         chain: NONE,
+        block_ready: NONE,
+        block_busy: NONE,
         older: NONE,
         newer: NONE,
         prev: NONE,

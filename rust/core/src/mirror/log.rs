@@ -42,6 +42,8 @@ pub(crate) struct Log<E, B> {
     adopted_dirty: u32,
     adopted_live: u32,
     condemned: u32,
+    /// The next entry to be discarded, while all of them are; `NONE` otherwise.
+    emptying: u32,
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
 }
@@ -65,6 +67,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             adopted_dirty: 0,
             adopted_live: 0,
             condemned: 0,
+            emptying: NONE,
             spare: Entry::EMPTY,
         };
         log.entries.fill(Entry::EMPTY);
@@ -97,7 +100,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     /// Entries that are not done.
     pub(crate) fn dirty(&self) -> u32 {
-        self.order.len
+        if self.is_emptying() {
+            0
+        } else {
+            self.order.len
+        }
     }
 
     pub(crate) fn proved_dirty(&self) -> u32 {
@@ -105,7 +112,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     pub(crate) fn adopted_dirty(&self) -> u32 {
-        self.adopted_dirty
+        if self.is_emptying() {
+            0
+        } else {
+            self.adopted_dirty
+        }
     }
 
     /// Adopted slots that are in use, done or not.
@@ -191,6 +202,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.adopted_dirty = self.adopted_dirty.saturating_add(1);
         self.adopted_live = self.adopted_live.saturating_add(1);
         self.insert(index);
+        self.consider(index);
     }
 
     /// Makes an entry the newest version of its block.
@@ -212,6 +224,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if !at.is(LIVE) {
             return;
         }
+        if at.is(BUSY) {
+            self.set_block_busy(entry, NONE);
+        }
         self.unhook(entry);
         if entry >= self.slots {
             self.adopted_live = self.adopted_live.saturating_sub(1);
@@ -232,10 +247,35 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
     }
 
-    /// Discards everything.
-    pub(crate) fn discard_all(&mut self) {
-        for entry in 0..self.slots.saturating_mul(2) {
-            self.discard(entry);
+    /// Nothing in the log counts any more: all of it is to be discarded.
+    pub(crate) fn begin_emptying(&mut self) {
+        self.unproved_too = false;
+        self.emptying = 0;
+    }
+
+    /// Discards all that is there, at once: only for what is empty already, but for a test or a mistake.
+    pub(crate) fn empty_now(&mut self) {
+        if self.is_emptying() || self.order.len > 0 || self.done.len > 0 || self.condemned > 0 {
+            self.begin_emptying();
+            self.empty_some(u32::MAX);
+        }
+    }
+
+    /// Whether entries that do not count any more are still there.
+    pub(crate) fn is_emptying(&self) -> bool {
+        self.emptying != NONE
+    }
+
+    /// Discards the next entries, `count` of them.
+    pub(crate) fn empty_some(&mut self, count: u32) {
+        let all = self.slots.saturating_mul(2);
+        let end = self.emptying.saturating_add(count).min(all);
+        while self.emptying < end {
+            self.discard(self.emptying);
+            self.emptying = self.emptying.saturating_add(1);
+        }
+        if end == all {
+            self.emptying = NONE;
         }
     }
 
@@ -313,9 +353,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.consider(entry);
     }
 
-    /// The regions of these links are gone: what was in them counts for nothing any more.
-    pub(crate) fn forget_regions(&mut self, links: u8) {
-        for entry in 0..self.slots {
+    /// The regions of these links are gone: what was in them counts for nothing any more. Looks at `count` own entries
+    /// from `first` on, and says where to go on, if there are more.
+    pub(crate) fn forget_regions(&mut self, links: u8, first: u32, count: u32) -> Option<u32> {
+        let end = first.saturating_add(count).min(self.slots);
+        for entry in first..end {
             let at = self.at_mut(entry);
             let was = at.proved != 0;
             at.carried &= !links;
@@ -324,6 +366,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
                 self.proved_dirty = self.proved_dirty.saturating_sub(1);
             }
         }
+        (end < self.slots).then_some(end)
     }
 
     /// The entry, or a newer version of its block, is on the disk.

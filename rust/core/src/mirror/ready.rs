@@ -4,7 +4,7 @@
 //! Of one block at most one write is in flight, and always the newest version that may go: the older ones are dropped
 //! when it is there. So versions reach the disk in order.
 
-use super::entry::{Entry, BELOW_BUSY, BUSY, CONDEMNED, DONE, FILLING, LIVE, NONE, READY};
+use super::entry::{Entry, BUSY, CONDEMNED, DONE, FILLING, LIVE, NONE, READY};
 use super::log::{Log, Slab};
 use crate::guards::Guard;
 
@@ -47,21 +47,13 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             return;
         }
         if self.guards.on(Guard::DestageOrder) {
-            if self.at(entry).is(BELOW_BUSY) {
+            let (ready, busy) = self.block_state(entry);
+            let newer = ready != NONE && self.at(ready).version() > self.at(entry).version();
+            if busy != NONE || newer {
                 return;
             }
-            let mut newer = self.at(entry).newer;
-            while newer != NONE {
-                if self.at(newer).is(READY | BUSY | DONE) {
-                    return;
-                }
-                newer = self.at(newer).newer;
-            }
-            let mut older = self.at(entry).older;
-            while older != NONE && !self.at(older).is(DONE) {
-                self.unready(older);
-                older = self.at(older).older;
-            }
+            // A newer one that is done has made this one done, too.
+            self.unready(ready);
         }
         self.make_ready(entry);
     }
@@ -78,6 +70,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let at = self.at_mut(entry);
         (at.ready_prev, at.ready_next) = (tail, NONE);
         at.set(READY);
+        self.set_block_ready(entry, entry);
     }
 
     /// Takes an entry out of what may be destaged.
@@ -100,6 +93,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let at = self.at_mut(entry);
         (at.ready_prev, at.ready_next) = (NONE, NONE);
         at.unset(READY);
+        self.set_block_ready(entry, NONE);
     }
 
     /// The block whose entry has waited longest to be destaged.
@@ -109,22 +103,15 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     /// The version of this block that may be destaged.
     pub(crate) fn ready_version(&self, block: u64) -> Option<u32> {
-        let mut entry = self.newest(block)?;
-        while entry != NONE && !self.at(entry).is(READY) {
-            entry = self.at(entry).older;
-        }
-        (entry != NONE).then_some(entry)
+        let ready = self.at(self.newest(block)?).block_ready;
+        (ready != NONE).then_some(ready)
     }
 
     /// A write of the entry to the disk begins.
     pub(crate) fn start(&mut self, entry: u32) {
         self.unready(entry);
         self.at_mut(entry).set(BUSY);
-        let mut newer = self.at(entry).newer;
-        while newer != NONE {
-            self.at_mut(newer).set(BELOW_BUSY);
-            newer = self.at(newer).newer;
-        }
+        self.set_block_busy(entry, entry);
     }
 
     /// The write of the entry is over. Of each entry that is done now `each` is told the ticket.
@@ -133,6 +120,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             return self.returned(entry, BUSY);
         }
         self.at_mut(entry).unset(BUSY);
+        self.set_block_busy(entry, NONE);
         if written {
             let mut done = entry;
             if self.guards.on(Guard::DestageOrder) {
@@ -153,7 +141,6 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let mut newer = self.at(entry).newer;
         let mut newest = entry;
         while newer != NONE {
-            self.at_mut(newer).unset(BELOW_BUSY);
             if self.is_eligible(newer) {
                 newest = newer;
             }
@@ -235,7 +222,10 @@ mod tests {
         let busy = put(&mut log, 2, true);
         log.start(busy);
         let idle = put(&mut log, 3, true);
-        log.discard_all();
+        log.begin_emptying();
+        while log.is_emptying() {
+            log.empty_some(3);
+        }
         assert_eq!(log.free_slots(), SLOTS as u32 - 2);
         assert_eq!(
             (log.newest(1), log.newest(2), log.newest(3)),
@@ -246,6 +236,25 @@ mod tests {
         log.finish(busy, true, |_| ());
         assert_eq!(log.free_slots(), SLOTS as u32);
         assert_eq!((log.dirty(), log.proved_dirty()), (0, 0));
+    }
+
+    #[test]
+    fn a_hot_block_has_one_version_that_may_go_whatever_comes_and_goes() {
+        let mut storage = Storage::new();
+        let mut log = storage.log();
+        let first = put(&mut log, 7, true);
+        let second = put(&mut log, 7, true);
+        assert_eq!(log.block_state(first), (second, NONE));
+        log.start(second);
+        let third = put(&mut log, 7, true);
+        assert_eq!(log.block_state(first), (NONE, second));
+        log.finish(second, true, |_| ());
+        assert_eq!(log.block_state(first), (third, NONE));
+        // The newest goes, as when all is discarded: what it knew of its block goes to the next.
+        log.start(third);
+        log.discard(third);
+        assert_eq!(log.newest(7), Some(second));
+        assert_eq!(log.block_state(first), (NONE, NONE));
     }
 
     #[test]
@@ -275,7 +284,8 @@ mod tests {
         let mut log = storage.log();
         let entry = put(&mut log, 7, true);
         assert_eq!(log.proved_dirty(), 1);
-        log.forget_regions(LINK);
+        assert_eq!(log.forget_regions(LINK, 0, 3), Some(3));
+        assert_eq!(log.forget_regions(LINK, 3, 3), None);
         assert_eq!(log.proved_dirty(), 0);
         assert_eq!(log.at(entry).proved, 0);
     }

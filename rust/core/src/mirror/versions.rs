@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The versions of a block: the newest is in a hash bucket, the older ones hang below it.
 
-use super::entry::{Entry, BELOW_BUSY, BUSY, NONE};
+use super::entry::{Entry, NONE};
 use super::log::{Log, Slab};
 use crate::ids::mix;
 
@@ -38,10 +38,12 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// Puts `with` in the place of `old` in its bucket; `NONE` takes `old` out.
     fn replace_in_bucket(&mut self, old: u32, with: u32) {
         let (block, after) = (self.at(old).block, self.at(old).chain);
+        let (ready, busy) = (self.at(old).block_ready, self.at(old).block_busy);
         let follow = if with == NONE {
             after
         } else {
-            self.at_mut(with).chain = after;
+            let at = self.at_mut(with);
+            (at.chain, at.block_ready, at.block_busy) = (after, ready, busy);
             with
         };
         let bucket = self.bucket_of(block);
@@ -54,7 +56,29 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             }
             self.at_mut(entry).chain = follow;
         }
-        self.at_mut(old).chain = NONE;
+        let at = self.at_mut(old);
+        (at.chain, at.block_ready, at.block_busy) = (NONE, NONE, NONE);
+    }
+
+    /// Which version of the block of `entry` may be destaged, and of which one a write is in flight.
+    pub(super) fn block_state(&self, entry: u32) -> (u32, u32) {
+        let newest = self.newest(self.at(entry).block);
+        newest.map_or((NONE, NONE), |newest| {
+            let at = self.at(newest);
+            (at.block_ready, at.block_busy)
+        })
+    }
+
+    pub(super) fn set_block_ready(&mut self, entry: u32, ready: u32) {
+        if let Some(newest) = self.newest(self.at(entry).block) {
+            self.at_mut(newest).block_ready = ready;
+        }
+    }
+
+    pub(super) fn set_block_busy(&mut self, entry: u32, busy: u32) {
+        if let Some(newest) = self.newest(self.at(entry).block) {
+            self.at_mut(newest).block_busy = busy;
+        }
     }
 
     /// Hangs an entry above all versions of its block.
@@ -62,13 +86,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let block = self.at(entry).block;
         match self.newest(block) {
             Some(older) => {
-                let busy = self.at(older).is(BUSY | BELOW_BUSY);
                 self.replace_in_bucket(older, entry);
                 self.at_mut(older).newer = entry;
                 self.at_mut(entry).older = older;
-                if busy {
-                    self.at_mut(entry).set(BELOW_BUSY);
-                }
             }
             None => {
                 let bucket = self.bucket_of(block);

@@ -2,7 +2,7 @@
 //! The regions that the partner grants to us: asking, proving, losing, closing (PROTOCOL P2, P6).
 
 use super::action::Action;
-use super::machine::{bit, Volume};
+use super::machine::{bit, Volume, PIECE};
 use super::plan::{FenceSample, PostTo};
 use super::regions::{Held, HeldState};
 use super::states::HeldEvent;
@@ -222,7 +222,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     let third = self.cycle.promised().link_lease_ns() / 3;
                     self.due(at.saturating_add(third), now)
                 }
-                HeldState::Closing => self.may_close(link),
+                HeldState::Closing => held.forget_from.is_none() && self.may_close(link),
                 _ => false,
             };
             if !due {
@@ -270,18 +270,35 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             && held.life == here.life
             && held.life.is_some()
             && sample.downs == here.downs;
-        self.log.forget_regions(bit(link));
         self.forget_link_in_round(link);
-        self.edit_held(link, |old| {
-            old.on(HeldEvent::Drained);
-            *old = Held {
-                state: old.state,
-                life: held.life,
-                drained,
-                ..Held::NONE
-            }
+        self.edit_held(link, |held| {
+            held.drained = drained;
+            held.forget_from = Some(0);
         });
-        self.stir();
+    }
+
+    /// One piece of the work that closing a region makes. Says whether there is more.
+    pub(crate) fn forget_some(&mut self) -> bool {
+        let closing = |link: &LinkId| self.held(*link).forget_from.is_some();
+        let Some(link) = LinkId::all().find(closing) else {
+            return false;
+        };
+        let first = self.held(link).forget_from.unwrap_or(0);
+        let next = self.log.forget_regions(bit(link), first, PIECE);
+        self.edit_held(link, |held| held.forget_from = next);
+        if next.is_none() {
+            self.edit_held(link, |old| {
+                old.on(HeldEvent::Drained);
+                *old = Held {
+                    state: old.state,
+                    life: old.life,
+                    drained: old.drained,
+                    ..Held::NONE
+                }
+            });
+            self.stir();
+        }
+        true
     }
 
     /// Gives up every region.

@@ -26,6 +26,9 @@ use crate::terms::Terms;
 /// Destage runs that can be in flight at a time.
 pub const RUNS_MAX: usize = 16;
 
+/// Entries that are looked at in one call where all have to be: the lock is let go of in between.
+pub(crate) const PIECE: u32 = 1024;
+
 /// Why an owner gives up the volume on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Leaving {

@@ -76,8 +76,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// What is in the log is not needed here any more: it is on the disk, or another controller has it.
     fn forget_log(&mut self) {
-        self.log.discard_all();
-        self.log.set_unproved_too(false);
+        self.log.begin_emptying();
         self.drop_adopted();
     }
 

@@ -2,7 +2,7 @@
 //! Inputs in, actions out.
 
 use super::action::{Action, Input};
-use super::machine::{Leaving, Volume};
+use super::machine::{Leaving, Volume, PIECE};
 use super::plan::FenceSample;
 use super::regions::{Lent, LentState, Link, Question};
 use super::states::LentEvent;
@@ -147,6 +147,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The next thing to do; `None`: nothing before `next_deadline`, or before something happens.
     pub fn poll_action(&mut self, now: u64) -> Option<Action> {
         self.deadline = None;
+        if self.log.is_emptying() {
+            self.log.empty_some(PIECE);
+            return Some(Action::Yield);
+        }
+        let more = self.forget_some();
         self.tick(now);
         if let Some(action) = self.next_action(now) {
             return Some(action);
@@ -164,7 +169,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.told = told;
             return Some(Action::Notify(self.role));
         }
-        None
+        more.then_some(Action::Yield)
     }
 
     fn tick(&mut self, now: u64) {

@@ -64,6 +64,8 @@ pub(crate) struct Held {
     pub(crate) refs: u32,
     /// What was posted to it has certainly arrived, or never will.
     pub(crate) drained: bool,
+    /// Closing: nobody posts to it any more, and what the log says of it is being forgotten, from this entry on.
+    pub(crate) forget_from: Option<u32>,
 }
 
 impl Held {
@@ -78,6 +80,7 @@ impl Held {
         ping: None,
         refs: 0,
         drained: false,
+        forget_from: None,
     };
 
     pub(crate) fn on(&mut self, event: HeldEvent) {

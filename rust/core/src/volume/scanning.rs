@@ -19,7 +19,9 @@ use crate::terms::Terms;
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Takes over the regions that the observed record names, and looks at the first.
     pub(crate) fn begin_scan(&mut self, now: u64) {
-        self.log.discard_all();
+        // Long done: it is emptied before any block is read. Nothing may be adopted beside what does not count.
+        self.log.empty_now();
+        self.log.set_unproved_too(true);
         let shadow = match (self.taking.base, self.taking.observed) {
             (Base::Shadow, Some(NodeBlock { record, .. })) => match record.state {
                 RecordState::Shadow(shadow) => Some(shadow),
@@ -121,14 +123,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         };
         self.taking.step = Step::None;
         self.adopted_total = self.log.adopted_live();
-        self.log.set_unproved_too(true);
         self.become_owner(match self.cycle.mine.record.state {
             RecordState::Shadow(_) => RoleEvent::Adopted,
             _ => RoleEvent::Taken,
         });
-        for index in 0..self.log.slots() {
-            self.log.consider(self.log.slots().saturating_add(index));
-        }
         self.at(self.serve_from.max(now));
     }
 }

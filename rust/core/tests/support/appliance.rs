@@ -2,7 +2,9 @@
 //! Two controllers, one volume, one disk, some links: everything happens at once and in order, unless a test holds
 //! something back. For the basic flows; the simulator is for the rest.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
 use yoke_core::crc::crc32c;
 use yoke_core::disk::node_block::NodeBlock;
@@ -19,7 +21,38 @@ pub const SLOTS: u32 = 8;
 pub const BLOCKS: u64 = 64;
 pub const VOLUME: Uuid = Uuid::from_bytes([3; 16]);
 
-type Machine = Volume<Vec<Entry>, Vec<u32>, Vec<Ticket>>;
+type Machine = Volume<Entries, Vec<u32>, Vec<Ticket>>;
+
+thread_local! {
+    /// How often an entry of a log was looked at.
+    static LOOKS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The entries of a log, which count how often one is looked at.
+#[derive(Clone, Debug)]
+pub struct Entries(Vec<Entry>);
+
+impl Deref for Entries {
+    type Target = [Entry];
+    fn deref(&self) -> &[Entry] {
+        LOOKS.set(LOOKS.get() + 1);
+        &self.0
+    }
+}
+
+impl DerefMut for Entries {
+    fn deref_mut(&mut self) -> &mut [Entry] {
+        LOOKS.set(LOOKS.get() + 1);
+        &mut self.0
+    }
+}
+
+/// How often an entry was looked at in a call.
+pub fn looks<R>(call: impl FnOnce() -> R) -> (R, u64) {
+    let before = LOOKS.get();
+    let result = call();
+    (result, LOOKS.get() - before)
+}
 
 /// A region of a controller's window.
 #[derive(Clone)]
@@ -66,6 +99,8 @@ pub struct Appliance {
     pub other_writer: Option<usize>,
     /// Every grant names this epoch.
     pub forge_epoch: Option<Epoch>,
+    /// The most looks at entries in one call of a machine.
+    pub most_looks: u64,
     /// The next messages are lost: how many.
     pub lose_messages: u32,
     lives: u64,
@@ -125,6 +160,7 @@ impl Appliance {
             passed: Vec::new(),
             other_writer: None,
             forge_epoch: None,
+            most_looks: 0,
             lose_messages: 0,
             lives: 0,
             tune,
@@ -169,12 +205,12 @@ impl Appliance {
             seed: self.lives * 77,
         };
         (self.tune)(&mut config);
-        let slots = SLOTS as usize;
+        let slots = config.slots as usize;
         let volume = Volume::new(
             config,
             guards(),
-            vec![Entry::EMPTY; 2 * slots],
-            vec![0; 16],
+            Entries(vec![Entry::EMPTY; 2 * slots]),
+            vec![0; (2 * slots).next_power_of_two()],
             vec![Ticket::EMPTY; 6],
             self.now,
         )
@@ -196,7 +232,7 @@ impl Appliance {
             let place = Place {
                 epoch_word: index as u8,
                 offset: 4096 * index as u64,
-                slots: SLOTS,
+                slots: slots as u32,
             };
             let input = Input::Room {
                 link: link(index),
@@ -223,7 +259,8 @@ impl Appliance {
     pub fn tell(&mut self, n: usize, input: Input<'_>) {
         let now = self.now;
         if let Some(node) = &mut self.nodes[n] {
-            node.volume.handle(input, now);
+            let ((), looks) = looks(|| node.volume.handle(input, now));
+            self.most_looks = self.most_looks.max(looks);
         }
     }
 
@@ -339,14 +376,18 @@ impl Appliance {
         let Some(node) = &mut self.nodes[n] else {
             return false;
         };
-        if let Some(action) = node.volume.poll_action(now) {
+        let (action, looked) = looks(|| node.volume.poll_action(now));
+        self.most_looks = self.most_looks.max(looked);
+        if let Some(action) = action {
             self.act(n, action);
             return true;
         }
         if self.hold_destage {
             return false;
         }
-        let Some(plan) = node.volume.next_destage(now, 4) else {
+        let (plan, looked) = looks(|| node.volume.next_destage(now, 4));
+        self.most_looks = self.most_looks.max(looked);
+        let Some(plan) = plan else {
             return false;
         };
         let blocks = (plan.range.block..)
@@ -368,7 +409,8 @@ impl Appliance {
                 self.disk.insert(block, value);
             }
         }
-        node.volume.destage_finish(plan.run, end, now);
+        let ((), looked) = looks(|| node.volume.destage_finish(plan.run, end, now));
+        self.most_looks = self.most_looks.max(looked);
         true
     }
 
@@ -502,7 +544,10 @@ impl Appliance {
     /// Begins a write, and does what its plan says but finish it.
     pub fn begin(&mut self, n: usize, block: u64, value: u64) -> Result<WritePlan, Option<Reason>> {
         let now = self.now;
-        match self.node(n).volume.write_begin(one(block), now) {
+        let node = self.node(n);
+        let (begun, looked) = looks(|| node.volume.write_begin(one(block), now));
+        self.most_looks = self.most_looks.max(looked);
+        match begun {
             WriteBegin::Plan(plan) => {
                 self.node(n).log[plan.slots[0] as usize] = value;
                 Ok(plan)
@@ -529,7 +574,10 @@ impl Appliance {
                 self.fence(n, &to)
             });
             let now = self.now;
-            match self.node(n).volume.write_finish(plan.ticket, fence, now) {
+            let node = self.node(n);
+            let (end, looked) = looks(|| node.volume.write_finish(plan.ticket, fence, now));
+            self.most_looks = self.most_looks.max(looked);
+            match end {
                 WriteEnd::Again(to) => post = Some(to),
                 end => return end,
             }

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+//! No call of a machine looks at more than a piece of its log: it is called under a lock, with interrupts off.
+
+#[path = "support/appliance.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod appliance;
+
+use appliance::{looks, Appliance, MS};
+use yoke_core::volume::*;
+
+const SLOTS: u32 = 16_384;
+const BLOCKS: u64 = 20_000;
+/// A piece of the log, in which each entry is looked at some thirty times; all of it is 32 times as much.
+const MOST: u64 = 32_768;
+
+/// A mirrored pair whose log holds a version of this many blocks that no disk has.
+fn full(dirty: u64) -> Appliance {
+    let mut a = Appliance::new(1, |config| {
+        (config.slots, config.dirty_limit, config.blocks) = (SLOTS, SLOTS, BLOCKS);
+    });
+    a.until("solo", |a| a.role(0) == Role::Owner(Mode::Solo));
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    a.hold_destage = true;
+    for block in 0..dirty {
+        a.write(0, block, block + 1);
+    }
+    a.most_looks = 0;
+    a
+}
+
+#[test]
+fn a_takeover_of_a_full_log() {
+    let mut a = full(SLOTS.into());
+    a.kill(0);
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    assert_eq!(a.status(1).adopted, SLOTS);
+    assert_eq!(a.read(1, 77), 78);
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(1) == Role::Owner(Mode::Solo));
+    assert!(a.most_looks < MOST, "{}", a.most_looks);
+}
+
+#[test]
+fn a_deposed_owner_with_a_full_log() {
+    let mut a = full(SLOTS.into());
+    let owner = a.nodes[0].take();
+    a.cut(0);
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    a.nodes[0] = owner;
+    let link = appliance::link(0);
+    a.tell(0, Input::LinkDown { link });
+    a.tell(0, Input::SessionGone);
+    a.most_looks = 0;
+    a.until("deposed", |a| a.role(0) == Role::Standby);
+    a.pass(MS);
+    let status = a.status(0);
+    assert_eq!((status.dirty, status.free), (0, SLOTS));
+    assert!(a.most_looks < MOST, "{}", a.most_looks);
+}
+
+#[test]
+fn a_region_that_is_closed_under_a_full_log() {
+    let mut a = full(SLOTS.into());
+    a.kill(1);
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(0) == Role::Owner(Mode::Solo));
+    a.start(1);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    assert!(a.most_looks < MOST, "{}", a.most_looks);
+}
+
+#[test]
+fn a_block_that_is_written_again_and_again_costs_the_same_each_time() {
+    let mut a = full(0);
+    a.write(0, 7, 1);
+    a.most_looks = 0;
+    for value in 2..2_000 {
+        a.write(0, 7, value);
+    }
+    assert!(a.most_looks < 600, "{}", a.most_looks);
+    let now = a.now;
+    let node = a.node(0);
+    let (plan, looked) = looks(|| node.volume.next_destage(now, 4));
+    assert!(plan.is_some() && looked < 100, "{looked}");
+}
