@@ -8,6 +8,7 @@ mod copying;
 mod cycle;
 mod destage;
 mod disk;
+mod fit;
 mod flush;
 mod freeing;
 mod holding;

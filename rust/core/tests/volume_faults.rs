@@ -133,3 +133,65 @@ fn a_survivor_that_is_stopped_keeps_what_it_adopted() {
     assert_eq!(a.role(1), Role::Stopped);
     assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
 }
+
+#[test]
+fn a_disk_slower_than_its_lease_serves_slowly_and_has_one_owner() {
+    let mut a = Appliance::new(1, |config| config.io_life_ns = 5_000 * MS);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    // A pass over the disk, a write and a read, takes three times as long as the lease of 900 ms that was configured.
+    a.slow = [1_500 * MS; 2];
+    a.kill(0);
+    for _ in 0..6 {
+        a.pass(5_000 * MS);
+    }
+    assert_eq!(a.role(1), DEGRADED);
+    let generation = a.status(1).generation;
+    assert_eq!(a.read(1, 1), 10, "it serves");
+    a.hold_destage = false;
+    for _ in 0..6 {
+        a.pass(5_000 * MS);
+    }
+    assert_eq!(a.role(1), SOLO);
+    a.write(1, 2, 20);
+    let slow_lease = a.blocks[1].lease.expiry_ms;
+    assert!(
+        slow_lease >= 3_000,
+        "the lease follows the disk: {slow_lease} ms"
+    );
+    // Whoever watches waits for the lease that stands in the block.
+    a.start(0);
+    for _ in 0..8 {
+        a.pass(5_000 * MS);
+    }
+    assert!(!a.node(0).volume.is_owner());
+    assert_eq!(a.role(1), SOLO);
+    assert_eq!(a.status(1).generation, generation, "no ping-pong");
+    // The disk is quick again: so is the lease.
+    a.slow = [0; 2];
+    for _ in 0..12 {
+        a.pass(5_000 * MS);
+    }
+    assert_eq!(a.blocks[1].lease.expiry_ms, 900);
+}
+
+#[test]
+fn a_lease_that_gets_shorter_is_no_right_for_longer_than_it_says() {
+    let mut a = Appliance::new(1, |config| config.io_life_ns = 5_000 * MS);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.slow = [1_500 * MS; 2];
+    for _ in 0..4 {
+        a.pass(5_000 * MS);
+    }
+    a.slow = [0; 2];
+    for _ in 0..2_000 {
+        a.pass(5 * MS);
+        let lease = u64::from(a.blocks[0].lease.expiry_ms) * MS;
+        let now = a.now;
+        let late = a.node(0).volume.status(now + lease).serving;
+        assert!(late.is_err(), "at {} ms", a.now / MS);
+    }
+}

@@ -36,7 +36,8 @@ pub struct Config {
     pub dirty_limit: u32,
     /// L: how long a good fence read is a right to answer. The longer one of both controllers counts.
     pub link_lease_ns: u64,
-    /// How long a renewal of the disk lease is a right to answer; a whole number of milliseconds, at least 3.
+    /// How long a renewal of the disk lease is a right to answer, at least; a whole number of milliseconds, at least 3.
+    /// Where the disk is slow it gets longer, up to eight times T_io.
     pub disk_lease_ns: u64,
     /// T_io: the longest life of a command in the disk's queue, from its issue. The longer one of both counts.
     pub io_life_ns: u64,

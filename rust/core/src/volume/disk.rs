@@ -22,7 +22,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Begins to write the own block: this record, as an owner, with the next lease.
     pub(crate) fn write_record(&mut self, record: Record, now: u64) {
-        let expiry_ms = u32::try_from(self.config.disk_lease_ns / 1_000_000).unwrap_or(u32::MAX);
+        let expiry_ms = u32::try_from(self.lease_ns / 1_000_000).unwrap_or(u32::MAX);
         let lease = Lease {
             counter: self.cycle.mine.lease.counter.wrapping_add(1),
             expiry_ms,
@@ -62,6 +62,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Phase::ToWrite { at } if self.due(at, now) => {
                 let token = self.token();
                 self.cycle.issued = now;
+                self.shorten_lease(now);
                 self.cycle.flushes = self.log.done_no();
                 self.cycle.phase = Phase::Writing { token };
                 Some(Action::WriteNodeBlock {
@@ -101,7 +102,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.cycle.phase = Phase::ToRead { at: now };
         self.flushes.safe_upto = self.flushes.safe_upto.max(self.cycle.flushes);
         if !self.guards.on(Guard::RenewByRead) && self.mode().is_some() {
-            self.lease_until = Some(self.cycle.issued.saturating_add(self.config.disk_lease_ns));
+            self.lease_until = Some(self.cycle.issued.saturating_add(self.own_lease_ns()));
         }
         self.landed(now);
     }
@@ -118,6 +119,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             };
             return;
         };
+        if self.cycle.writes {
+            self.fit_lease(now.saturating_sub(self.cycle.issued));
+        }
         let survey = Survey::new(blocks, self.own_place());
         // Over with a read that is good.
         self.reason = self.reason.filter(|why| *why != Reason::Unreadable);

@@ -129,6 +129,8 @@ pub struct Volume<E, B, T> {
     pub(crate) good_at: Option<u64>,
     /// When the last read of all blocks was issued that showed nothing above the own record.
     pub(crate) clean_at: Option<u64>,
+    /// How long the next disk lease is to be: a whole number of milliseconds.
+    pub(crate) lease_ns: u64,
     /// Until when the disk lease lasts.
     pub(crate) lease_until: Option<u64>,
     /// Nothing is answered before.
@@ -237,6 +239,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             outbid: Outbid::None,
             good_at: None,
             clean_at: None,
+            lease_ns: config.disk_lease_ns,
             lease_until: None,
             serve_from: 0,
             write_from: 0,

@@ -75,10 +75,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Renews the disk lease when a third of it is over.
     fn renew(&mut self, now: u64) {
-        let next = self
-            .cycle
-            .issued
-            .saturating_add(self.config.disk_lease_ns / 3);
+        let next = self.cycle.issued.saturating_add(self.own_lease_ns() / 3);
         if self.is_quiet() && self.due(next, now) {
             self.write_record(self.record(self.cycle.mine.record.state), now);
         }

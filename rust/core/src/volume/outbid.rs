@@ -84,7 +84,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return 0;
         }
         let life = self.agreed().io_life_ns();
-        self.config
-            .stretch(life.saturating_add(self.config.disk_lease_ns))
+        self.config.stretch(life.saturating_add(self.lease_ns))
     }
 }

@@ -126,7 +126,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             // What is left out: the read.
             self.cycle.phase = Phase::Idle;
             self.cycle.settled = true;
-            self.lease_until = Some(self.cycle.issued.saturating_add(self.config.disk_lease_ns));
+            self.lease_until = Some(self.cycle.issued.saturating_add(self.own_lease_ns()));
         }
     }
 
@@ -159,8 +159,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.cycle.writes {
             self.cycle.settled = true;
             let held = self.cycle.mine.lease != Lease::NONE;
-            self.lease_until =
-                held.then(|| self.cycle.issued.saturating_add(self.config.disk_lease_ns));
+            self.lease_until = held.then(|| self.cycle.issued.saturating_add(self.own_lease_ns()));
         }
         if had || self.cycle.writes {
             self.stir_all();

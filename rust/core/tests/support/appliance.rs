@@ -89,6 +89,9 @@ pub struct Appliance {
     pub hold_destage: bool,
     /// Writes of data fail while this is set.
     pub fail_writes: bool,
+    /// How long a write or a read of node blocks takes, at each controller.
+    pub slow: [u64; 2],
+    under_way: Vec<(u64, usize, Incarnation, Action)>,
     /// Node blocks cannot be read while this is set.
     pub unreadable: bool,
     pub flushes: u32,
@@ -154,6 +157,8 @@ impl Appliance {
             session: false,
             hold_destage: false,
             fail_writes: false,
+            slow: [0; 2],
+            under_way: Vec::new(),
             unreadable: false,
             flushes: 0,
             copies: 0,
@@ -336,7 +341,7 @@ impl Appliance {
     /// Runs both until nothing is left to do now.
     pub fn settle(&mut self) {
         for _ in 0..10_000 {
-            if !(self.step(0) | self.step(1)) {
+            if !(self.disk_is_done() | self.step(0) | self.step(1)) {
                 return;
             }
         }
@@ -349,7 +354,8 @@ impl Appliance {
         loop {
             self.settle();
             let due = |node: &Option<Controller>| node.as_ref()?.volume.next_deadline();
-            let next = self.nodes.iter().filter_map(due).min();
+            let disk = self.under_way.iter().map(|(due, ..)| *due);
+            let next = self.nodes.iter().filter_map(due).chain(disk).min();
             match next.filter(|next| *next <= end) {
                 Some(next) => self.now = next.max(self.now + 1),
                 None => break,
@@ -448,7 +454,38 @@ impl Appliance {
         };
     }
 
+    /// Does what a controller asks for; what its disk is slow with, later.
     pub fn act(&mut self, n: usize, action: Action) {
+        let blocks = matches!(
+            action,
+            Action::ReadNodeBlocks { .. } | Action::WriteNodeBlock { .. }
+        );
+        if blocks && self.slow[n] > 0 {
+            let life = self.node(n).incarnation;
+            self.under_way
+                .push((self.now + self.slow[n], n, life, action));
+        } else {
+            self.act_now(n, action);
+        }
+    }
+
+    /// The disk is done with what has taken its time.
+    fn disk_is_done(&mut self) -> bool {
+        let now = self.now;
+        let Some(at) = self.under_way.iter().position(|(due, ..)| *due <= now) else {
+            return false;
+        };
+        let (_, n, life, action) = self.under_way.remove(at);
+        if self.nodes[n]
+            .as_ref()
+            .is_some_and(|node| node.incarnation == life)
+        {
+            self.act_now(n, action);
+        }
+        true
+    }
+
+    fn act_now(&mut self, n: usize, action: Action) {
         match action {
             Action::ReadNodeBlocks { token } => {
                 let mut blocks = self.blocks.clone();
