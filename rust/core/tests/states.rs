@@ -8,7 +8,10 @@ use std::fmt::Write as _;
 
 use yoke_core::link::{LinkEvent, LinkState, LinkStep};
 use yoke_core::session::{SessionEvent, SessionState, SessionStep};
+use yoke_core::volume::cycle::{CycleEvent, Phase};
+use yoke_core::volume::leaving::{Leaving, LeavingEvent};
 use yoke_core::volume::states::{HeldEvent, HeldState, LentEvent, LentState, RoleEvent, Step};
+use yoke_core::volume::takeover::{Takeover, TakeoverEvent};
 use yoke_core::volume::Role;
 
 /// One row an event, one column a state. `.`: changes nothing. `!`: cannot happen.
@@ -73,9 +76,11 @@ fn volume_table<S: std::fmt::Debug + Copy, E: std::fmt::Debug + Copy>(
             .and_then(|t| t.strip_suffix(')'));
         inner.unwrap_or(&text).to_owned()
     };
+    let widest = states.iter().map(|state| short(state).len()).max();
+    let width = widest.unwrap_or(0) + 2;
     let mut text = format!("{:<15}", "");
     for state in states {
-        let _ = write!(text, "{:<10}", short(state));
+        let _ = write!(text, "{:<width$}", short(state));
     }
     for event in events {
         let _ = write!(text, "\n{:<15}", format!("{event:?}"));
@@ -85,7 +90,7 @@ fn volume_table<S: std::fmt::Debug + Copy, E: std::fmt::Debug + Copy>(
                 Step::NoOp => ".".to_owned(),
                 Step::Invalid => "!".to_owned(),
             };
-            let _ = write!(text, "{cell:<10}");
+            let _ = write!(text, "{cell:<width$}");
         }
     }
     let lines = text.lines().map(|line| format!("{}\n", line.trim_end()));
@@ -103,4 +108,18 @@ fn volume_states() {
             .on(event)),
     );
     support::check_text("snapshots", "volume-states.txt", &text);
+}
+
+#[test]
+fn ownership_states() {
+    let text = format!(
+        "{}\n{}\n{}",
+        volume_table(&Takeover::ALL, &TakeoverEvent::ALL, |state, event| state
+            .on(event)),
+        volume_table(&Phase::ALL, &CycleEvent::ALL, |state, event| state
+            .on(event)),
+        volume_table(&Leaving::ALL, &LeavingEvent::ALL, |state, event| state
+            .on(event)),
+    );
+    support::check_text("snapshots", "ownership-states.txt", &text);
 }

@@ -2,28 +2,92 @@
 //! The own block is written and *then* all blocks are read, always in this order and never two at once (PROTOCOL P3).
 
 use super::action::Token;
+use super::states::Step;
 use crate::disk::node_block::{NodeBlock, Record};
 use crate::terms::Terms;
 
 /// Where a cycle stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// Nothing is under way.
     Idle,
-    /// The own block is to be written, not before this time.
-    ToWrite { at: u64 },
+    /// The own block is to be written, not before a certain time.
+    ToWrite,
     /// The own block is being written.
-    Writing { token: Token },
-    /// All blocks are to be read, not before this time.
-    ToRead { at: u64 },
+    Writing,
+    /// All blocks are to be read, not before a certain time.
+    ToRead,
     /// All blocks are being read.
-    Reading { token: Token },
+    Reading,
+}
+
+/// What can happen to a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CycleEvent {
+    /// The own block is to be written, and then all are to be read.
+    Write,
+    /// All blocks are to be read.
+    Read,
+    /// The command was handed to the disk.
+    Issued,
+    /// The command was done.
+    Done,
+    /// The command failed, or nobody knows: again, later.
+    Failed,
+    /// Where a test leaves the read out.
+    Skip,
+}
+
+impl CycleEvent {
+    /// All events.
+    pub const ALL: [Self; 6] = [
+        Self::Write,
+        Self::Read,
+        Self::Issued,
+        Self::Done,
+        Self::Failed,
+        Self::Skip,
+    ];
+}
+
+impl Phase {
+    /// All states.
+    pub const ALL: [Self; 5] = [
+        Self::Idle,
+        Self::ToWrite,
+        Self::Writing,
+        Self::ToRead,
+        Self::Reading,
+    ];
+
+    /// The transition function.
+    pub const fn on(self, event: CycleEvent) -> Step<Self> {
+        use CycleEvent as E;
+        use Step::{Invalid, To};
+
+        match (self, event) {
+            (Self::Idle, E::Write) => To(Self::ToWrite),
+            (Self::Idle, E::Read) => To(Self::ToRead),
+            (Self::ToWrite, E::Issued) => To(Self::Writing),
+            (Self::Writing, E::Done) => To(Self::ToRead),
+            (Self::Writing, E::Failed) => To(Self::ToWrite),
+            (Self::ToRead, E::Issued) => To(Self::Reading),
+            (Self::Reading, E::Done) => To(Self::Idle),
+            (Self::Reading, E::Failed) => To(Self::ToRead),
+            (Self::ToRead, E::Skip) => To(Self::Idle),
+            _ => Invalid,
+        }
+    }
 }
 
 /// What is known of the disk's node blocks, and what is being done to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Cycle {
-    pub(crate) phase: Phase,
+    phase: Phase,
+    /// `ToWrite`, `ToRead`: not before this time.
+    pub(crate) not_before: u64,
+    /// `Writing`, `Reading`: what the result will name.
+    token: Option<Token>,
     /// The own block as it certainly landed last.
     pub(crate) mine: NodeBlock,
     /// The own block as it is being written.
@@ -46,6 +110,8 @@ impl Cycle {
     pub(crate) fn new(mine: NodeBlock) -> Self {
         Self {
             phase: Phase::Idle,
+            not_before: 0,
+            token: None,
             mine,
             block: mine,
             writes: false,
@@ -55,6 +121,27 @@ impl Cycle {
             flushes: 0,
             settled: true,
         }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The one place where the phase changes. What is to be done next is not done before `not_before`.
+    pub(crate) fn on(&mut self, event: CycleEvent, not_before: u64) {
+        self.phase = self.phase.on(event).after(self.phase);
+        (self.not_before, self.token) = (not_before, None);
+    }
+
+    /// The command of this phase is handed to the disk.
+    pub(crate) fn issue(&mut self, token: Token) {
+        self.on(CycleEvent::Issued, 0);
+        self.token = Some(token);
+    }
+
+    /// Whether this is the result of the command that is under way, in this phase.
+    pub(crate) fn awaits(&self, phase: Phase, token: Token) -> bool {
+        self.phase == phase && self.token == Some(token)
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -85,7 +172,7 @@ impl Cycle {
 
     /// Whether the record in `block` may stand on the disk, beside the one that landed last.
     fn is_pending(&self) -> bool {
-        let under_way = matches!(self.phase, Phase::ToWrite { .. } | Phase::Writing { .. });
+        let under_way = matches!(self.phase, Phase::ToWrite | Phase::Writing);
         self.unsure || self.writes && under_way
     }
 
@@ -101,12 +188,12 @@ impl Cycle {
         }
         self.block = block;
         self.writes = true;
-        self.phase = Phase::ToWrite { at: now };
+        self.on(CycleEvent::Write, now);
     }
 
     /// Begins to read all blocks.
     pub(crate) fn read(&mut self, now: u64) {
         self.writes = false;
-        self.phase = Phase::ToRead { at: now };
+        self.on(CycleEvent::Read, now);
     }
 }

@@ -69,7 +69,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub fn destage_is_urgent(&self) -> bool {
         let dirty = self.log.dirty();
         dirty > self.config.dirty_limit / 2
-            || self.leaving.is_some()
+            || self.leaving.is_under_way()
             || self.tickets.used() > 0
             || !matches!(self.mode(), Some(Mode::Mirrored))
     }

@@ -2,7 +2,7 @@
 //! The node blocks on the shared disk: the cycle of writing the own one and reading all (PROTOCOL P1, P3).
 
 use super::action::{Action, Token};
-use super::cycle::Phase;
+use super::cycle::{CycleEvent, Phase};
 use super::machine::Volume;
 use super::status::{Reason, Role};
 use super::tickets::Ticket;
@@ -57,23 +57,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next write or read of node blocks.
     pub(crate) fn next_block(&mut self, now: u64) -> Option<Action> {
-        let phase = self.cycle.phase;
+        let phase = self.cycle.phase();
         match phase {
-            Phase::ToWrite { at } if self.due(at, now) => {
+            Phase::ToWrite if self.due(self.cycle.not_before, now) => {
                 let token = self.token();
                 self.cycle.issued = now;
                 self.shorten_lease(now);
                 self.cycle.flushes = self.log.done_no();
-                self.cycle.phase = Phase::Writing { token };
+                self.cycle.issue(token);
                 Some(Action::WriteNodeBlock {
                     token,
                     block: self.cycle.block,
                 })
             }
-            Phase::ToRead { at } if self.due(at, now) => {
+            Phase::ToRead if self.due(self.cycle.not_before, now) => {
                 let token = self.token();
                 self.cycle.read_issued = now;
-                self.cycle.phase = Phase::Reading { token };
+                self.cycle.issue(token);
                 Some(Action::ReadNodeBlocks { token })
             }
             _ => None,
@@ -82,7 +82,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The own block was written, or perhaps not.
     pub(crate) fn block_written(&mut self, token: Token, ok: bool, now: u64) {
-        if self.cycle.phase != (Phase::Writing { token }) {
+        if !self.cycle.awaits(Phase::Writing, token) {
             return;
         }
         if !ok {
@@ -90,16 +90,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.cycle.unsure = true;
             self.cycle.block.sequence = self.cycle.block.sequence.wrapping_add(2);
             let wait = self.config.poll_ns.max(self.agreed().io_life_ns());
-            self.cycle.phase = Phase::ToWrite {
-                at: now.saturating_add(wait),
-            };
+            self.cycle.on(CycleEvent::Failed, now.saturating_add(wait));
             self.reason = Some(Reason::Disk);
             return;
         }
         self.cycle.unsure = false;
         self.reason = self.reason.filter(|why| *why != Reason::Disk);
         self.cycle.mine = self.cycle.block;
-        self.cycle.phase = Phase::ToRead { at: now };
+        self.cycle.on(CycleEvent::Done, now);
         self.flushes.safe_upto = self.flushes.safe_upto.max(self.cycle.flushes);
         if !self.guards.on(Guard::RenewByRead) && self.mode().is_some() {
             self.lease_until = Some(self.cycle.issued.saturating_add(self.own_lease_ns()));
@@ -109,14 +107,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// All blocks were read, or not.
     pub(crate) fn blocks_read(&mut self, token: Token, blocks: Option<&[NodeBlock]>, now: u64) {
-        if self.cycle.phase != (Phase::Reading { token }) {
+        if !self.cycle.awaits(Phase::Reading, token) {
             return;
         }
         let Some(blocks) = blocks else {
             self.reason = Some(Reason::Unreadable);
-            self.cycle.phase = Phase::ToRead {
-                at: now.saturating_add(self.config.poll_ns),
-            };
+            let again = now.saturating_add(self.config.poll_ns);
+            self.cycle.on(CycleEvent::Failed, again);
             return;
         };
         if self.cycle.writes {
@@ -125,7 +122,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let survey = Survey::new(blocks, self.own_place());
         // Over with a read that is good.
         self.reason = self.reason.filter(|why| *why != Reason::Unreadable);
-        self.cycle.phase = Phase::Idle;
+        self.cycle.on(CycleEvent::Done, now);
         self.survey = Some(survey);
         self.looked_at = Some(now);
         if self.role != Role::Opening {

@@ -19,7 +19,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.mode().is_none() {
             return LongBegin::Fail(self.not_owner());
         }
-        if self.releasing {
+        if self.leaving.is_releasing() {
             self.parked = true;
             return LongBegin::Park;
         }
@@ -47,8 +47,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return LongBegin::Fail(self.not_owner());
         }
         let busy = self.tickets.passing() >= PASSING_MAX
-            || self.leaving.is_some()
-            || self.releasing
+            || self.leaving.is_under_way()
+            || self.leaving.is_releasing()
             || self.overlaps_long(range);
         if !busy {
             let stage = Stage::Clearing { op, range, next: 0 };
@@ -83,7 +83,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether somebody waits for done entries to be flushed and freed.
     pub(crate) fn wants_freeing(&self) -> bool {
-        self.tickets.passing() > 0 || self.leaving.is_some()
+        self.tickets.passing() > 0 || self.leaving.is_under_way()
     }
 
     /// Looks at one ticket that something happened to. At most one action comes of it.

@@ -118,7 +118,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Asks for a region on every link that has none; again where no answer has come.
     pub(crate) fn ask(&mut self, now: u64) {
-        if self.peer.is_none() || self.leaving.is_some() || self.claimant.is_some() {
+        if self.peer.is_none() || self.leaving.is_under_way() || self.claimant.is_some() {
             return;
         }
         for link in LinkId::all() {

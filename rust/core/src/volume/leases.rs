@@ -90,7 +90,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether what was sampled before `now` may be told.
     pub(crate) fn right_to_read(&self, now: u64) -> Result<(), Reason> {
         let mode = self.mode().ok_or_else(|| self.not_owner())?;
-        if self.releasing {
+        if self.leaving.is_releasing() {
             return Err(Reason::Leaving);
         }
         if now < self.serve_from {

@@ -6,6 +6,7 @@ use super::config::Config;
 use super::copying::Copying;
 use super::cycle::Cycle;
 use super::freeing::Freeing;
+use super::leaving::{Leaving, LeavingEvent};
 use super::outbid::Outbid;
 use super::plan::RunId;
 use super::regions::{Held, Lent, Link, Question};
@@ -28,13 +29,6 @@ pub const RUNS_MAX: usize = 16;
 
 /// Entries that are looked at in one call where all have to be: the lock is let go of in between.
 pub(crate) const PIECE: u32 = 1024;
-
-/// Why an owner gives up the volume on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Leaving {
-    GiveBack,
-    Close,
-}
 
 /// A destage in flight: its entries hang together by `ready_next`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,9 +131,8 @@ pub struct Volume<E, B, T> {
     pub(crate) serve_from: u64,
     /// The disk is not written before.
     pub(crate) write_from: u64,
-    pub(crate) leaving: Option<Leaving>,
-    /// The `released` record is being written, or was.
-    pub(crate) releasing: bool,
+    /// Whether it gives the volume away on purpose.
+    pub(crate) leaving: Leaving,
     /// When this controller released the volume, or was offered it.
     pub(crate) released_at: Option<u64>,
     pub(crate) offered: bool,
@@ -243,8 +236,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             lease_until: None,
             serve_from: 0,
             write_from: 0,
-            leaving: None,
-            releasing: false,
+            leaving: Leaving::Stays,
             released_at: None,
             offered: false,
             wanted: None,
@@ -354,6 +346,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The one place where the role changes.
     pub(crate) fn go(&mut self, event: RoleEvent) {
         self.role = self.role.on(event).after(self.role);
+    }
+
+    /// The one place where it changes whether this controller gives the volume away.
+    pub(crate) fn leave(&mut self, event: LeavingEvent) {
+        self.leaving = self.leaving.on(event).after(self.leaving);
     }
 
     pub(crate) fn edit_held(&mut self, link: LinkId, edit: impl FnOnce(&mut Held)) {

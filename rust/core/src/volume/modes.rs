@@ -2,6 +2,7 @@
 //! What an owner does in each of its modes, and when it leaves them (PROTOCOL P6, P8, P9). Drawn in
 //! docs/protocol-mirror.md.
 
+use super::leaving::LeavingEvent;
 use super::machine::{bit, Volume};
 use super::regions::{Held, HeldState};
 use super::states::RoleEvent;
@@ -20,7 +21,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.retire();
         }
         let live = LinkId::all().find(|link| self.held(*link).state == HeldState::Live);
-        let Some(live) = live.filter(|_| self.leaving.is_none()) else {
+        let Some(live) = live.filter(|_| !self.leaving.is_under_way()) else {
             return self.enter(RoleEvent::Alone);
         };
         let dying = LinkId::all()
@@ -87,8 +88,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The disk has everything that is answered.
     pub(crate) fn solo(&mut self, now: u64) {
         self.retire();
-        if self.leaving.is_some() {
-            self.leave(now);
+        if self.leaving.is_under_way() {
+            self.release(now);
         } else if self.cycle.mine.record.state == RecordState::Disk && self.is_quiet() {
             self.ask(now);
             if self.held.iter().any(|held| held.state == HeldState::Ready) {
@@ -99,9 +100,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Releases the volume, once nothing is left to be done for it.
-    fn leave(&mut self, now: u64) {
+    fn release(&mut self, now: u64) {
         let empty = self.log.dirty() == 0 && self.tickets.used() == 0 && !self.is_destaging();
-        if self.releasing || !empty || !self.is_quiet() {
+        if self.leaving.is_releasing() || !empty || !self.is_quiet() {
             return;
         }
         // Whoever claims a released volume writes at once, and waits for nobody's commands: so those of the owner that
@@ -110,7 +111,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         // From here on nothing is answered: others may claim as soon as the record lands.
-        self.releasing = true;
+        self.leave(LeavingEvent::Emptied);
         self.term = self.term.wrapping_add(1);
         self.lease_until = None;
         let released = self.record(RecordState::Released);
@@ -129,7 +130,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .copying
             .target
             .is_some_and(|link| self.held(link).state == HeldState::Ready);
-        if !ready || self.leaving.is_some() {
+        if !ready || self.leaving.is_under_way() {
             if self.cycle.is_idle() {
                 self.lose_all();
                 return self.enter(RoleEvent::RegionLost);

@@ -2,7 +2,8 @@
 //! Opening a volume, and standing by (PROTOCOL P7, P9, P11).
 
 use super::action::Command;
-use super::machine::{Leaving, Volume, Wanted};
+use super::leaving::LeavingEvent;
+use super::machine::{Volume, Wanted};
 use super::states::RoleEvent;
 use super::status::{Reason, Role};
 use super::tickets::Ticket;
@@ -193,11 +194,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             (Command::ForceFromDisk, Role::Standby) => {
                 (self.wanted, self.looked_at) = (Some(Wanted::Force), None);
             }
-            (Command::GiveBack, Role::Owner(_)) if self.leaving.is_none() => {
-                self.leaving = Some(Leaving::GiveBack);
-            }
-            (Command::AbortGiveBack, Role::Owner(_)) if !self.releasing => {
-                self.leaving = None;
+            (Command::GiveBack, Role::Owner(_)) => self.leave(LeavingEvent::GiveBack),
+            (Command::AbortGiveBack, Role::Owner(_)) => {
+                self.leave(LeavingEvent::Abort);
                 self.stir_all();
             }
             (Command::AbortGiveBack, Role::Standby) if self.released_at.is_some() => {
@@ -207,7 +206,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.log.give_up_condemned();
                 self.stir_all();
             }
-            (Command::Close, Role::Owner(_)) => self.leaving = Some(Leaving::Close),
+            (Command::Close, Role::Owner(_)) => self.leave(LeavingEvent::Close),
             (Command::Close, Role::Standby) => {
                 (self.wanted, self.looked_at) = (Some(Wanted::Close { voided_at: None }), None);
                 self.outbox.push(Message::Leaving);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The owner: how it goes from one mode to another (PROTOCOL P6, P8, P9). Drawn in docs/protocol-mirror.md.
 
-use super::cycle::Phase;
-use super::machine::{Leaving, Volume};
+use super::cycle::CycleEvent;
+use super::leaving::{Leaving, LeavingEvent};
+use super::machine::Volume;
 use super::outbid::Outbid;
 use super::regions::HeldState;
 use super::states::{HeldEvent, RoleEvent};
 use super::status::{Mode, Reason};
+use super::takeover::TakeoverEvent;
 use super::tickets::{Stage, Ticket};
 use crate::disk::node_block::{Lease, Record, RecordState};
 use crate::guards::Guard;
@@ -25,8 +27,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.reason = None;
         self.offered = false;
         self.released_at = None;
-        self.releasing = false;
-        self.leaving = None;
+        self.leave(LeavingEvent::Over);
         self.stir_all();
     }
 
@@ -84,6 +85,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// orphan.
     pub(crate) fn end_term(&mut self, reason: Reason) {
         self.term = self.term.wrapping_add(1);
+        self.taking.on(TakeoverEvent::End);
         for link in LinkId::all() {
             self.edit_held(link, |held| {
                 held.on(HeldEvent::Dropped);
@@ -106,13 +108,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.freeing.reset();
         (self.claimant, self.good_at, self.clean_at, self.lease_until) = (None, None, None, None);
         self.outbid = Outbid::None;
-        (self.leaving, self.releasing, self.offered) = (None, false, false);
+        self.leave(LeavingEvent::Over);
+        self.offered = false;
         self.stir();
     }
 
     /// What the own node block says has landed on the disk.
     pub(crate) fn landed(&mut self, now: u64) {
-        if self.releasing {
+        if self.leaving.is_releasing() {
             self.released(now);
             return;
         }
@@ -124,7 +127,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         };
         if early && self.mode().is_some() {
             // What is left out: the read.
-            self.cycle.phase = Phase::Idle;
+            self.cycle.on(CycleEvent::Skip, now);
             self.cycle.settled = true;
             self.lease_until = Some(self.cycle.issued.saturating_add(self.own_lease_ns()));
         }
@@ -132,11 +135,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The `released` record has landed: this controller serves no more.
     fn released(&mut self, now: u64) {
-        let leaving = self.leaving;
+        let to_nobody = self.leaving == Leaving::ReleasingToNobody;
         let generation = self.cycle.mine.record.generation;
         self.end_term(Reason::Leaving);
         self.forget_log();
-        if leaving == Some(Leaving::Close) {
+        if to_nobody {
             self.go(RoleEvent::Ended);
         } else {
             self.outbox.push(Message::Released { generation });

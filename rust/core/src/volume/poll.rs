@@ -2,7 +2,8 @@
 //! Inputs in, actions out.
 
 use super::action::{Action, Input};
-use super::machine::{Leaving, Volume, PIECE};
+use super::leaving::LeavingEvent;
+use super::machine::{Volume, PIECE};
 use super::plan::FenceSample;
 use super::regions::{Lent, LentState, Link, Question};
 use super::states::LentEvent;
@@ -123,8 +124,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Message::Leaving => self.partner_leaves(),
             Message::Standing(standing) => self.partner_stands(standing),
             Message::Want => {
-                if matches!(self.role, Role::Owner(_)) && self.leaving.is_none() {
-                    self.leaving = Some(Leaving::GiveBack);
+                if matches!(self.role, Role::Owner(_)) {
+                    self.leave(LeavingEvent::GiveBack);
                 }
             }
         }

@@ -140,6 +140,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether this controller is one that may answer reads and writes sooner or later without another takeover.
     pub fn is_owner(&self) -> bool {
-        matches!(self.role, Role::Owner(_)) && !self.releasing
+        matches!(self.role, Role::Owner(_)) && !self.leaving.is_releasing()
     }
 }

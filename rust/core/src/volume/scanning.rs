@@ -5,7 +5,7 @@ use super::action::Token;
 use super::machine::Volume;
 use super::regions::LentState;
 use super::states::RoleEvent;
-use super::taking::Step;
+use super::takeover::{Takeover, TakeoverEvent};
 use super::tickets::Ticket;
 use crate::disk::node_block::{NodeBlock, RecordState};
 use crate::guards::Guard;
@@ -40,9 +40,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let next = LinkId::all().find(adopted);
         self.taking.token = None;
         match next {
-            Some(link) => self.taking.step = Step::Scan { link },
+            Some(link) => {
+                self.taking.on(TakeoverEvent::Scan);
+                self.taking.link = Some(link);
+            }
             None => self.serve(now),
         }
+    }
+
+    /// The region that is scanned.
+    fn scanned_link(&self) -> Option<LinkId> {
+        let scanning = self.taking.step() == Takeover::Scanning;
+        self.taking.link.filter(|_| scanning)
     }
 
     /// One slot of the region that is scanned.
@@ -53,7 +62,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         raw: &[u8; HEADER_SIZE],
         crc: u32,
     ) {
-        let Step::Scan { link } = self.taking.step else {
+        let Some(link) = self.scanned_link() else {
             return;
         };
         let Some(epoch) = self
@@ -87,7 +96,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A region is scanned.
     pub(crate) fn scanned(&mut self, token: Token, now: u64) {
-        if let Step::Scan { link } = self.taking.step {
+        if let Some(link) = self.scanned_link() {
             if self.taking.token == Some(token) {
                 self.scan_from(link.get().saturating_add(1), now);
             }
@@ -121,7 +130,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Base::Disk { .. } => self.write_from,
             Base::Released | Base::Shadow => 0,
         };
-        self.taking.step = Step::None;
+        self.taking.on(TakeoverEvent::Scan);
+        self.taking.on(TakeoverEvent::Scanned);
         self.adopted_total = self.log.adopted_live();
         self.become_owner(match self.cycle.mine.record.state {
             RecordState::Shadow(_) => RoleEvent::Adopted,

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Taking over (PROTOCOL P7).
-//!
-//! ```text
-//! Void -> Observe <-> Rest -> Claim -> Record -> Preempt -> Scan -> owner
-//!            |                  |         |
-//!            v                  v         v
-//!         give up          Withdraw    deposed
-//! ```
+//! Taking over (PROTOCOL P7): what is done in each step of [`Takeover`].
 
 use super::action::{Action, Token};
 use super::machine::Volume;
 use super::states::RoleEvent;
 use super::status::{Reason, Role};
+use super::takeover::{Takeover, TakeoverEvent};
 use super::tickets::Ticket;
 use crate::disk::node_block::{NodeBlock, Record, RecordState, Shadow};
 use crate::guards::Guard;
@@ -21,31 +15,6 @@ use crate::mirror::log::Slab;
 use crate::owner::survey::Survey;
 use crate::owner::verdict::Base;
 use crate::terms::Terms;
-
-/// Where a takeover stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Step {
-    /// Not at all.
-    None,
-    /// The words of all regions are being changed. The old owner may still acknowledge.
-    Void,
-    /// The blocks are being read. From L after the words were changed the old owner does not acknowledge under its
-    /// link lease.
-    Observe,
-    /// As `Observe`, later.
-    Rest { until: u64 },
-    /// The claim is being written, then all blocks are read. Until the claim has landed nobody is disturbed.
-    Claim,
-    /// The record with the claimed generation is being written, then all blocks are read. Whoever was confirmed alone
-    /// writes it; whoever sees a higher claim afterwards waits.
-    Record,
-    /// We are the owner by the record. The old owner's commands are being cut off.
-    Preempt,
-    /// We are the owner by the record. The slots of our regions are being looked at.
-    Scan { link: LinkId },
-    /// The claim is being taken back.
-    Withdraw,
-}
 
 /// A value of the owner's block, and since when it has been standing still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +26,11 @@ pub(crate) struct Watch {
 /// A takeover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Taking {
-    pub(crate) step: Step,
+    step: Takeover,
+    /// Resting: until then.
+    until: u64,
+    /// Scanning: this one.
+    pub(crate) link: Option<LinkId>,
     forced: bool,
     /// When the last word was changed.
     voided_at: u64,
@@ -76,7 +49,9 @@ pub(crate) struct Taking {
 
 impl Taking {
     pub(crate) const NONE: Self = Self {
-        step: Step::None,
+        step: Takeover::Idle,
+        until: 0,
+        link: None,
         forced: false,
         voided_at: 0,
         observed: None,
@@ -90,6 +65,23 @@ impl Taking {
     };
 }
 
+impl Taking {
+    pub(crate) fn step(&self) -> Takeover {
+        self.step
+    }
+
+    /// The one place where the step changes.
+    pub(crate) fn on(&mut self, event: TakeoverEvent) {
+        self.step = self.step.on(event).after(self.step);
+    }
+
+    /// Nothing to claim yet: looks again at this time.
+    fn rest(&mut self, until: u64) {
+        self.on(TakeoverEvent::NotYet);
+        self.until = until;
+    }
+}
+
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins a takeover.
     pub(crate) fn begin_taking(&mut self, forced: bool, now: u64) {
@@ -97,11 +89,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         self.taking = Taking {
-            step: Step::Void,
             forced,
             not_before: self.taking.not_before,
             ..Taking::NONE
         };
+        self.taking.on(TakeoverEvent::Begin);
         self.go(RoleEvent::Begin);
         self.at(now);
     }
@@ -110,13 +102,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn taking_tick(&mut self, now: u64) {
         let step = self.taking.step;
         match step {
-            Step::Void if !self.guards.on(Guard::VoidBeforeClaim) || self.void_all() => {
+            Takeover::Voiding if !self.guards.on(Guard::VoidBeforeClaim) || self.void_all() => {
                 self.taking.voided_at = now;
-                self.taking.step = Step::Observe;
+                self.taking.on(TakeoverEvent::Voided);
                 self.cycle.read(now);
             }
-            Step::Rest { until } if self.due(until, now) => {
-                self.taking.step = Step::Observe;
+            Takeover::Resting if self.due(self.taking.until, now) => {
+                self.taking.on(TakeoverEvent::Due);
                 self.cycle.read(now);
             }
             _ => (),
@@ -126,10 +118,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// All blocks were read during a takeover.
     pub(crate) fn taking_read(&mut self, survey: Survey, now: u64) {
         match self.taking.step {
-            Step::Observe => self.observe(survey, now),
-            Step::Claim => self.confirm(survey, now),
-            Step::Record => self.recorded(survey, now),
-            Step::Withdraw => {
+            Takeover::Observing => self.observe(survey, now),
+            Takeover::Claiming => self.confirm(survey, now),
+            Takeover::Recording => self.recorded(survey, now),
+            Takeover::Withdrawing => {
                 let random = self.random();
                 let backoff = self.config.backoff_ns.max(1);
                 self.taking.not_before = now.saturating_add(random % backoff);
@@ -140,7 +132,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn give_up(&mut self, reason: Option<Reason>) {
-        self.taking.step = Step::None;
+        self.taking.on(TakeoverEvent::End);
         self.go(RoleEvent::GiveUp);
         if reason.is_some() {
             self.reason = reason;
@@ -178,7 +170,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.taking.base = base;
         self.taking.observed = survey.top;
         self.taking.claim = claim;
-        self.taking.step = Step::Claim;
+        self.taking.on(TakeoverEvent::Allowed);
         let mine = self.cycle.mine;
         self.write_block(mine.record, mine.lease, Some(claim), now);
     }
@@ -192,7 +184,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.cycle.read_issued >= until || !self.guards.on(Guard::WaitLinkLease) {
             return true;
         }
-        self.taking.step = Step::Rest { until };
+        self.taking.rest(until);
         false
     }
 
@@ -216,9 +208,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.taking.watch = Some(Watch { block: top, since });
                 let step = now.saturating_add(expiry / 8 + 1);
                 let end = since.saturating_add(whole);
-                self.taking.step = Step::Rest {
-                    until: if end > now { step.min(end) } else { step },
-                };
+                let until = if end > now { step.min(end) } else { step };
+                self.taking.rest(until);
                 false
             }
         }
@@ -247,11 +238,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 Some((node, _)) if rival => Reason::ClaimPending(node),
                 _ => Reason::OwnerAlive,
             });
-            self.taking.step = Step::Withdraw;
+            self.taking.on(TakeoverEvent::Contested);
             let mine = self.cycle.mine;
             return self.write_block(mine.record, mine.lease, None, now);
         }
-        self.taking.step = Step::Record;
+        self.taking.on(TakeoverEvent::Confirmed);
         let state = self.first_state();
         self.write_record(
             Record {
@@ -283,14 +274,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The record has landed, and all blocks were read again.
     fn recorded(&mut self, survey: Survey, now: u64) {
         if survey.generation() > self.cycle.mine.record.generation {
-            self.taking.step = Step::None;
             return self.depose(now);
         }
         self.taking.landed_at = now;
         self.see_claims(&survey, now);
         let victim = self.victim();
         if self.config.reservations && victim.is_some() {
-            self.taking.step = Step::Preempt;
+            self.taking.on(TakeoverEvent::Stands);
             self.taking.token = None;
         } else {
             self.begin_scan(now);
@@ -311,13 +301,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         match self.taking.step {
-            Step::Preempt => {
+            Takeover::CuttingOff => {
                 let victim = self.victim()?.node;
                 let token = self.token();
                 self.taking.token = Some(token);
                 Some(Action::Preempt { token, victim })
             }
-            Step::Scan { link } => {
+            Takeover::Scanning => {
+                let link = self.taking.link?;
                 let epoch = self.lent(link).epoch?;
                 let token = self.token();
                 self.taking.token = Some(token);
@@ -329,7 +320,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The old owner's commands are cut off, or could not be.
     pub(crate) fn preempted(&mut self, token: Token, ok: bool, now: u64) {
-        if self.taking.step == Step::Preempt && self.taking.token == Some(token) {
+        if self.taking.step == Takeover::CuttingOff && self.taking.token == Some(token) {
             self.taking.preempted = ok;
             self.begin_scan(now);
         }

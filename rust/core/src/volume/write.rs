@@ -65,8 +65,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let open = mode != Mode::Holding || !self.guards.on(Guard::HoldWhileAlone);
         open && fits
             && self.claimant.is_none()
-            && self.leaving.is_none()
-            && !self.releasing
+            && !self.leaving.is_under_way()
+            && !self.leaving.is_releasing()
             && now >= self.serve_from
             && self.log.free_slots() >= range.count
             && !self.tickets.is_full()
