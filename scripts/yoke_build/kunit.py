@@ -11,15 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yoke_lab import splats
+
 from . import cache, ktap, progress
 from .errors import BuildError
 from .kernel import BOOT_WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = re.compile(r"kunit_tests\((\w+)\)")
-SPLAT = re.compile(
-    r"\b(rust_kernel: panicked|BUG: |WARNING: |Oops: |KASAN: |Kernel panic|general protection fault|INFO: task .* blocked)"
-)
 LIMIT_S = 600
 MEMORY_MIB = 512
 
@@ -164,6 +163,6 @@ def _read(results: Path, console: Path, wanted: Collection[str], problems: list[
             report.problems.append(f"{kind}: {name}")
     if not sections or sections[-1].strip() != "end":
         report.problems.append("the machine did not get to its end")
-    splats = [line for line in console.read_text(encoding="utf-8", errors="replace").splitlines() if SPLAT.search(line)]
-    report.problems += [f"kernel: {line.strip()}" for line in splats[:5]]
+    found = splats.find(console.read_text(encoding="utf-8", errors="replace"))
+    report.problems += [f"kernel: {line}" for line in found[:5]]
     return report

@@ -231,8 +231,8 @@ class Appliance:
             node.wait_session()
 
     def splats(self) -> list[str]:
-        """What the kernels complained of in their present boots."""
-        return [f"{node['name']}: {line}" for node in self.lab.status()["nodes"] for line in node["splats"]]
+        """What the kernels complained of, in every boot of the lab."""
+        return self.lab.splats()
 
 
 __all__ = ["APPLIANCE", "CONFIG", "Appliance", "Beats", "Node", "Parts"]

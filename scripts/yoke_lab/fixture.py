@@ -39,11 +39,13 @@ def bring_up(name: str, logs: Path, **options: object) -> Lab:
 
 @pytest.fixture(scope="module")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A lab that the tests of one file share, in the order they stand in."""
+    """A lab that the tests of one file share. No kernel of it may have complained, in any boot."""
     file = request.path.stem
     logs = TREE / "build" / "lab-logs" / file
     running = bring_up(f"{file[:20]}-{os.getpid()}", logs, **getattr(request.module, "LAB_OPTIONS", {}))
     try:
         yield running
+        complaints = running.splats()
+        assert not complaints, "\n".join(complaints)
     finally:
         running.down()

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import socket
 import stat
@@ -280,6 +281,24 @@ class Lab:
     def console(self, node: str, boot: int | None = None) -> Path:
         """The console log of a boot, by default the present one."""
         return self.paths.console(self.config(), node, boot or int(self.node_status(node)["boot"]))
+
+    def splats(self) -> list[str]:
+        """What the kernels have complained of, in every boot of every controller of this lab.
+
+        A console lags behind its kernel: those that run are waited for.
+        """
+        for node in self.status()["nodes"]:
+            if node["state"] == "alive":
+                self._settle_console(node["name"])
+        return [f"{node['name']}: {line}" for node in self.status()["nodes"] for line in node["splats"]]
+
+    def _settle_console(self, node: str) -> None:
+        """Waits until the console of a controller has all that its kernel's log has."""
+        mark = f"yoke-lab: settled {secrets.token_hex(8)}"
+        console = self.console(node)
+        with contextlib.suppress(ControllerGone):
+            self.exec(node, ["sh", "-c", f"echo '{mark}' > /dev/kmsg"], check=True, timeout=60)
+            wait_for(f"the console of controller {node}", lambda: mark.encode() in console.read_bytes(), 60)
 
     def disk_device(self, index: int = 0) -> str:
         """The shared disk's device in every controller."""

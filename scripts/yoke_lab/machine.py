@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import signal
 import subprocess
 from pathlib import Path
 
-from . import children, qemu, qmp
+from . import children, qemu, qmp, splats
 from .config import TREE, LabConfig, Paths
 from .errors import LabError
 from .qmp import AGENT_PORT
@@ -20,10 +19,8 @@ from .timing import wait_for
 # Written by rust/tools/lab-agent to the kernel log when it listens.
 READY_MARK = b"yoke-lab: agent ready"
 PANIC_MARK = b"Kernel panic - not syncing"
-SPLAT_PATTERN = re.compile(
-    rb"(BUG:|WARNING:|Oops|KASAN:|general protection fault|possible circular locking|INFO: trying to register non-static|"
-    rb"INFO: task [^\r\n]{1,60} blocked for|kmemleak: [1-9])[^\r\n]*"
-)
+# How many complaints are told, of all boots together.
+SPLATS_MAX = 200
 
 
 class Machine:
@@ -36,6 +33,8 @@ class Machine:
         self.boot = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.killed = False
+        # Of the boots that are over, by their numbers: their consoles do not change any more.
+        self._past_splats: dict[int, list[str]] = {}
         paths.share(node).mkdir(parents=True)
 
     @property
@@ -136,7 +135,6 @@ class Machine:
             state = "paused"
         else:
             state = "alive" if READY_MARK in console else "booting"
-        splats = [match[0].decode(errors="replace").strip() for match in SPLAT_PATTERN.finditer(console)]
         return {
             "name": self.node,
             "node": self.config.node_number(self.node),
@@ -144,12 +142,33 @@ class Machine:
             "pid": pid,
             "boot": self.boot,
             "exit_status": self.process.returncode if self.process is not None and not running else None,
-            "splats": splats[:20],
+            "splats": self.splats()[:SPLATS_MAX],
             "console": str(self.paths.console(self.config, self.node, self.boot)),
             "lan_address": qemu.lan_address(self.config.node_number(self.node)),
         }
 
+    def splats(self) -> list[str]:
+        """What its kernels have complained of, in all boots. A console that is gone proves nothing, and is told too."""
+        told = []
+        for boot in range(1, self.boot + 1):
+            found = self._past_splats.get(boot)
+            if found is None:
+                found = self._splats_of(boot)
+                if boot < self.boot:
+                    self._past_splats[boot] = found
+            told += [f"boot {boot}: {line}" for line in found]
+        return told
+
+    def _splats_of(self, boot: int) -> list[str]:
+        try:
+            text = self.paths.console(self.config, self.node, boot).read_bytes()
+        except FileNotFoundError:
+            # That of the present boot may not be there yet.
+            return [] if boot == self.boot else ["its console log is gone"]
+        return splats.find(text.decode(errors="replace"))
+
     def console_text(self) -> bytes:
+        """Of the present boot."""
         try:
             return self.paths.console(self.config, self.node, self.boot).read_bytes()
         except FileNotFoundError:

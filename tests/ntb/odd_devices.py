@@ -9,7 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pair import MODULE, SPLAT
+from pair import MODULE
+from yoke_lab import splats
 from yoke_lab.cli import kernel_path
 from yoke_lab.config import wants_debug
 from yoke_lab.timing import scaled
@@ -51,8 +52,8 @@ def boot(devices: list[Device], work: Path) -> str:
     words += ["-append", "console=ttyS0 panic=-1 oops=panic"]
     subprocess.run(words, stdin=subprocess.DEVNULL, timeout=scaled(120), check=True)
     text = console.read_text(encoding="utf-8", errors="replace")
-    splats = [line for line in text.splitlines() if SPLAT.search(line)]
-    assert not splats, "\n".join(splats)
+    complaints = splats.find(text)
+    assert not complaints, "\n".join(complaints)
     return text
 
 
