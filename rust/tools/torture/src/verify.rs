@@ -53,6 +53,11 @@ impl Chain {
         Ok(chain)
     }
 
+    /// Writes that were acknowledged, over all runs.
+    pub fn acked_writes(&self) -> u64 {
+        self.parts.iter().map(|p| p.figures.acked_writes).sum()
+    }
+
     fn load_one(&mut self, path: &Path) -> Result<()> {
         let mut meter: Option<Meter> = None;
         let mut errors = Vec::new();

@@ -287,6 +287,26 @@ fn a_damaged_record_proves_nothing() {
 }
 
 #[test]
+fn a_record_without_an_acknowledged_write_proves_nothing() {
+    let bench = Bench::new();
+    assert!(bench.write("record", &["--writes", "100"]).status.success());
+    let text = std::fs::read_to_string(bench.path("record")).unwrap();
+    let before_the_first = text.find("\na ").unwrap() + 1;
+    std::fs::write(bench.path("empty"), &text[..before_the_first]).unwrap();
+    let (status, report) = bench.verify(&["empty"], &[]);
+    assert_eq!(status, 2, "{report}");
+    assert!(
+        report.to_string().contains("no acknowledged write"),
+        "{report}"
+    );
+    // A chain of which one record has some is judged, and so is an empty one on demand.
+    assert_eq!(bench.verify(&["empty"], &["--allow-empty"]).0, 0);
+    assert_eq!(bench.verify(&["record"], &[]).0, 0);
+    std::fs::write(bench.path("nothing"), "").unwrap();
+    assert_eq!(bench.verify(&["nothing"], &["--allow-empty"]).0, 2);
+}
+
+#[test]
 fn wrong_input_is_refused_with_a_reason() {
     let bench = Bench::new();
     let refused = |options: &[&str], reason: &str| {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 use clap::Args;
 use yoke_torture::history::Rule;
 use yoke_torture::verify::{verify, Chain, Observer};
@@ -23,6 +23,9 @@ pub(crate) struct VerifyArgs {
     /// Write down what was seen, to be given as one more --record to a later verify or as --continue to a later run.
     #[arg(long, value_name = "PATH")]
     observe: Option<PathBuf>,
+    /// Accept records in which no write was acknowledged. They prove nothing, so they are refused otherwise.
+    #[arg(long)]
+    allow_empty: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -39,6 +42,9 @@ impl VerifyArgs {
             false => Rule::SingleFailure,
         };
         let chain = Chain::load(&self.record, rule)?;
+        if chain.acked_writes() == 0 && !self.allow_empty {
+            bail!("the records tell of no acknowledged write, and prove nothing (--allow-empty accepts them)");
+        }
         let volume = PathVolume::open(&self.device, false)?;
         let observer = match &self.observe {
             Some(path) => {
