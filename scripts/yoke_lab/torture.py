@@ -42,6 +42,11 @@ class Stream:
 
         wait_for(f"{writes} acknowledged writes", enough, 60, 0.05)
 
+    def ended(self, code: int = 0, seconds: float = 120) -> None:
+        """Waits until the writer has ended by itself, with this exit status."""
+        wait_for("the end of the writer", lambda: not self.thread.is_alive(), seconds)
+        assert self.code == code, self.errors.decode(errors="replace")
+
     def close(self) -> None:
         self.command.close()
         self.thread.join(scaled(30))

@@ -7,12 +7,11 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from yoke_lab.config import TREE, Paths
-from yoke_lab.timing import scaled
+from yoke_lab.timing import scaled, wait_for
 
 LOGS = TREE / "build" / "lab-logs" / "test_demo"
 SEED = 20
@@ -67,10 +66,12 @@ def test_one_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signal.S
         for line in process.stdout:
             if "booting" in line:
                 break
-        begun = time.monotonic()
-        while not Paths(name).disks.exists():
-            assert process.poll() is None and time.monotonic() - begun < scaled(60)
-            time.sleep(0.05)
+
+        def booting() -> bool:
+            assert process.poll() is None, "it ended by itself"
+            return Paths(name).disks.exists()
+
+        wait_for("the disks of the demo's lab", booting, 60)
         process.send_signal(number)
         _, said = process.communicate(timeout=scaled(60))
     finally:

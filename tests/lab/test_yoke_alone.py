@@ -23,9 +23,14 @@ NO_UDEV = "export DM_DISABLE_UDEV=1"
 
 
 @pytest.fixture(scope="module")
-def appliance(lab: Lab) -> Appliance:
-    whole = Appliance(lab)
-    whole.up()
+def whole(lab: Lab) -> Appliance:
+    return Appliance(lab)
+
+
+@pytest.fixture
+def appliance(whole: Appliance) -> Appliance:
+    """Both controllers and their session; no volume is open."""
+    whole.restore()
     return whole
 
 
@@ -39,7 +44,7 @@ def test_writes_without_a_ticket_are_begun_again(appliance: Appliance) -> None:
     """Alone, each write waits for the disk, which waits until more are under way than there are tickets."""
     a = appliance.a
     slow = between(a, "slow", a.lab.disk_device())
-    a.yokectl("volume", "create", "deep", "--device", slow)
+    a.yokectl("volume", "create", "deep", "--device", slow, "--force")
     a.open_volume("deep", slow, slots=SLOTS)
     a.wait_volume("deep", "solo")
     disk = a.disk_of("deep")
@@ -79,7 +84,7 @@ def test_a_survivor_with_the_only_copy_is_not_closed(appliance: Appliance) -> No
     a, b = appliance
     ctl, spare = b.parts.yokectl, b.lab.disk_device(1)
     slow = between(a, "slow", spare)
-    a.yokectl("volume", "create", "spare", "--device", slow)
+    a.yokectl("volume", "create", "spare", "--device", slow, "--force")
     a.open_volume("spare", slow, "--home", "0", slots=256, t_io_ms=60_000)
     b.open_volume("spare", spare, "--home", "0", slots=256, t_io_ms=60_000)
     a.wait_volume("spare", "mirrored")
@@ -102,10 +107,6 @@ def test_a_holder_whose_disk_is_dead_is_given_up(appliance: Appliance) -> None:
     """The holder cannot take over, and is not closed by mistake. In the end its modules go."""
     a, b = appliance
     ctl, spare = b.parts.yokectl, b.lab.disk_device(1)
-    a.lab.start("a")
-    a.load()
-    a.configure()
-    a.wait_session()
     a.yokectl("volume", "create", "spare", "--device", spare, "--force")
     brittle = between(b, "brittle", spare)
     a.open_volume("spare", spare, "--home", "0", slots=256)

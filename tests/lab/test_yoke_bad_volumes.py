@@ -151,6 +151,7 @@ def test_what_is_no_disk(appliance: Appliance) -> None:
 def test_a_disk_that_belongs_to_something_else(appliance: Appliance) -> None:
     a, disk = appliance.a, appliance.lab.disk_device(1)
     create = f"{a.parts.yokectl} volume create x --device {disk}"
+    a.sh(f"dd if=/dev/zero of={disk} bs=1M oflag=direct count=16 status=none")
     assert "holds no volume" in refuses_to_open(a, "x", disk, "EMEDIUMTYPE")
     a.sh(f"mkfs.ext4 -q -F {disk} && sync")
     before = checksum(a, disk)
@@ -210,10 +211,15 @@ def test_an_owner_whose_partners_block_is_damaged_stops_serving(appliance: Appli
     a.wait("a reason", f"grep -q 'cannot be read' /sys/block/{disk}/yoke/reason")
     # It answers until its lease of a second has run out, and then no more: somebody may have claimed the volume.
     write = f"dd if=/dev/zero of=/dev/{disk} bs=4096 count=1 oflag=direct status=none"
-    a.sh(f"sleep 1.2; rm -f /tmp/written; ({write}; echo $? > /tmp/written) > /dev/null 2>&1 & sleep 3")
-    assert a.run("[ -e /tmp/written ]").code != 0
+    stamp = "echo $(date +%s%3N) > /tmp/begun.new && mv /tmp/begun.new /tmp/begun"
+    writer = f"while [ ! -e /tmp/enough ]; do {stamp}; {write} || break; echo > /tmp/written; done"
+    a.sh(f"rm -f /tmp/enough /tmp/written; ({writer}) > /dev/null 2>&1 & echo $! > /tmp/writer")
+    under_way = "(($(date +%s%3N) - $(cat /tmp/begun) > 3000))"
+    a.wait("a write that is not answered for three leases", f"[ -e /tmp/begun ] && {under_way}")
+    a.sh("touch /tmp/enough; rm -f /tmp/written")
     b.sh(f"dd if=/tmp/head of={spare} bs=4096 skip=3 seek=3 count=2 oflag=direct conv=notrunc status=none")
-    a.wait("the write", "grep -qx 0 /tmp/written")
+    a.wait("the answer to the write", "[ -e /tmp/written ]")
+    a.wait("the end of the writer", "! kill -0 $(cat /tmp/writer) 2>/dev/null")
     a.wait("the end of the reason", f"! grep -q 'cannot be read' /sys/block/{disk}/yoke/reason")
     a.yokectl("volume", "close", "spare")
 

@@ -23,14 +23,18 @@ def torture() -> str:
 
 
 @pytest.fixture(scope="module")
-def appliance(lab: Lab) -> Appliance:
-    whole = Appliance(lab)
-    whole.up()
-    whole.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
-    for node in whole:
-        # A small log: writes wait for room in it, too.
-        node.open_volume(VOLUME, None, "--home", "0", slots=64)
-    whole.a.wait_volume(VOLUME, "mirrored")
+def whole(lab: Lab) -> Appliance:
+    appliance = Appliance(lab)
+    appliance.up()
+    appliance.a.yokectl("volume", "create", VOLUME, "--device", lab.disk_device())
+    return appliance
+
+
+@pytest.fixture
+def appliance(whole: Appliance) -> Appliance:
+    """The volume is open at both controllers and mirrored."""
+    # A small log: writes wait for room in it, too.
+    whole.restore_volume(VOLUME, lambda node: node.open_volume(VOLUME, None, "--home", "0", slots=64))
     return whole
 
 
@@ -56,8 +60,7 @@ def test_no_write_waits_for_ever_when_the_volume_changes_hands(
     appliance: Appliance, torture: str, tmp_path: Path, turn: int
 ) -> None:
     """The writer meets an error, which its multipath layer would answer by the other path. It must not hang."""
-    owner = appliance.b if turn % 2 else appliance.a
-    partner = appliance.partner(owner)
+    owner, partner = appliance if appliance.a.volume(VOLUME)["role"] == "owner" else reversed(list(appliance))
     device, record = f"/dev/{owner.disk_of(VOLUME)}", tmp_path / "record"
     words = [torture, "write", "--device", device, "--record", "-", "--depth", "24", "--flush-every", "50"]
     with writing(appliance.lab, owner.name, [*words, "--read-check", "0.1"], record) as stream:
@@ -70,8 +73,9 @@ def test_no_write_waits_for_ever_when_the_volume_changes_hands(
     # Nobody holds the device any more, so nobody waits in it.
     owner.wait("the end of all users", f"! readlink /proc/[0-9]*/fd/* 2>/dev/null | grep -qx {device}", 10)
     code, report = verify(appliance.lab, partner.name, torture, f"/dev/{partner.disk_of(VOLUME)}", record)
-    assert (report["lost"], report["torn"], report["resurrected"]) == (0, 0, 0), report
-    assert report["acked_writes"] >= 200 and code in (0, 1)
+    # Nothing at all is wrong with the data; the record tells of the error that ended the writer.
+    assert code == 0, report
+    assert report["acked_writes"] >= 200 and report["io_errors"] > 0, report
 
 
 def test_everything_is_taken_down_without_a_complaint(appliance: Appliance) -> None:

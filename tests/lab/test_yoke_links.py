@@ -20,17 +20,7 @@ def whole(lab: Lab) -> Appliance:
 @pytest.fixture
 def appliance(whole: Appliance) -> Iterator[Appliance]:
     """Both controllers alive, links up, session ready, before each test; no kernel complains after it."""
-    for link in whole.lab.status()["links"]:
-        if link["state"] != "whole":
-            whole.lab.mend(link["name"])
-    for node in whole:
-        if whole.lab.node_status(node.name)["pid"] is None:
-            whole.lab.start(node.name)
-        node.load()
-        if node.run(f"[ -e {LINK_CLASS}/ntb1 ]").code != 0:
-            node.configure()
-    for node in whole:
-        node.wait_session()
+    whole.restore()
     yield whole
     assert whole.splats() == []
 

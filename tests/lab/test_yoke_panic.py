@@ -44,9 +44,13 @@ def appliance(lab: Lab) -> Appliance:
 
 def panic(node: Node) -> float:
     """Has the kernel panic and stay as it is, in place of ending its machine; when it had."""
-    node.sh("sysctl -q kernel.panic=0 kernel.sysrq=1; (sleep 0.2; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &")
+    node.sh("sysctl -q kernel.panic=0 kernel.sysrq=1")
+    # Nobody is left who could answer the command, or end the connection.
+    command = node.lab.command(node.name, ["sh", "-c", "echo c > /proc/sysrq-trigger"])
     wait_for("the panic", lambda: node.lab.node_status(node.name)["state"] == "panicked", 30, 0.02)
-    return time.monotonic()
+    now = time.monotonic()
+    command.close()
+    return now
 
 
 def test_the_mirror_ends_with_the_panic_and_not_with_the_silence(appliance: Appliance, tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from yoke_lab.timing import scaled, wait_for
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 WORKER = """
@@ -29,14 +28,7 @@ def main():
 
 main_wrapper(main)
 """
-LIMIT_S = 20 * float(os.environ.get("YOKE_TIMEOUT_FACTOR", "1"))
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < end, f"{what}: not within {LIMIT_S} s"
-        time.sleep(0.02)
+LIMIT_S = 20
 
 
 def is_free(lock: Path) -> bool:
@@ -51,7 +43,7 @@ def is_free(lock: Path) -> bool:
 def worker(directory: Path) -> tuple[subprocess.Popen[bytes], int]:
     """A script that holds the lock, and the process id of its command."""
     process = subprocess.Popen([sys.executable, "-c", WORKER, SCRIPTS, directory], stderr=subprocess.DEVNULL)
-    wait_until((directory / "pid").exists, "the command runs")
+    wait_for("the start of the command", (directory / "pid").exists, LIMIT_S)
     return process, int((directory / "pid").read_text())
 
 
@@ -61,13 +53,13 @@ def test_the_command_of_a_killed_script_keeps_the_lock(tmp_path: Path) -> None:
     process.wait()
     assert not is_free(tmp_path / "lock")
     os.kill(command, signal.SIGTERM)
-    wait_until(lambda: is_free(tmp_path / "lock"), "the lock is free")
+    wait_for("the end of the lock", lambda: is_free(tmp_path / "lock"), LIMIT_S)
 
 
 def test_a_script_that_is_told_to_end_takes_its_command_along(tmp_path: Path) -> None:
     process, command = worker(tmp_path)
     process.terminate()
-    assert process.wait(LIMIT_S) == 143
+    assert process.wait(scaled(LIMIT_S)) == 143
     assert is_free(tmp_path / "lock")
     with pytest.raises(ProcessLookupError):
         os.kill(command, 0)
