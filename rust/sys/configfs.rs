@@ -92,9 +92,9 @@ pub struct Subsystem<R: Item> {
     _dirs: KVec<DirEntry>,
 }
 
-// SAFETY: configfs does its own locking; the objects are `Send + Sync`.
+// SAFETY: configfs may be told by any task to unregister, and locks for itself; the root and the directories are `Send`.
 unsafe impl<R: Item> Send for Subsystem<R> {}
-// SAFETY: as above.
+// SAFETY: `&Subsystem` has no operations; that configfs calls the objects from any task is what `Item: Sync` allows.
 unsafe impl<R: Item> Sync for Subsystem<R> {}
 
 impl<R: Item> Subsystem<R> {

@@ -16,9 +16,9 @@ pub struct Event {
     set: Atomic<u32>,
 }
 
-// SAFETY: a wait queue and an atomic; both are made for sharing.
+// SAFETY: neither a wait queue nor an atomic is bound to the task or CPU that made it, and a pinned event never moves.
 unsafe impl Send for Event {}
-// SAFETY: as above.
+// SAFETY: all access through `&Event` goes through the wait queue's own lock, or is atomic.
 unsafe impl Sync for Event {}
 
 /// Why [`Event::wait`] returned.
@@ -54,7 +54,7 @@ impl Event {
     /// one. Context: task.
     pub fn wait(&self, deadline_ns: Option<u64>) -> Woken {
         let deadline = deadline_ns.unwrap_or(u64::MAX);
-        // SAFETY: as above; the caller may sleep.
+        // SAFETY: `wq` was initialised by `new()` and is pinned; `set` lives as long as `&self`; the caller may sleep.
         if unsafe { ffi::yoke_sys_wq_wait(self.wq.get(), self.set.as_ptr(), deadline) } {
             Woken::Event
         } else {

@@ -83,7 +83,8 @@ impl Pages {
     /// Copies from `offset` of a block to `dst`.
     pub fn copy_out(&self, block: u32, offset: usize, dst: &mut [u8]) -> Result {
         let src = self.at(block, offset, dst.len())?;
-        // SAFETY: as above, the other way round.
+        // SAFETY: `src` is valid for the length (checked), `dst` is a slice of its own, which vmalloc memory of ours that
+        // nobody has a reference to cannot overlap.
         unsafe { ffi::yoke_sys_copy(dst.as_mut_ptr().cast(), src.cast(), dst.len()) };
         Ok(())
     }

@@ -19,9 +19,10 @@ pub struct PanicHook<T: PanicEvents> {
     _item: Arc<T>,
 }
 
-// SAFETY: the notifier chain does its own locking; `T` is `Send + Sync`.
+// SAFETY: the hook may be taken off the notifier chain by any task, under the chain's lock; `Arc<T>` is `Send`, since `T`
+// is `Send + Sync`.
 unsafe impl<T: PanicEvents> Send for PanicHook<T> {}
-// SAFETY: as above.
+// SAFETY: `&PanicHook` has no operations; that the chain calls `T` from any CPU is what `T: Sync` allows.
 unsafe impl<T: PanicEvents> Sync for PanicHook<T> {}
 
 impl<T: PanicEvents> PanicHook<T> {

@@ -49,7 +49,8 @@ impl<O: Owner> Ops<O> {
         buf: *const c_char,
         len: usize,
     ) -> isize {
-        // SAFETY: as above.
+        // SAFETY: `AttrGroup::new()` gave C entries of this type; sysfs keeps the device alive during the call, and gives
+        // `len` bytes.
         unsafe {
             let entry = &*entry.cast::<Attr<O::Object>>();
             entry.call_store(O::resolve(data), buf, len, None)
@@ -63,9 +64,9 @@ pub(crate) struct AttrGroup {
     raw: NonNull<ffi::Group>,
 }
 
-// SAFETY: not bound to a task; C only reads it once it is made.
+// SAFETY: kmalloc memory, which any task may free.
 unsafe impl Send for AttrGroup {}
-// SAFETY: as above.
+// SAFETY: once `new()` has returned nobody writes to it: `list()` and C only read.
 unsafe impl Sync for AttrGroup {}
 
 impl AttrGroup {

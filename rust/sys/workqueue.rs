@@ -19,9 +19,9 @@ pub struct WorkQueue {
     raw: NonNull<bindings::workqueue_struct>,
 }
 
-// SAFETY: work queues are made for sharing.
+// SAFETY: a work queue is not bound to the task that made it: any task that may sleep may destroy it.
 unsafe impl Send for WorkQueue {}
-// SAFETY: as above.
+// SAFETY: enqueueing and flushing take the work queue's own locks, from any number of CPUs.
 unsafe impl Sync for WorkQueue {}
 
 impl WorkQueue {

@@ -54,7 +54,7 @@ impl<R: Resolve> Calls<R> {
         // SAFETY: configfs keeps the item during the call.
         let pinner = unsafe { ItemPinner::new(ptr) };
         let pinner: Option<&dyn Pinner> = if R::PINNABLE { Some(&pinner) } else { None };
-        // SAFETY: as above, and `page` has `len` bytes.
+        // SAFETY: configfs keeps the item, which is of the kind that `R` resolves, during the call; `page` has `len` bytes.
         unsafe { attr.call_store(R::resolve(item), page, len, pinner) }
     }
 
@@ -81,9 +81,9 @@ pub(super) struct TypeTable {
     list: KVec<*mut bindings::configfs_attribute>,
 }
 
-// SAFETY: only read once it is made.
+// SAFETY: its pointers lead into itself and to static data, neither bound to a task: any task may free it.
 unsafe impl Send for TypeTable {}
-// SAFETY: as above.
+// SAFETY: once `make()` has returned nobody writes to it: configfs takes it as const.
 unsafe impl Sync for TypeTable {}
 
 impl TypeTable {

@@ -71,9 +71,9 @@ pub(super) struct DirNode<D: Directory> {
     item_ty: KBox<TypeTable>,
 }
 
-// SAFETY: configfs does its own locking, and `D` is `Send + Sync`.
+// SAFETY: the group is configfs's to lock, from whatever task; `Arc<D>` and the tables are `Send`.
 unsafe impl<D: Directory> Send for DirNode<D> {}
-// SAFETY: as above.
+// SAFETY: through `&DirNode` only the group's address is taken, and `D` is used, which is `Sync`.
 unsafe impl<D: Directory> Sync for DirNode<D> {}
 
 // SAFETY: `new()` initialises the group, which is part of the node.
