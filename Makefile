@@ -22,7 +22,7 @@ modules: $(kernel) ## build the kernel modules into build/modules (KDIR=: agains
 	@scripts/modules $(debug)
 
 ##@ Test
-.PHONY: check test test-host test-miri test-kunit test-ntb test-lab
+.PHONY: check test test-host test-miri test-kunit test-ntb test-lab fuzz
 check: $(kernel) ## formatting, clippy, dependency direction, unsafe placement, docs; each check tests itself
 	@scripts/check
 test: modules ## all tests
@@ -31,6 +31,8 @@ test-host: bootstrap ## cargo: unit, property, simulation
 	@scripts/test host
 test-miri: bootstrap ## the core's tests under Miri; skipped, and says so, without a nightly toolchain that has it
 	@scripts/test miri
+fuzz: bootstrap ## libFuzzer on every parser, a minute each (scripts/fuzz --seconds N TARGET...)
+	@scripts/fuzz
 test-kunit: $(kernel) ## KUnit: the tests of the modules, in a machine (DEBUG=1)
 	@scripts/test kunit $(debug)
 test-ntb: modules ## the kernel's own NTB clients and tests over the emulated bridge, between two machines (DEBUG=1)

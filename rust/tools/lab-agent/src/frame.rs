@@ -16,16 +16,16 @@ use std::net::TcpStream;
 use serde::Deserialize;
 
 /// The agent's first byte.
-pub(crate) const WELCOME: u8 = b'W';
+pub const WELCOME: u8 = b'W';
 /// Longest payload.
-pub(crate) const PAYLOAD_MAX: usize = 1 << 20;
+pub const PAYLOAD_MAX: usize = 1 << 20;
 /// Bytes read at a time.
-pub(crate) const CHUNK: usize = 1 << 16;
+pub const CHUNK: usize = 1 << 16;
 const HEAD: usize = 5;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Client: a [`Hello`].
     Hello,
     /// Client: bytes of the standard input.
@@ -71,71 +71,118 @@ impl Kind {
 
 /// What a client wants.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Hello {
+pub struct Hello {
     /// The lab's secret.
-    pub(crate) token: String,
+    pub token: String,
     /// Program and arguments.
-    pub(crate) argv: Vec<String>,
+    pub argv: Vec<String>,
     /// Directory to run it in.
-    pub(crate) cwd: Option<String>,
+    pub cwd: Option<String>,
     /// More environment.
     #[serde(default)]
-    pub(crate) env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
     /// Rows and columns, where it is to have a terminal.
-    pub(crate) terminal: Option<(u16, u16)>,
+    pub terminal: Option<(u16, u16)>,
+}
+
+/// What was received and is not used yet.
+#[derive(Debug, Default)]
+pub struct Received(VecDeque<u8>);
+
+impl Received {
+    /// Adds what came.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
+    }
+
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes of the first frame, its head included, if all of it was received.
+    fn whole_frame(&self) -> Option<usize> {
+        if self.0.len() < HEAD {
+            return None;
+        }
+        let frame = HEAD + self.first_length();
+        (self.0.len() >= frame).then_some(frame)
+    }
+
+    /// The length of the payload that the first head tells.
+    fn first_length(&self) -> usize {
+        self.0
+            .iter()
+            .take(4)
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    }
+
+    /// The next whole frame.
+    ///
+    /// # Errors
+    ///
+    /// What came is no frame: nothing that comes after it can be understood.
+    #[allow(clippy::should_implement_trait)] // an iterator ends, and this goes on when more has come
+    pub fn next(&mut self) -> io::Result<Option<(Kind, Vec<u8>)>> {
+        if self.0.len() >= HEAD && self.first_length() > PAYLOAD_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "frame too long"));
+        }
+        let Some(frame) = self.whole_frame() else {
+            return Ok(None);
+        };
+        let kind = Kind::of(self.0[HEAD - 1])?;
+        Ok(Some((kind, self.0.drain(..frame).skip(HEAD).collect())))
+    }
 }
 
 /// A connection that speaks in frames.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub struct Channel {
     stream: TcpStream,
-    received: VecDeque<u8>,
+    received: Received,
 }
 
 impl Channel {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    /// Nothing was said yet on `stream`.
+    pub fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            received: VecDeque::new(),
+            received: Received::default(),
         }
     }
 
     /// Lets the client begin.
-    pub(crate) fn welcome(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub fn welcome(&mut self) -> io::Result<()> {
         self.stream.write_all(&[WELCOME])
     }
 
     /// The connection, to wait on and to close.
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
     /// Whether more may be received before what is here has been used; where not, the
     /// network's flow control holds the client back. What is not yet a whole frame cannot
     /// be used, so it always has room for the rest.
-    pub(crate) fn has_room(&self) -> bool {
-        self.whole_frame().is_none()
-    }
-
-    /// Bytes of the first frame, its head included, if all of it was received.
-    fn whole_frame(&self) -> Option<usize> {
-        if self.received.len() < HEAD {
-            return None;
-        }
-        let frame = HEAD + self.first_length();
-        (self.received.len() >= frame).then_some(frame)
-    }
-
-    /// The length of the payload that the first head tells.
-    fn first_length(&self) -> usize {
-        self.received
-            .iter()
-            .take(4)
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    pub fn has_room(&self) -> bool {
+        self.received.whole_frame().is_none()
     }
 
     /// Sends a frame; waits while the client does not read.
-    pub(crate) fn send(&mut self, kind: Kind, payload: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection.
+    pub fn send(&mut self, kind: Kind, payload: &[u8]) -> io::Result<()> {
         let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
         let mut frame = Vec::with_capacity(HEAD + payload.len());
         frame.extend_from_slice(&length.to_be_bytes());
@@ -145,34 +192,37 @@ impl Channel {
     }
 
     /// Receives some bytes; waits for them.
-    pub(crate) fn receive(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of the connection, its end included.
+    pub fn receive(&mut self) -> io::Result<()> {
         let mut chunk = [0; CHUNK];
         match self.stream.read(&mut chunk)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             count => {
-                self.received.extend(&chunk[..count]);
+                self.received.add(&chunk[..count]);
                 Ok(())
             }
         }
     }
 
     /// The next whole frame of those received.
-    pub(crate) fn next(&mut self) -> io::Result<Option<(Kind, Vec<u8>)>> {
-        if self.received.len() >= HEAD && self.first_length() > PAYLOAD_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "frame too long"));
-        }
-        let Some(frame) = self.whole_frame() else {
-            return Ok(None);
-        };
-        let kind = Kind::of(self.received[HEAD - 1])?;
-        Ok(Some((
-            kind,
-            self.received.drain(..frame).skip(HEAD).collect(),
-        )))
+    ///
+    /// # Errors
+    ///
+    /// As [`Received::next`].
+    #[allow(clippy::should_implement_trait)] // as there
+    pub fn next(&mut self) -> io::Result<Option<(Kind, Vec<u8>)>> {
+        self.received.next()
     }
 
     /// The next frame; waits for it.
-    pub(crate) fn await_frame(&mut self) -> io::Result<(Kind, Vec<u8>)> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Channel::next`] and [`Channel::receive`].
+    pub fn await_frame(&mut self) -> io::Result<(Kind, Vec<u8>)> {
         loop {
             if let Some(frame) = self.next()? {
                 return Ok(frame);
@@ -215,14 +265,14 @@ mod tests {
     fn there_is_room_until_a_frame_is_whole() {
         let (mut channel, _theirs) = pair();
         let length = u32::try_from(CHUNK).unwrap();
-        channel.received.extend(length.to_be_bytes());
-        channel.received.push_back(b'I');
+        channel.received.add(&length.to_be_bytes());
+        channel.received.add(b"I");
         for missing in [CHUNK, 5, 1] {
-            channel.received.resize(HEAD + CHUNK - missing, 0);
+            channel.received.0.resize(HEAD + CHUNK - missing, 0);
             assert_eq!(channel.next().unwrap(), None);
             assert!(channel.has_room(), "{missing} missing, and no room for it");
         }
-        channel.received.push_back(0);
+        channel.received.add(&[0]);
         assert!(!channel.has_room());
         assert!(channel.next().unwrap().is_some());
         assert!(channel.has_room());

@@ -8,13 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod about;
-mod frame;
 mod init;
 mod pump;
 mod serve;
 mod spawn;
 
 use std::process::ExitCode;
+
+use yoke_lab_agent::frame;
 
 fn main() -> ExitCode {
     let outcome = if std::process::id() == 1 {

@@ -15,7 +15,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// One change of state.
 #[derive(Debug, Serialize, PartialEq)]
-struct Event {
+pub(crate) struct Event {
     object: String,
     from: String,
     to: String,
@@ -67,7 +67,7 @@ fn print(event: &Event, json: bool) {
 }
 
 /// An event of yoke's, from the kernel's NUL-separated `action@path`, `KEY=value`... text.
-fn parse(raw: &[u8]) -> Option<Event> {
+pub(crate) fn parse(raw: &[u8]) -> Option<Event> {
     let text = String::from_utf8_lossy(raw);
     let mut fields = text.split('\0');
     let path = fields.next()?.split_once('@')?.1.to_string();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! yokectl: the person's face of yoke. This file only wires.
+//! yokectl: the person's face of yoke. This file only wires; it is a library for the program and for the fuzz targets.
 
 mod attr;
 mod cli;
@@ -10,6 +10,7 @@ mod format;
 mod link;
 mod output;
 mod ownership;
+pub mod readers;
 mod status;
 mod volume;
 
@@ -18,7 +19,8 @@ use cli::{Cli, Command, LinkCommand, VolumeCommand};
 use output::Failure;
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// The whole program: reads its command line, does it, and says how it went.
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(code) => code,
