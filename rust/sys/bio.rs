@@ -137,6 +137,18 @@ impl Bio {
         self.iter().bi_size
     }
 
+    /// The tag of the disk that it came to.
+    pub fn disk_tag(&self) -> u64 {
+        // SAFETY: the bio counts on this head, so that it is there (invariant).
+        unsafe { (*ffi::yoke_sys_bio_disk_data(self.ptr.as_ptr()).cast::<DiskHead>()).tag }
+    }
+
+    /// Whether its memory is a page that the kernel caches of the disk, and keeps after an error.
+    pub fn is_cached(&self) -> bool {
+        // SAFETY: the bio is valid (invariant).
+        unsafe { ffi::yoke_sys_bio_is_cached(self.ptr.as_ptr()) }
+    }
+
     /// A cursor at the start of the bio's memory.
     pub fn cursor(&self) -> BioCursor<'_> {
         BioCursor {

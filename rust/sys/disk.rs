@@ -2,8 +2,10 @@
 //! A bio-based disk.
 //!
 //! Life: [`Disk::new`] makes the disk and announces it; bios arrive from then on (partition scan and
-//! udev come at once). [`Disk::drop`] takes it away; the object behind it lives until the last
-//! opener has closed, and rmmod is refused as long as the disk is open.
+//! udev come at once). [`Disk::remove`] takes it away from the system, so that another one may have
+//! its name. [`Disk::drop`] waits for its bios and lets go of the object behind it. What the kernel
+//! keeps of a removed disk until its last opener has closed reaches nothing of ours any more, but
+//! for the module's code: rmmod is refused so long.
 
 mod ops;
 mod params;
@@ -12,11 +14,37 @@ pub use ops::DiskOps;
 pub use params::Params;
 
 use crate::{ffi, inflight::Inflight, sysfs::AttrGroup, sysfs::Owner, uevent::Env};
-use core::ptr::NonNull;
-use kernel::{bindings, error::from_err_ptr, error::to_result, prelude::*, sync::Arc};
+use core::{cell::UnsafeCell, ptr::NonNull};
+use kernel::{
+    bindings, error::from_err_ptr, error::to_result, prelude::*, sync::atomic::*, sync::Arc,
+};
 
 /// Most bytes of a disk's name.
 pub const MAX_NAME: usize = 31;
+
+/// A task by its name, for people.
+#[derive(Clone, Copy, Default)]
+pub struct CurrentTask {
+    comm: [u8; 16],
+    /// Its process id, as the host knows it.
+    pub pid: i32,
+}
+
+impl CurrentTask {
+    /// The calling task. Context: any but interrupts, where it is whoever was interrupted.
+    pub fn now() -> Self {
+        let mut task = Self::default();
+        // SAFETY: room for a name, with its NUL, and for a number.
+        unsafe { ffi::yoke_sys_current(task.comm.as_mut_ptr(), &mut task.pid) };
+        task
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        let name = self.comm.split(|byte| *byte == 0).next();
+        core::str::from_utf8(name.unwrap_or_default()).unwrap_or("?")
+    }
+}
 
 /// Objects behind disks that have not been freed yet, of all disks of this module.
 static LIVE: Inflight = Inflight::new();
@@ -26,6 +54,8 @@ static LIVE: Inflight = Inflight::new();
 pub(crate) struct DiskHead {
     /// Bios handed to the disk's owner and not ended.
     pub(crate) inflight: Inflight,
+    /// [`Params::tag`].
+    pub(crate) tag: u64,
 }
 
 /// The private data of a gendisk. Freed by `free_disk`, after the last close.
@@ -34,7 +64,21 @@ struct DiskData<T: DiskOps> {
     head: DiskHead,
     fops: bindings::block_device_operations,
     group: AttrGroup,
-    ops: Arc<T>,
+    /// `None` once the disk was removed and its bios have ended. It is emptied under the disk's open
+    /// mutex, because a `release` may come later than that.
+    ops: UnsafeCell<Option<Arc<T>>>,
+}
+
+impl<T: DiskOps> DiskData<T> {
+    /// What is behind the disk.
+    ///
+    /// # Safety
+    /// The caller is one of those for whom [`Disk::drop`] waits before it empties the place: a bio's
+    /// submit, an open, an attribute, the owner of the [`Disk`].
+    unsafe fn ops(&self) -> &Arc<T> {
+        // SAFETY: by the function's contract it is there, and nobody empties it meanwhile.
+        unsafe { (*self.ops.get()).as_ref().unwrap_unchecked() }
+    }
 }
 
 /// The attributes of a disk lead to its `T`.
@@ -46,8 +90,8 @@ unsafe impl<T: DiskOps> Owner for DiskOwner<T> {
     const ON_DISK: bool = true;
 
     unsafe fn resolve<'a>(data: *mut c_void) -> &'a T {
-        // SAFETY: by the contract of the trait.
-        unsafe { &(*data.cast::<DiskData<T>>()).ops }
+        // SAFETY: by the contract of the trait; attributes go before the place is emptied.
+        unsafe { (*data.cast::<DiskData<T>>()).ops() }
     }
 }
 
@@ -58,6 +102,8 @@ pub struct Disk<T: DiskOps> {
     // INVARIANT: an added gendisk on which we hold a reference, and whose `private_data` is a
     // `DiskData<T>`.
     gd: NonNull<bindings::gendisk>,
+    /// [`Disk::remove`] was called.
+    removed: Atomic<bool>,
     _ops: core::marker::PhantomData<Arc<T>>,
 }
 
@@ -82,10 +128,11 @@ impl<T: DiskOps> Disk<T> {
             DiskData {
                 head: DiskHead {
                     inflight: Inflight::new(),
+                    tag: params.tag,
                 },
                 fops: ops::table::<T>(),
                 group: AttrGroup::new::<DiskOwner<T>>(Some(T::ATTR_DIR), T::ATTRS)?,
-                ops,
+                ops: UnsafeCell::new(Some(ops)),
             },
             GFP_KERNEL,
         )?;
@@ -125,6 +172,7 @@ impl<T: DiskOps> Disk<T> {
         // INVARIANT: added, and the reference of the allocation is ours.
         Ok(Self {
             gd,
+            removed: Atomic::new(false),
             _ops: core::marker::PhantomData,
         })
     }
@@ -136,7 +184,13 @@ impl<T: DiskOps> Disk<T> {
 
     /// The object behind the disk. Context: any.
     pub fn ops(&self) -> &Arc<T> {
-        &self.data().ops
+        // SAFETY: only `drop()` empties it.
+        unsafe { self.data().ops() }
+    }
+
+    /// What was given as [`Params::tag`]. Context: any.
+    pub fn tag(&self) -> u64 {
+        self.data().head.tag
     }
 
     /// How many times it is open, mounts and partitions included. A snapshot: who wants to refuse
@@ -144,6 +198,12 @@ impl<T: DiskOps> Disk<T> {
     pub fn openers(&self) -> u32 {
         // SAFETY: the disk is valid (invariant).
         unsafe { ffi::yoke_sys_disk_openers(self.gd.as_ptr()) }
+    }
+
+    /// Whether somebody holds it who has to be told of its end: a file system that is mounted.
+    pub fn is_mounted(&self) -> bool {
+        // SAFETY: the disk is valid (invariant).
+        unsafe { ffi::yoke_sys_disk_is_mounted(self.gd.as_ptr()) }
     }
 
     /// Bios that are handed out and not ended. Context: any.
@@ -203,30 +263,55 @@ impl<T: DiskOps> Disk<T> {
         unsafe { ffi::yoke_sys_disk_dev(self.gd.as_ptr()) as u32 }
     }
 
-    /// Declares the disk dead: new bios fail at once with `EIO`, without reaching `ops`; the size
-    /// becomes 0; file systems on it shut down. For a volume that cannot serve any more. Cannot be
-    /// undone. The bios handed out before are still to be ended.
+    /// Declares the disk dead, as after its surprising removal: new bios fail at once with `EIO`,
+    /// without reaching `ops`; the size becomes 0; file systems on it shut down; clean cached pages
+    /// go, and nobody is shown the others any more; whoever syncs hears of an error. Cannot be undone.
+    /// The bios handed out before are still to be ended: file systems may wait for theirs in here.
     pub fn kill(&self) {
         // SAFETY: the disk is valid (invariant).
-        unsafe { bindings::blk_mark_disk_dead(self.gd.as_ptr()) }
+        unsafe { ffi::yoke_sys_disk_kill(self.gd.as_ptr()) }
+    }
+
+    /// Tells who has the disk open that what is on it has changed: file systems on it shut down, and
+    /// all cached pages go. Pages that were not written yet are lost, and whoever syncs hears of it.
+    pub fn drop_cache(&self) {
+        // SAFETY: the disk is valid (invariant).
+        unsafe { ffi::yoke_sys_disk_drop_cache(self.gd.as_ptr()) }
+    }
+
+    /// Takes the disk away from the system, if that was not done yet: its name is free, its attributes
+    /// are gone, and no bio comes any more. What is in the page cache is written back first, which
+    /// `ops` must serve or fail ([`Disk::kill`] first, if it can do neither). Who has it open gets
+    /// errors. Waits for [`DiskOps::submit`] calls under way, not for their bios. Never call it from
+    /// within `ops`, or by two at once.
+    pub fn remove(&self) {
+        if !self.removed.xchg(true, Full) {
+            // SAFETY: the disk is added, and removed only here.
+            unsafe { ffi::yoke_sys_disk_remove(self.gd.as_ptr()) };
+        }
     }
 }
 
 impl<T: DiskOps> Drop for Disk<T> {
-    /// Takes the disk away. First the page cache is written back, which `ops` must serve or fail
-    /// ([`Disk::kill`] first, if it can do neither); then new bios fail at once; then
-    /// [`DiskOps::shutdown`] is called; then this waits for the bios handed out. Who still has the
-    /// disk open gets errors, and the object behind it lives until the last of them has closed.
-    /// Never call it from within `ops`.
+    /// [`Disk::remove`]; then [`DiskOps::shutdown`] is called; then this waits for the bios handed
+    /// out, and lets go of the object behind the disk. Never call it from within `ops`.
     fn drop(&mut self) {
+        self.remove();
         let disk = self.gd.as_ptr();
-        // SAFETY: the disk is added, and removed only here.
-        unsafe { bindings::del_gendisk(disk) };
         let data = self.data();
-        T::shutdown(&data.ops);
+        T::shutdown(self.ops(), data.head.tag);
         data.head
             .inflight
             .wait_zero_forever("bios of a removed disk");
+        // SAFETY: removed: no open, attribute or submit is under way or will come, and `release`
+        // takes the mutex. All bios have ended.
+        let ops = unsafe {
+            ffi::yoke_sys_disk_lock_opens(disk);
+            let ops = (*data.ops.get()).take();
+            ffi::yoke_sys_disk_unlock_opens(disk);
+            ops
+        };
+        drop(ops);
         // SAFETY: our reference, not used any more. `free_disk` frees the data with the last one.
         unsafe { bindings::put_disk(disk) };
     }

@@ -115,6 +115,7 @@ extern "C" {
         len: u32,
     ) -> u32;
     pub(crate) fn yoke_sys_bio_disk_data(bio: *const bindings::bio) -> *mut c_void;
+    pub(crate) fn yoke_sys_bio_is_cached(bio: *const bindings::bio) -> bool;
     pub(crate) fn yoke_sys_bio_prepare(
         bio: *mut bindings::bio,
         bdev: *mut bindings::block_device,
@@ -143,6 +144,13 @@ extern "C" {
         env: *mut *mut c_char,
     ) -> c_int;
     pub(crate) fn yoke_sys_disk_dev(disk: *mut bindings::gendisk) -> u64;
+    pub(crate) fn yoke_sys_current(comm: *mut u8, pid: *mut i32);
+    pub(crate) fn yoke_sys_disk_kill(disk: *mut bindings::gendisk);
+    pub(crate) fn yoke_sys_disk_remove(disk: *mut bindings::gendisk);
+    pub(crate) fn yoke_sys_disk_drop_cache(disk: *mut bindings::gendisk);
+    pub(crate) fn yoke_sys_disk_is_mounted(disk: *mut bindings::gendisk) -> bool;
+    pub(crate) fn yoke_sys_disk_lock_opens(disk: *mut bindings::gendisk);
+    pub(crate) fn yoke_sys_disk_unlock_opens(disk: *mut bindings::gendisk);
     pub(crate) fn yoke_sys_bdev_props(bdev: *mut bindings::block_device, props: *mut BdevProps);
 
     pub(crate) fn yoke_sys_vmalloc(len: usize) -> *mut c_void;

@@ -100,6 +100,7 @@ u32 yoke_sys_bio_copy(struct bio *bio, struct bvec_iter *iter, void *buf,
 		      u32 len, bool to_bio);
 u32 yoke_sys_bio_zero(struct bio *bio, struct bvec_iter *iter, u32 len);
 void *yoke_sys_bio_disk_data(const struct bio *bio);
+bool yoke_sys_bio_is_cached(const struct bio *bio);
 void yoke_sys_bio_prepare(struct bio *bio, struct block_device *bdev,
 			  void *vecs, u32 max_vecs);
 void yoke_sys_bio_aim(struct bio *bio, u32 op, u32 flags, u64 sector);
@@ -117,6 +118,13 @@ int yoke_sys_disk_set_limits(struct gendisk *disk,
 			     const struct yoke_sys_limits *limits);
 int yoke_sys_disk_uevent(struct gendisk *disk, char **env);
 u64 yoke_sys_disk_dev(struct gendisk *disk);
+void yoke_sys_current(char *comm, int *pid);
+void yoke_sys_disk_kill(struct gendisk *disk);
+void yoke_sys_disk_remove(struct gendisk *disk);
+void yoke_sys_disk_drop_cache(struct gendisk *disk);
+bool yoke_sys_disk_is_mounted(struct gendisk *disk);
+void yoke_sys_disk_lock_opens(struct gendisk *disk);
+void yoke_sys_disk_unlock_opens(struct gendisk *disk);
 void yoke_sys_bdev_props(struct block_device *bdev,
 			 struct yoke_sys_bdev_props *props);
 

@@ -26,25 +26,26 @@ pub trait DiskOps: Sized + Send + Sync + 'static {
     /// holds those back until this returns).
     fn submit(this: &Arc<Self>, bio: Bio);
 
-    /// Somebody opens the disk, `write`: for writing. Context: task, the disk's open mutex is held:
-    /// neither make nor drop a disk in here.
+    /// Somebody opens the disk of this tag, `write`: for writing. Context: task, the disk's open mutex
+    /// is held: neither make nor drop a disk in here.
     ///
     /// # Errors
     /// What the opener is to get.
-    fn open(this: &Arc<Self>, write: bool) -> Result {
-        let _ = (this, write);
+    fn open(this: &Arc<Self>, tag: u64, write: bool) -> Result {
+        let _ = (this, tag, write);
         Ok(())
     }
 
-    /// One opener has gone. Context: as [`Self::open`].
-    fn release(this: &Arc<Self>) {
-        let _ = this;
+    /// One opener of the disk of this tag has gone, and with the last one all cached pages. Not called
+    /// any more once the disk was dropped. Context: as [`Self::open`].
+    fn release(this: &Arc<Self>, tag: u64) {
+        let _ = (this, tag);
     }
 
-    /// The disk is being removed and no new bio will come: end all that are kept, soon.
+    /// The disk of this tag was removed and no new bio will come: end all of its that are kept, soon.
     /// Context: task.
-    fn shutdown(this: &Arc<Self>) {
-        let _ = this;
+    fn shutdown(this: &Arc<Self>, tag: u64) {
+        let _ = (this, tag);
     }
 }
 
@@ -89,7 +90,8 @@ unsafe extern "C" fn submit<T: DiskOps>(bio: *mut bindings::bio) {
     } else if bio.sector() % SECTORS != 0 || bio.len_bytes() as usize % BLOCK != 0 {
         bio.complete(Err(BlkStatus::INVAL));
     } else {
-        T::submit(&data.ops, bio);
+        // SAFETY: the removal of the disk waits for this call, and its drop for the bio.
+        T::submit(unsafe { data.ops() }, bio);
     }
 }
 
@@ -101,9 +103,12 @@ unsafe extern "C" fn open<T: DiskOps>(
 ) -> c_int {
     // BLK_OPEN_WRITE, a macro that the bindings lack.
     const OPEN_WRITE: bindings::blk_mode_t = 1 << 1;
-    // SAFETY: by the function's contract.
-    let data = unsafe { data::<T>(disk) };
-    match T::open(&data.ops, mode & OPEN_WRITE != 0) {
+    // SAFETY: by the function's contract; a removed disk is not opened.
+    let (ops, tag) = unsafe {
+        let data = data::<T>(disk);
+        (data.ops(), data.head.tag)
+    };
+    match T::open(ops, tag, mode & OPEN_WRITE != 0) {
         Ok(()) => 0,
         Err(e) => e.to_errno(),
     }
@@ -113,7 +118,11 @@ unsafe extern "C" fn open<T: DiskOps>(
 /// As [`submit`].
 unsafe extern "C" fn release<T: DiskOps>(disk: *mut bindings::gendisk) {
     // SAFETY: by the function's contract.
-    T::release(&unsafe { data::<T>(disk) }.ops);
+    let data = unsafe { data::<T>(disk) };
+    // SAFETY: the block layer holds the open mutex, under which the place is emptied.
+    if let Some(ops) = unsafe { (*data.ops.get()).as_ref() } {
+        T::release(ops, data.head.tag);
+    }
 }
 
 /// # Safety

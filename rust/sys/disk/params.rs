@@ -32,6 +32,9 @@ pub struct Params {
     pub partitions: bool,
     /// Refuse writes.
     pub read_only: bool,
+    /// A number that tells this disk from others with the same object behind them: calls of
+    /// [`DiskOps`](super::DiskOps) get it, and [`Bio::disk_tag`](crate::bio::Bio::disk_tag) says it.
+    pub tag: u64,
 }
 
 impl Params {
@@ -47,6 +50,7 @@ impl Params {
             stable_writes: false,
             partitions: false,
             read_only: false,
+            tag: 0,
         }
     }
 

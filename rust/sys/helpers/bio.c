@@ -134,6 +134,16 @@ void *yoke_sys_bio_disk_data(const struct bio *bio)
 	return bio->bi_bdev->bd_disk->private_data;
 }
 
+/* Whether its memory is a page of the disk's own page cache. */
+bool yoke_sys_bio_is_cached(const struct bio *bio)
+{
+	struct block_device *bdev = bio->bi_bdev->bd_disk->part0;
+
+	if (bio_op(bio) != REQ_OP_WRITE || !bio->bi_iter.bi_size)
+		return false;
+	return page_folio(bio_iovec(bio).bv_page)->mapping == bdev->bd_mapping;
+}
+
 /* Make an own, empty bio in preallocated memory. */
 void yoke_sys_bio_prepare(struct bio *bio, struct block_device *bdev,
 			  void *vecs, u32 max_vecs)

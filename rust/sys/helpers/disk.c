@@ -2,6 +2,10 @@
 /* Shims for gendisks and block devices. */
 #include <linux/blkdev.h>
 #include <linux/kobject.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+#include <linux/string.h>
 
 #define YOKE_SYS_BLOCK_SIZE	4096
 
@@ -64,6 +68,83 @@ void *yoke_sys_disk_data(struct gendisk *disk)
 int yoke_sys_disk_uevent(struct gendisk *disk, char **env)
 {
 	return kobject_uevent_env(&disk_to_dev(disk)->kobj, KOBJ_CHANGE, env);
+}
+
+/* Who calls: 16 bytes of name. */
+void yoke_sys_current(char *comm, int *pid)
+{
+	BUILD_BUG_ON(TASK_COMM_LEN != 16);
+	strscpy_pad(comm, current->comm, TASK_COMM_LEN);
+	*pid = task_tgid_nr(current);
+}
+
+/*
+ * As after the surprising removal of a disk. Pages that cannot be written any
+ * more stay in the cache, behind a size of 0: their mappings go, and who syncs
+ * hears of it. May sleep.
+ */
+void yoke_sys_disk_kill(struct gendisk *disk)
+{
+	struct address_space *mapping = disk->part0->bd_mapping;
+
+	filemap_set_wb_err(mapping, -EIO);
+	blk_mark_disk_dead(disk);
+	unmap_mapping_range(mapping, 0, 0, 1);
+}
+
+/* del_gendisk(); and who has pages of it mapped sees them no more. May sleep. */
+void yoke_sys_disk_remove(struct gendisk *disk)
+{
+	del_gendisk(disk);
+	unmap_mapping_range(disk->part0->bd_mapping, 0, 0, 1);
+}
+
+/*
+ * As after a change of the medium, and no page stays: invalidate_bdev() leaves
+ * those that are dirty or mapped. Not so under a file system, whose buffers
+ * they are: it was just shut down. May sleep.
+ */
+void yoke_sys_disk_drop_cache(struct gendisk *disk)
+{
+	struct block_device *bdev = disk->part0;
+	struct address_space *mapping = bdev->bd_mapping;
+	bool mounted;
+
+	disk_force_media_change(disk);
+	/* Nobody mounts it meanwhile. */
+	mutex_lock(&disk->open_mutex);
+	mutex_lock(&bdev->bd_holder_lock);
+	mounted = bdev->bd_holder_ops;
+	mutex_unlock(&bdev->bd_holder_lock);
+	if (!mounted) {
+		if (mapping_tagged(mapping, PAGECACHE_TAG_DIRTY))
+			filemap_set_wb_err(mapping, -EIO);
+		truncate_inode_pages(mapping, 0);
+	}
+	mutex_unlock(&disk->open_mutex);
+}
+
+/* Whether a file system, or whoever else wants to hear of the disk's end, holds it. May sleep. */
+bool yoke_sys_disk_is_mounted(struct gendisk *disk)
+{
+	struct block_device *bdev = disk->part0;
+	bool mounted;
+
+	mutex_lock(&bdev->bd_holder_lock);
+	mounted = bdev->bd_holder_ops;
+	mutex_unlock(&bdev->bd_holder_lock);
+	return mounted;
+}
+
+/* Openers and closers wait. May sleep. */
+void yoke_sys_disk_lock_opens(struct gendisk *disk)
+{
+	mutex_lock(&disk->open_mutex);
+}
+
+void yoke_sys_disk_unlock_opens(struct gendisk *disk)
+{
+	mutex_unlock(&disk->open_mutex);
 }
 
 u64 yoke_sys_disk_dev(struct gendisk *disk)

@@ -119,7 +119,7 @@ impl DiskOps for Ram {
         }
     }
 
-    fn shutdown(this: &Arc<Self>) {
+    fn shutdown(this: &Arc<Self>, _tag: u64) {
         let mut left = this.queue.lock().take();
         left.complete_all(Err(BlkStatus::TRANSPORT));
     }

@@ -92,7 +92,7 @@ impl DiskOps for Ram {
         }
     }
 
-    fn shutdown(this: &Arc<Self>) {
+    fn shutdown(this: &Arc<Self>, _tag: u64) {
         this.shutdowns.add(1, Relaxed);
         this.hold.store(false, Relaxed);
         let mut held = this.held.lock().take();

@@ -106,7 +106,7 @@ mod tests {
             fn submit(_this: &Arc<Self>, bio: Bio) {
                 drop(bio);
             }
-            fn open(_this: &Arc<Self>, write: bool) -> Result {
+            fn open(_this: &Arc<Self>, _tag: u64, write: bool) -> Result {
                 if write {
                     Err(EROFS)
                 } else {
@@ -121,6 +121,61 @@ mod tests {
         )?;
         assert_eq!(open(disk.dev(), Complete).err(), Some(EROFS));
         assert_eq!(disk.openers(), 0);
+        Ok(())
+    }
+
+    /// Says when it is gone, and which disks its bios came to.
+    struct Behind {
+        gone: Arc<Atomic<u32>>,
+        tags: Arc<Atomic<u64>>,
+    }
+
+    impl Drop for Behind {
+        fn drop(&mut self) {
+            self.gone.store(1, Release);
+        }
+    }
+
+    impl DiskOps for Behind {
+        fn submit(this: &Arc<Self>, bio: Bio) {
+            this.tags.add(bio.disk_tag(), Relaxed);
+            bio.complete(Ok(()));
+        }
+    }
+
+    #[test]
+    fn an_opener_of_a_dead_disk_keeps_nothing_of_ours() -> Result {
+        let gone = Arc::new(Atomic::new(0u32), GFP_KERNEL)?;
+        let tags = Arc::new(Atomic::new(0u64), GFP_KERNEL)?;
+        let behind = Arc::new(
+            Behind {
+                gone: gone.clone(),
+                tags: tags.clone(),
+            },
+            GFP_KERNEL,
+        )?;
+        let make = |tag: u64| {
+            let params = Params {
+                tag,
+                ..Params::new(8)
+            };
+            Disk::new(c"yoke_kunit0", &params, behind.clone())
+        };
+        let first = make(1)?;
+        let (old, _) = open(first.dev(), Complete)?;
+        old.flush_sync(SECOND)?;
+        assert_eq!(tags.load(Relaxed), 1);
+        first.kill();
+        first.remove();
+        // The name is free although somebody has the old one open.
+        let second = make(100)?;
+        let (new, _) = open(second.dev(), Complete)?;
+        new.flush_sync(SECOND)?;
+        assert_eq!(old.flush_sync(SECOND), Err(EIO));
+        assert_eq!(tags.load(Relaxed), 101);
+        drop((first, new, second, behind));
+        assert_eq!(gone.load(Acquire), 1);
+        assert_eq!(old.flush_sync(SECOND), Err(EIO));
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ impl DiskOps for Front {
         this.start(bio);
     }
 
-    fn shutdown(this: &Arc<Self>) {
+    fn shutdown(this: &Arc<Self>, _tag: u64) {
         let mut inner = this.shared.inner.lock();
         inner.closing = true;
         let mut kept = BioList::new();
