@@ -15,6 +15,7 @@ pub mod ids;
 pub mod le;
 pub mod link;
 pub mod mirror;
+pub mod openers;
 mod owner;
 pub mod region;
 pub mod ring;

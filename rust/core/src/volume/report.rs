@@ -7,6 +7,7 @@ use super::status::{Keep, Mode, Reason, Role, Status};
 use super::tickets::Ticket;
 use crate::mirror::entry::Entry;
 use crate::mirror::log::Slab;
+use crate::openers::Tenure;
 use crate::owner::verdict::Base;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -48,6 +49,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let resting = self.destage_rest_ns > 0 && self.log.dirty() > 0;
         self.reason.or(resting.then_some(Reason::Disk))
+    }
+
+    /// What this controller is to the volume, for those who have its disk open. One that has stopped may have been
+    /// replaced by its partner, so its openers must not rely on it any more.
+    pub fn tenure(&self) -> Tenure {
+        match self.role {
+            Role::Opening => Tenure::Unknown,
+            Role::Owner(_) => Tenure::Owner {
+                generation: self.cycle.mine.record.generation,
+                leaving: self.leaving.is_under_way(),
+            },
+            Role::Standby | Role::Taking | Role::Stopped | Role::Closed => Tenure::None,
+        }
     }
 
     /// Why the volume is not to be closed now.
