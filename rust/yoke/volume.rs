@@ -5,6 +5,7 @@
 //! ```text
 //! open      from a configured item to a running volume, and back
 //!   probe   what stands on the backing disk
+//! keeper    /dev/yokeN as a device: made, taken away from those whose ownership is over, made again
 //! front     /dev/yokeN: bios come in
 //!   write, read, long   what becomes of them
 //! shared    the machine and its lock; who waits for what
@@ -25,6 +26,7 @@ mod control;
 mod destage;
 mod face;
 mod front;
+mod keeper;
 mod lanes;
 mod long;
 mod open;

@@ -53,6 +53,7 @@ impl Directory for Volumes {
             link_lease_ns: 50 * NS_PER_MS,
             disk_lease_ns: 1_000 * NS_PER_MS,
             start_from_disk: false,
+            stateless: false,
         };
         let state = State {
             settings,
@@ -198,14 +199,15 @@ impl VolumeItem {
     }
 
     fn command(&self, input: &Input<'_>) -> Result {
-        let command = match input.text() {
-            Ok("takeover") => Some(Command::TakeOver),
-            Ok("giveback") => Some(Command::GiveBack),
-            Ok("force-from-disk") => Some(Command::ForceFromDisk),
-            Ok("abandon") => None,
+        let (command, forced) = match input.text() {
+            Ok("takeover") => (Some(Command::TakeOver), false),
+            Ok("giveback") => (Some(Command::GiveBack), false),
+            Ok("force-giveback") => (Some(Command::GiveBack), true),
+            Ok("force-from-disk") => (Some(Command::ForceFromDisk), false),
+            Ok("abandon") => (None, false),
             _ => {
                 pr_err!(
-                    "volume {}: command refused: none of takeover, giveback, force-from-disk, abandon\n",
+                    "volume {}: command refused: none of takeover, giveback, force-giveback, force-from-disk, abandon\n",
                     self.name()
                 );
                 return Err(EINVAL);
@@ -220,7 +222,7 @@ impl VolumeItem {
             return Err(EPERM);
         };
         match command {
-            Some(command) => running.volume.command(command),
+            Some(command) => running.volume.command(command, forced),
             None => {
                 self.check_unused(running)?;
                 running.volume.say_abandoned();
@@ -333,6 +335,20 @@ impl Item for VolumeItem {
                 };
                 volume.set("power_loss", |settings| {
                     settings.start_from_disk = start.ok_or(EINVAL)?;
+                    Ok(())
+                })
+            },
+        ),
+        Attr::rw(
+            c"stateless",
+            |volume, text| {
+                let stateless = volume.state.lock().settings.stateless;
+                text.put(format_args!("{}\n", u8::from(stateless)))
+            },
+            |volume, input| {
+                let stateless = input.flag();
+                volume.set("stateless", |settings| {
+                    settings.stateless = stateless?;
                     Ok(())
                 })
             },

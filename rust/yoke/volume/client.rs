@@ -291,6 +291,9 @@ impl Shared {
                 return;
             }
         }
+        if message == Message::Want && self.evict_held() {
+            return;
+        }
         self.tell(Input::Message(message));
     }
 

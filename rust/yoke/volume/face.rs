@@ -10,7 +10,10 @@ use kernel::{
     str::CString,
     sync::atomic::{Atomic, Relaxed},
 };
-use yoke_core::volume::{Mode, Reason, Role, Status};
+use yoke_core::{
+    openers::Fate,
+    volume::{Mode, Reason, Role, Status},
+};
 use yoke_sys::{
     attr::{Attr, Text},
     time::boottime_ns,
@@ -45,14 +48,11 @@ pub(crate) struct Stats {
     pub(crate) io_errors: Counter,
     /// Parked bios are to be begun again.
     pub(crate) restart: Flag,
-    /// The role has changed since people were told by a uevent.
-    pub(crate) changed: Flag,
     detected: Atomic<u64>,
     claimed: Atomic<u64>,
     serving: Atomic<u64>,
     /// The last word that was announced, as an index into [`WORDS`].
     told: Atomic<u32>,
-    before: Atomic<u32>,
     logged: Atomic<u64>,
 }
 
@@ -68,12 +68,10 @@ impl Stats {
             copied: Counter::new(),
             io_errors: Counter::new(),
             restart: Flag(Atomic::new(false)),
-            changed: Flag(Atomic::new(false)),
             detected: Atomic::new(0),
             claimed: Atomic::new(0),
             serving: Atomic::new(0),
             told: Atomic::new(0),
-            before: Atomic::new(0),
             logged: Atomic::new(0),
         }
     }
@@ -87,6 +85,46 @@ impl Stats {
             self.logged.store(now, Relaxed);
         }
         may
+    }
+}
+
+/// A change of the state, or of its reason.
+#[derive(Clone, Copy)]
+pub(crate) struct Change {
+    /// Indices into [`WORDS`].
+    old: u32,
+    new: u32,
+    reason: Option<Reason>,
+}
+
+/// Changes that people have not been told of yet, oldest first.
+pub(crate) struct News {
+    changes: [Option<Change>; Self::MOST],
+}
+
+impl News {
+    /// More than that at a time, and the last one tells of all that came after it.
+    const MOST: usize = 16;
+
+    pub(super) const fn new() -> Self {
+        News {
+            changes: [None; Self::MOST],
+        }
+    }
+
+    fn push(&mut self, change: Change) {
+        let last = Self::MOST - 1;
+        let at = self.changes.iter().position(Option::is_none);
+        if let Some(place) = self.changes.get_mut(at.unwrap_or(last)) {
+            let old = place.map_or(change.old, |lost| lost.old);
+            *place = Some(Change { old, ..change });
+        }
+    }
+
+    fn pop(&mut self) -> Option<Change> {
+        let first = self.changes.first_mut()?.take()?;
+        self.changes.rotate_left(1);
+        Some(first)
     }
 }
 
@@ -132,13 +170,12 @@ impl Shared {
     pub(super) fn announce(&self, role: Role) {
         let now = boottime_ns();
         let (old, new) = (self.stats.told.load(Relaxed), index(role));
+        self.stats.told.store(new, Relaxed);
+        self.note(old);
         if old == new {
             // The reason has changed.
-            self.stats.changed.set();
             return;
         }
-        self.stats.told.store(new, Relaxed);
-        self.stats.before.store(old, Relaxed);
         match role {
             Role::Taking => {
                 self.stats.detected.store(now, Relaxed);
@@ -150,16 +187,31 @@ impl Shared {
         }
         trace::state(self.name(), word(old), word(new), "");
         pr_info!("volume {}: {} -> {}\n", self.name(), word(old), word(new));
-        self.stats.changed.set();
     }
 
-    fn uevent(&self) -> Result {
-        let status = self.status();
-        let why = why(&status);
+    /// Something is to be told: the state as it is now, and what it was. Context: any.
+    pub(super) fn note(&self, old: u32) {
+        let mut inner = self.inner.lock();
+        let status = inner.core.status(boottime_ns());
+        inner.news.push(Change {
+            old,
+            new: index(status.role),
+            reason: why(&status),
+        });
+        drop(inner);
+        self.attend.set();
+    }
+
+    /// There is a device anew: its state is told.
+    pub(super) fn note_device(&self) {
+        self.note(self.stats.told.load(Relaxed));
+    }
+
+    fn uevent(&self, change: Change) -> Result {
+        let why = change.reason;
         let reason: &dyn Display = why.as_ref().map_or(&"", |why| why);
-        let state = CString::try_from_fmt(fmt!("YOKE_STATE={}", word(index(status.role))))?;
-        let old =
-            CString::try_from_fmt(fmt!("YOKE_OLD={}", word(self.stats.before.load(Relaxed))))?;
+        let state = CString::try_from_fmt(fmt!("YOKE_STATE={}", word(change.new)))?;
+        let old = CString::try_from_fmt(fmt!("YOKE_OLD={}", word(change.old)))?;
         let name = CString::try_from_fmt(fmt!("YOKE_NAME={}", self.name()))?;
         let reason = CString::try_from_fmt(format_args!("YOKE_REASON={reason}"))?;
         let mut env = Env::new();
@@ -172,12 +224,24 @@ impl Shared {
             .map_or(Ok(()), |disk| disk.uevent(env))
     }
 
-    /// Tells user space of a change by a uevent, and notes the moment at which a takeover begins to serve. Context:
+    /// Tells user space of changes by uevents. Without a device they wait for the next one. Context: the keeper.
+    pub(super) fn tell_people(&self) {
+        while self.disk.lock().is_some() {
+            let change = self.inner.lock().news.pop();
+            let Some(change) = change else { return };
+            // Without memory for it, nobody hears of it; sysfs has it all the same.
+            let _ = self.uevent(change);
+        }
+    }
+
+    /// Wakes the keeper if there is something for it, and notes the moment at which a takeover begins to serve. Context:
     /// the control thread.
     pub(super) fn refresh(&self) {
-        if self.stats.changed.take() {
-            // Without memory for it, nobody hears of it; sysfs has it all the same.
-            let _ = self.uevent();
+        let mut inner = self.inner.lock();
+        let attend = inner.fate() != Fate::Live || inner.spoilt;
+        drop(inner);
+        if attend {
+            self.attend.set();
         }
         let claimed = self.stats.claimed.load(Relaxed);
         if claimed != 0 && self.stats.serving.load(Relaxed) == 0 && self.status().serving.is_ok() {
@@ -286,6 +350,10 @@ pub(super) const ATTRS: &[Attr<Front>] = &[
     }),
     Attr::ro(c"slots_free", |front, text| {
         text.put(format_args!("{}\n", front.shared.status().free))
+    }),
+    Attr::ro(c"stateless", |front, text| {
+        let stateless = front.shared.inner.lock().openers.is_stateless();
+        text.line(if stateless { "yes" } else { "no" })
     }),
     Attr::ro(c"takeover_possible", takeover),
     Attr::ro(c"reason", reason),

@@ -3,14 +3,14 @@
 //! `/dev/yokeN`: where bios come in.
 
 use super::shared::{Ends, Shared};
-use kernel::sync::Arc;
-use yoke_core::volume::PassOp;
+use kernel::{prelude::*, sync::Arc};
+use yoke_core::{openers::Refused, volume::PassOp};
 use yoke_sys::{
     attr::Attr,
     backing::BackingDev,
     bio::{Bio, Flags, Op},
     bio_list::BioList,
-    disk::DiskOps,
+    disk::{CurrentTask, DiskOps},
     status::BlkStatus,
 };
 
@@ -52,8 +52,31 @@ impl DiskOps for Front {
         this.start(bio);
     }
 
-    fn shutdown(this: &Arc<Self>, _tag: u64) {
+    fn open(this: &Arc<Self>, tag: u64, _write: bool) -> Result {
         let mut inner = this.shared.inner.lock();
+        let tenure = inner.core.tenure();
+        inner
+            .openers
+            .open(tag, tenure)
+            .map_err(|refused| match refused {
+                Refused::Dead => ENXIO,
+                Refused::Leaving => EBUSY,
+            })?;
+        inner.last_opener = CurrentTask::now();
+        Ok(())
+    }
+
+    fn release(this: &Arc<Self>, tag: u64) {
+        this.shared.inner.lock().openers.close(tag);
+    }
+
+    fn shutdown(this: &Arc<Self>, tag: u64) {
+        let mut inner = this.shared.inner.lock();
+        if tag != inner.openers.device() {
+            // The volume goes on. What is begun again of this device ends.
+            drop(inner);
+            return this.shared.restart();
+        }
         inner.closing = true;
         let mut kept = BioList::new();
         kept.append(&mut inner.parked);

@@ -39,6 +39,9 @@ impl Front {
         begin: impl FnOnce(&mut super::shared::Machine, u64) -> LongBegin,
     ) {
         let mut inner = self.shared.inner.lock();
+        if !inner.admits(&bio) {
+            return Shared::refuse(inner, bio);
+        }
         match begin(&mut inner.core, boottime_ns()) {
             LongBegin::Wait(ticket) => {
                 inner.wait(Waiting { ticket, bio, then });

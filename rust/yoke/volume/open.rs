@@ -9,6 +9,7 @@ use super::{
     destage::Bounce,
     face::Stats,
     front::Front,
+    keeper::Keeper,
     probe::{open_device, probe, say},
     shared::{Ends, Inner, Machine, Shared, TICKETS},
 };
@@ -28,7 +29,7 @@ use yoke_core::{
 };
 use yoke_sys::{
     backing::Props,
-    disk::{Disk, Params},
+    disk::Params,
     event::Event,
     pages::Pages,
     random_u64,
@@ -48,12 +49,14 @@ pub(crate) struct Settings {
     pub(crate) link_lease_ns: u64,
     pub(crate) disk_lease_ns: u64,
     pub(crate) start_from_disk: bool,
+    /// Who opens the disk keeps nothing of what it reads: a target's export.
+    pub(crate) stateless: bool,
 }
 
 /// An open volume. Dropping it closes the disk; [`Volume::wind_up`] comes first.
 pub(crate) struct Volume {
-    // Dropped in this order: no bios, no thread, no device.
-    disk: Option<Arc<Disk<Front>>>,
+    // Dropped in this order: no disk and no bios, no thread, no device.
+    keeper: Option<Thread>,
     thread: Option<Thread>,
     mirror: Arc<Mirror>,
     manager: Arc<Manager>,
@@ -116,7 +119,7 @@ impl Volume {
             runs: 0,
         };
         let mut volume = Volume {
-            disk: None,
+            keeper: None,
             thread: None,
             mirror: mirror.clone(),
             manager: manager.clone(),
@@ -125,28 +128,26 @@ impl Volume {
         // From here on, dropping `volume` undoes what was done.
         volume.thread = Some(Thread::spawn(c"yoke_volume", move || control.run())?);
         let disk_name = CString::try_from_fmt(fmt!("yoke{number}"))?;
-        let disk = Arc::new(
-            Disk::new(&disk_name, &params(data_blocks, &props), front)?,
-            GFP_KERNEL,
-        )?;
-        *volume.shared.disk.lock() = Some(disk.clone());
-        volume.disk = Some(disk);
-        volume.shared.stats.changed.set();
+        let keeper = Keeper::new(front, disk_name, params(data_blocks, &props))?;
+        volume.keeper = Some(Thread::spawn(c"yoke-keeper", move || keeper.run())?);
         volume.shared.wake.set();
         Ok(volume)
     }
 
     /// Whether somebody has it open, mounts included.
     pub(crate) fn in_use(&self) -> bool {
-        self.disk.as_ref().is_some_and(|disk| disk.openers() > 0)
+        self.shared.inner.lock().openers.count() > 0
     }
 
-    /// A command of the administrator.
+    /// A command of the administrator. A giveback that is `forced` takes the disk away from those who hold it.
     ///
     /// # Errors
     ///
-    /// `EPERM`: not possible now, the log says why; `EALREADY`.
-    pub(crate) fn command(&self, command: Command) -> Result {
+    /// `EPERM`: not possible now, the log says why; `EALREADY`; `EBUSY`: somebody holds the disk.
+    pub(crate) fn command(&self, command: Command, forced: bool) -> Result {
+        if command == Command::GiveBack && !forced {
+            self.shared.wait_unheld();
+        }
         let mut inner = self.shared.inner.lock();
         let status = inner.core.status(boottime_ns());
         let owner = matches!(status.role, Role::Owner(_));
@@ -158,10 +159,18 @@ impl Volume {
             (Command::TakeOver | Command::GiveBack, Err(reason)) => Err((EPERM, reason)),
             _ => Ok(()),
         };
-        if verdict.is_ok() {
+        let held = command == Command::GiveBack && inner.openers.is_held();
+        if verdict.is_ok() && held && !forced {
+            drop(inner);
+            return Err(self.shared.say_held());
+        }
+        if verdict.is_ok() && held {
+            inner.evict = true;
+        } else if verdict.is_ok() {
             inner.core.handle(Input::Command(command), boottime_ns());
         }
         drop(inner);
+        self.shared.attend.set();
         self.shared.wake.set();
         verdict.map_err(|(error, reason)| {
             let name = self.shared.name();
@@ -235,10 +244,11 @@ impl Volume {
 
 impl Drop for Volume {
     fn drop(&mut self) {
-        // The last reference: no bios when it is gone.
+        // It takes the disk away; no bios when that is gone.
+        drop(self.keeper.take());
+        // There, if the keeper has never run.
         let shown = self.shared.disk.lock().take();
         drop(shown);
-        drop(self.disk.take());
         drop(self.thread.take());
         self.mirror.leave(&self.shared, &*self.manager);
     }
@@ -310,8 +320,9 @@ fn share(
     config: Config,
 ) -> Result<Arc<Shared>> {
     let core = machine(name, settings.slots as usize, config)?;
-    let inner = Inner::new(core)?;
+    let inner = Inner::new(core, settings.stateless)?;
     let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
+    let attend = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let log = Arc::new(Pages::new(settings.slots)?, GFP_KERNEL)?;
     let (name, device) = (
         CString::try_from(name)?,
@@ -324,6 +335,7 @@ fn share(
             identity,
             inner <- new_spinlock_irq!(inner),
             wake,
+            attend,
             disk <- new_mutex!(None),
             log,
             stats: Stats::new(),

@@ -63,6 +63,10 @@ impl Front {
             count: bio.blocks(),
         };
         let mut inner = self.shared.inner.lock();
+        if !inner.admits(&bio) {
+            Shared::refuse(inner, bio);
+            return None;
+        }
         let plan = match inner.core.read_begin(range, boottime_ns()) {
             ReadBegin::Plan(plan) => plan,
             ReadBegin::Park => {

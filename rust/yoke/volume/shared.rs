@@ -2,7 +2,7 @@
 
 //! What the front, the control thread and the ends of I/O share: the machine of a volume, and who waits for it.
 
-use super::{front::Front, lanes::Lane};
+use super::{face::News, front::Front, lanes::Lane};
 use kernel::{
     prelude::*,
     str::CString,
@@ -12,6 +12,7 @@ use yoke_core::{
     disk::Identity,
     ids::{LinkId, LINK_COUNT},
     mirror::entry::Entry,
+    openers::{Fate, Openers, Tenure},
     volume::{
         self, DestageEnd, PostTo, Range, ReadEnd, ReadPlan, ReadTicket, Reason, RunId, Source,
         Ticket, TicketId, Token, BLOCKS_MAX,
@@ -21,7 +22,7 @@ use yoke_sys::{
     backing::IoClient,
     bio::Bio,
     bio_list::BioList,
-    disk::Disk,
+    disk::{CurrentTask, Disk},
     event::Event,
     pages::Pages,
     status::{BlkStatus, IoResult},
@@ -99,6 +100,17 @@ pub(crate) struct Inner {
     pub(crate) lanes: [Option<Lane>; LINK_COUNT],
     /// No bio is kept any more.
     pub(crate) closing: bool,
+    /// Who has the disk open.
+    pub(crate) openers: Openers,
+    /// Who opened it last.
+    pub(crate) last_opener: CurrentTask,
+    /// They are to make way: for the keeper.
+    pub(crate) evict: bool,
+    /// A page of the kernel's cache was to be written while this controller does not own the volume: it may say what no
+    /// disk has. For the keeper.
+    pub(crate) spoilt: bool,
+    /// What people are to be told: for the keeper.
+    pub(crate) news: News,
 }
 
 /// What everybody shares.
@@ -109,18 +121,20 @@ pub(crate) struct Shared {
     pub(crate) identity: Identity,
     #[pin]
     pub(crate) inner: SpinLockIrq<Inner>,
-    /// While the volume is open: for uevents.
+    /// `/dev/yokeN`, while there is one. It belongs to the keeper.
     #[pin]
-    pub(crate) disk: Mutex<Option<Arc<Disk<Front>>>>,
+    pub(crate) disk: Mutex<Option<Disk<Front>>>,
     /// Wakes the control thread.
     pub(crate) wake: Arc<Event>,
+    /// Wakes the keeper.
+    pub(crate) attend: Arc<Event>,
     /// The data of the log's slots.
     pub(crate) log: Arc<Pages>,
     pub(crate) stats: super::face::Stats,
 }
 
 impl Inner {
-    pub(crate) fn new(core: KBox<Machine>) -> Result<Self> {
+    pub(crate) fn new(core: KBox<Machine>, stateless: bool) -> Result<Self> {
         Ok(Inner {
             core,
             parked: BioList::new(),
@@ -130,7 +144,26 @@ impl Inner {
             ended: KVec::with_capacity(usize::from(UNITS), GFP_KERNEL)?,
             lanes: [const { None }; LINK_COUNT],
             closing: false,
+            openers: Openers::new(stateless),
+            last_opener: CurrentTask::default(),
+            evict: false,
+            spoilt: false,
+            news: News::new(),
         })
+    }
+
+    /// Whether a bio may be begun now; one of an ownership that is over may not, ever.
+    pub(crate) fn admits(&mut self, bio: &Bio) -> bool {
+        let tenure = self.core.tenure();
+        if !matches!(tenure, Tenure::Owner { .. }) && bio.is_cached() {
+            self.spoilt = true;
+        }
+        self.openers.admits(bio.disk_tag(), tenure)
+    }
+
+    /// What has become of the openers.
+    pub(crate) fn fate(&mut self) -> Fate {
+        self.openers.look(self.core.tenure())
     }
 
     /// The link to post over, if it still lives the life that is meant.
@@ -195,6 +228,12 @@ pub(crate) fn status(reason: Reason) -> BlkStatus {
 }
 
 impl Shared {
+    /// Ends a bio that [`Inner::admits`] does not admit.
+    pub(crate) fn refuse(inner: SpinLockIrqGuard<'_, Inner>, bio: Bio) {
+        drop(inner);
+        bio.complete(Err(BlkStatus::IOERR));
+    }
+
     /// Parks a bio, lets go of the lock, and ends the bio if nothing is kept any more.
     pub(crate) fn park(mut inner: SpinLockIrqGuard<'_, Inner>, bio: Bio) {
         let refused = inner.park(bio);

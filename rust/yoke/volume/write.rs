@@ -25,6 +25,9 @@ impl Front {
             count: bio.blocks(),
         };
         let mut inner = self.shared.inner.lock();
+        if !inner.admits(&bio) {
+            return Shared::refuse(inner, bio);
+        }
         match inner.core.write_begin(range, boottime_ns()) {
             WriteBegin::Plan(plan) => {
                 let lane = plan.post.as_ref().and_then(|to| inner.lane(to));

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The keeper of `/dev/yokeN`: one thread a volume, for what may take its time.
+//!
+//! It tells user space of changes. And it takes the block device away when the ownership is over in which somebody had
+//! it open, and makes another one of the same name (docs/openers.md). File systems shut down in that, and wait for their
+//! I/O: so it is not the control thread, which ends that I/O.
+
+use super::{
+    front::Front,
+    shared::{Inner, Shared},
+};
+use kernel::{prelude::*, str::CString, sync::Arc};
+use yoke_core::{
+    openers::{Fate, Tenure},
+    volume::{Command, Input},
+};
+use yoke_sys::{
+    disk::{Disk, Params},
+    thread,
+    time::{boottime_ns, sleep_us},
+};
+
+/// When a device that could not be made, or has bios left, is looked at again.
+const AGAIN_NS: u64 = 100_000_000;
+/// How long an opener may hold up a giveback without being named for it.
+const PASSERS_NS: u64 = 500_000_000;
+/// Devices whose bios have not ended yet, at most; for one more the keeper waits.
+const RETIRED: usize = 8;
+
+impl Shared {
+    /// Waits for openers that come and go, such as udev's: for moments, or until nobody holds the disk. Context: task.
+    pub(super) fn wait_unheld(&self) {
+        let until = boottime_ns().saturating_add(PASSERS_NS);
+        while self.inner.lock().openers.is_held() && boottime_ns() < until {
+            sleep_us(10_000);
+        }
+    }
+
+    /// Says who holds the disk, as far as it is known here.
+    pub(super) fn say_held(&self) -> Error {
+        let inner = self.inner.lock();
+        let (count, last) = (inner.openers.count(), inner.last_opener);
+        drop(inner);
+        let mounted = self.disk.lock().as_ref().is_some_and(Disk::is_mounted);
+        pr_err!(
+            "volume {}: command refused: its disk is held: open {count} times, last by {} (process {}){}; unmount or close it first, or force-giveback takes it away from them\n",
+            self.name(),
+            last.name(),
+            last.pid,
+            if mounted { ", a file system is mounted" } else { "" }
+        );
+        EBUSY
+    }
+
+    /// The partner wants the volume: whether somebody holds the disk here, who is to make way first.
+    pub(super) fn evict_held(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let owner = matches!(inner.core.tenure(), Tenure::Owner { leaving: false, .. });
+        let evict = owner && inner.openers.is_held();
+        inner.evict |= evict;
+        drop(inner);
+        self.attend.set();
+        evict
+    }
+}
+
+/// What the thread owns.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    front: Arc<Front>,
+    name: CString,
+    params: Params,
+    /// Devices that were taken away, while their last bios are under way.
+    retired: KVec<Disk<Front>>,
+}
+
+impl Keeper {
+    /// Makes the first device. Errors: `EEXIST`: there is a disk of this name; `ENOMEM`; `EINVAL`.
+    pub(super) fn new(front: Arc<Front>, name: CString, params: Params) -> Result<Self> {
+        let keeper = Keeper {
+            shared: front.shared.clone(),
+            front,
+            name,
+            params,
+            retired: KVec::with_capacity(RETIRED, GFP_KERNEL)?,
+        };
+        keeper.make()?;
+        Ok(keeper)
+    }
+
+    /// Until the thread is asked to stop; then the device goes.
+    pub(super) fn run(mut self) {
+        while !thread::should_stop() {
+            self.shared.tell_people();
+            self.evict();
+            self.look();
+            self.retired.retain(|disk| disk.inflight() > 0);
+            let unfinished = !self.retired.is_empty() || self.shared.disk.lock().is_none();
+            let deadline = unfinished.then(|| boottime_ns().saturating_add(AGAIN_NS));
+            self.shared.attend.wait(deadline);
+        }
+        let last = self.shared.disk.lock().take();
+        drop(last);
+    }
+
+    /// A device of the number that counts.
+    fn make(&self) -> Result {
+        let tag = self.shared.inner.lock().openers.device();
+        let params = Params { tag, ..self.params };
+        let disk = Disk::new(&self.name, &params, self.front.clone())?;
+        *self.shared.disk.lock() = Some(disk);
+        self.shared.note_device();
+        Ok(())
+    }
+
+    /// The openers that are to make way for a giveback. This controller owns the volume: what they have written is
+    /// written back before they lose their device.
+    fn evict(&mut self) {
+        if !self.shared.inner.lock().evict {
+            return;
+        }
+        let disk = self.shared.disk.lock().take();
+        if let Some(disk) = &disk {
+            disk.remove();
+        }
+        self.replace(disk, |inner| {
+            inner.evict = false;
+            inner
+                .core
+                .handle(Input::Command(Command::GiveBack), boottime_ns());
+        });
+    }
+
+    /// Whether openers have outlived their ownership.
+    fn look(&mut self) {
+        let mut inner = self.shared.inner.lock();
+        let fate = inner.fate();
+        inner.openers.moved();
+        let spoilt = core::mem::take(&mut inner.spoilt);
+        drop(inner);
+        if fate == Fate::Dead {
+            pr_warn!(
+                "volume {}: the ownership is over in which {} was open: who has it open gets errors from now on\n",
+                self.shared.name(),
+                self.name.to_str().unwrap_or("?")
+            );
+            let disk = self.shared.disk.lock().take();
+            if let Some(disk) = &disk {
+                disk.kill();
+                disk.remove();
+            }
+            self.replace(disk, |_| ());
+        } else if fate == Fate::Moved || spoilt {
+            if let Some(disk) = &*self.shared.disk.lock() {
+                disk.drop_cache();
+            }
+        }
+        if self.shared.disk.lock().is_none() {
+            // Without memory for it: once more in a moment.
+            let _ = self.make();
+        }
+    }
+
+    /// `old` was taken away: another device counts from now on. What was kept of the old one's bios ends.
+    fn replace(&mut self, old: Option<Disk<Front>>, also: impl FnOnce(&mut Inner)) {
+        let mut inner = self.shared.inner.lock();
+        inner.openers.replaced();
+        also(&mut inner);
+        drop(inner);
+        self.shared.restart();
+        if let Some(Err(full)) = old.map(|disk| self.retired.push_within_capacity(disk)) {
+            drop(full);
+        }
+        let _ = self.make();
+    }
+}
