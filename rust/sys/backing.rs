@@ -17,7 +17,7 @@ mod sync;
 mod unit;
 
 pub use forward::Refused;
-pub use props::Props;
+pub use props::{Below, Props};
 pub use unit::{IoOp, IoUnit};
 
 use crate::{bio::Bio, ffi, inflight::Inflight, pages::Pages, status::IoResult};

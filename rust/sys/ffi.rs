@@ -30,6 +30,10 @@ pub(crate) const B_FUA: u32 = 1 << 1;
 pub(crate) const B_READ_ONLY: u32 = 1 << 2;
 pub(crate) const B_ROTATIONAL: u32 = 1 << 3;
 pub(crate) const B_STABLE_WRITES: u32 = 1 << 4;
+pub(crate) const B_ZONED: u32 = 1 << 5;
+
+#[cfg(yoke_kunit)]
+pub(crate) const W_ROTATIONAL: u32 = 1 << 1;
 
 /// `struct yoke_sys_limits`.
 #[repr(C)]
@@ -38,6 +42,21 @@ pub(crate) struct Limits {
     pub(crate) max_io_sectors: u32,
     pub(crate) discard_sectors: u32,
     pub(crate) write_zeroes_sectors: u32,
+    pub(crate) flags: u32,
+    pub(crate) below: *const Below,
+}
+
+/// `struct yoke_sys_below`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Below {
+    pub(crate) physical_block_size: u32,
+    pub(crate) alignment_offset: u32,
+    pub(crate) io_min: u32,
+    pub(crate) io_opt: u32,
+    pub(crate) dma_alignment: u32,
+    pub(crate) discard_granularity: u32,
+    pub(crate) discard_alignment: u32,
     pub(crate) flags: u32,
 }
 
@@ -151,6 +170,11 @@ extern "C" {
     pub(crate) fn yoke_sys_disk_is_mounted(disk: *mut bindings::gendisk) -> bool;
     pub(crate) fn yoke_sys_disk_lock_opens(disk: *mut bindings::gendisk);
     pub(crate) fn yoke_sys_disk_unlock_opens(disk: *mut bindings::gendisk);
+    pub(crate) fn yoke_sys_bdev_below(
+        bdev: *mut bindings::block_device,
+        start: u64,
+        below: *mut Below,
+    );
     pub(crate) fn yoke_sys_bdev_props(bdev: *mut bindings::block_device, props: *mut BdevProps);
 
     pub(crate) fn yoke_sys_vmalloc(len: usize) -> *mut c_void;

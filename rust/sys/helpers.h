@@ -51,7 +51,25 @@ struct yoke_sys_limits {
 	u32 discard_sectors;
 	u32 write_zeroes_sectors;
 	u32 flags;
+	const struct yoke_sys_below *below;
 };
+
+#define YOKE_SYS_BLOCK_SIZE	4096
+
+/* How the device below wants to be used, as seen from the disk on it (struct Below in backing/props.rs). Bytes. */
+struct yoke_sys_below {
+	u32 physical_block_size;
+	u32 alignment_offset;
+	u32 io_min;
+	u32 io_opt;
+	u32 dma_alignment;
+	u32 discard_granularity;
+	u32 discard_alignment;
+	u32 flags;
+};
+
+#define YOKE_SYS_W_MISALIGNED		(1u << 0)
+#define YOKE_SYS_W_ROTATIONAL		(1u << 1)
 
 #define YOKE_SYS_L_WRITE_CACHE		(1u << 0)
 #define YOKE_SYS_L_FUA			(1u << 1)
@@ -74,6 +92,7 @@ struct yoke_sys_bdev_props {
 #define YOKE_SYS_B_READ_ONLY		(1u << 2)
 #define YOKE_SYS_B_ROTATIONAL		(1u << 3)
 #define YOKE_SYS_B_STABLE_WRITES	(1u << 4)
+#define YOKE_SYS_B_ZONED		(1u << 5)
 
 /* How a sysfs attribute reaches the Rust side (sysfs.rs). */
 struct yoke_sys_attr_ops {
@@ -127,6 +146,8 @@ void yoke_sys_disk_lock_opens(struct gendisk *disk);
 void yoke_sys_disk_unlock_opens(struct gendisk *disk);
 void yoke_sys_bdev_props(struct block_device *bdev,
 			 struct yoke_sys_bdev_props *props);
+void yoke_sys_bdev_below(struct block_device *bdev, u64 start,
+			 struct yoke_sys_below *below);
 
 /* ---- memory ---- */
 void *yoke_sys_vmalloc(size_t len);

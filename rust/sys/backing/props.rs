@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a block device can do.
+//! What a block device can do, and how it wants to be used.
 
+use super::{BackingDev, IoClient};
 use crate::{ffi, SECTORS};
 use kernel::bindings;
+
+/// How a device wants to be used, as seen from a disk that begins somewhere on it: block sizes, alignments, the granularity
+/// of discards, the alignment of memory, whether seeks cost. For [`Params::below`](crate::disk::Params::below).
+pub use ffi::Below;
 
 /// Properties of a block device. Lengths of 0 mean "cannot".
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +32,26 @@ pub struct Props {
     pub stable_writes: bool,
     /// It refuses writes.
     pub read_only: bool,
+    /// It has zones that are written in order.
+    pub zoned: bool,
+}
+
+impl<C: IoClient> BackingDev<C> {
+    /// The device number, to open the same one again by [`Path::Dev`](super::Path::Dev).
+    pub fn dev(&self) -> u32 {
+        // SAFETY: the device is open.
+        unsafe { (*self.inner.bdev).bd_dev }
+    }
+
+    /// How the device wants to be used by a disk whose first block is `block` of it.
+    pub fn below(&self, block: u64) -> Below {
+        let mut below = Below::default();
+        // SAFETY: the device is open, `below` is valid memory.
+        unsafe {
+            ffi::yoke_sys_bdev_below(self.inner.bdev, block.saturating_mul(SECTORS), &mut below)
+        };
+        below
+    }
 }
 
 impl Props {
@@ -42,6 +67,7 @@ impl Props {
             rotational: false,
             stable_writes: false,
             read_only: false,
+            zoned: false,
         }
     }
 
@@ -66,6 +92,7 @@ impl Props {
             rotational: has(ffi::B_ROTATIONAL),
             stable_writes: has(ffi::B_STABLE_WRITES),
             read_only: has(ffi::B_READ_ONLY),
+            zoned: has(ffi::B_ZONED),
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a disk is to be like.
 
-use crate::{ffi, SECTORS};
+use crate::{backing::Below, ffi, SECTORS};
 use kernel::prelude::*;
 
 /// Most blocks of one I/O that a disk can ask for: 64 MiB.
@@ -35,6 +35,9 @@ pub struct Params {
     /// A number that tells this disk from others with the same object behind them: calls of
     /// [`DiskOps`](super::DiskOps) get it, and [`Bio::disk_tag`](crate::bio::Bio::disk_tag) says it.
     pub tag: u64,
+    /// What the device below wants, which its users are to know. `None`: nothing is below, and any block is as good as
+    /// any other.
+    pub below: Option<Below>,
 }
 
 impl Params {
@@ -51,6 +54,7 @@ impl Params {
             partitions: false,
             read_only: false,
             tag: 0,
+            below: None,
         }
     }
 
@@ -75,6 +79,10 @@ impl Params {
                 | flag(self.fua, ffi::L_FUA)
                 | flag(self.partitions, ffi::L_PARTITIONS)
                 | flag(self.stable_writes, ffi::L_STABLE_WRITES),
+            below: self
+                .below
+                .as_ref()
+                .map_or(core::ptr::null(), core::ptr::from_ref),
         })
     }
 }

@@ -163,11 +163,11 @@ void yoke_sys_bio_aim(struct bio *bio, u32 op, u32 flags, u64 sector)
 	bio->bi_iter.bi_sector = sector;
 }
 
-/* Append one page-aligned 4 KiB block of vmalloc memory. */
+/* Append one 4 KiB block of vmalloc memory, aligned to its size. Pages may be larger. */
 bool yoke_sys_bio_add_block(struct bio *bio, void *block)
 {
-	return bio_add_page(bio, vmalloc_to_page(block), PAGE_SIZE, 0) ==
-	       PAGE_SIZE;
+	return bio_add_page(bio, vmalloc_to_page(block), YOKE_SYS_BLOCK_SIZE,
+			    offset_in_page(block)) == YOKE_SYS_BLOCK_SIZE;
 }
 
 /* May sleep until an earlier clone has completed. */

@@ -7,7 +7,29 @@
 #include <linux/sched.h>
 #include <linux/string.h>
 
-#define YOKE_SYS_BLOCK_SIZE	4096
+/*
+ * What is taken over of the device below. Not its limits on segments: writes
+ * are copied, and reads are cut where they arrive. Not its chunks: the data
+ * does not begin on one. Not atomic writes: nobody promises them here.
+ */
+static void yoke_sys_fill_below(struct queue_limits *lim,
+				const struct yoke_sys_below *b)
+{
+	lim->physical_block_size = b->physical_block_size;
+	lim->alignment_offset = b->alignment_offset;
+	lim->io_min = b->io_min;
+	lim->io_opt = b->io_opt;
+	/* The memory of reads is handed on as it is. */
+	lim->dma_alignment = b->dma_alignment;
+	if (lim->max_hw_discard_sectors) {
+		lim->discard_granularity = b->discard_granularity;
+		lim->discard_alignment = b->discard_alignment;
+	}
+	if (b->flags & YOKE_SYS_W_ROTATIONAL)
+		lim->features |= BLK_FEAT_ROTATIONAL;
+	if (b->flags & YOKE_SYS_W_MISALIGNED)
+		lim->flags |= BLK_FLAG_MISALIGNED;
+}
 
 static void yoke_sys_fill_limits(struct queue_limits *lim,
 				 const struct yoke_sys_limits *l)
@@ -21,8 +43,11 @@ static void yoke_sys_fill_limits(struct queue_limits *lim,
 	lim->max_segment_size = UINT_MAX;
 	lim->max_hw_discard_sectors = l->discard_sectors;
 	lim->discard_granularity = l->discard_sectors ? YOKE_SYS_BLOCK_SIZE : 0;
+	lim->discard_alignment = 0;
 	lim->max_write_zeroes_sectors = l->write_zeroes_sectors;
 	lim->features = BLK_FEAT_IO_STAT;
+	if (l->below)
+		yoke_sys_fill_below(lim, l->below);
 	if (l->flags & YOKE_SYS_L_WRITE_CACHE)
 		lim->features |= BLK_FEAT_WRITE_CACHE;
 	if (l->flags & YOKE_SYS_L_FUA)
@@ -167,5 +192,32 @@ void yoke_sys_bdev_props(struct block_device *bdev,
 		       (bdev_fua(bdev) ? YOKE_SYS_B_FUA : 0) |
 		       (bdev_read_only(bdev) ? YOKE_SYS_B_READ_ONLY : 0) |
 		       (bdev_rot(bdev) ? YOKE_SYS_B_ROTATIONAL : 0) |
+		       (bdev_is_zoned(bdev) ? YOKE_SYS_B_ZONED : 0) |
 		       (bdev_stable_writes(bdev) ? YOKE_SYS_B_STABLE_WRITES : 0);
+}
+
+/* The wishes of a device, as seen from a disk of 4 KiB blocks that begins at its sector @start. */
+void yoke_sys_bdev_below(struct block_device *bdev, u64 start,
+			 struct yoke_sys_below *below)
+{
+	struct queue_limits lim;
+
+	blk_set_stacking_limits(&lim);
+	lim.logical_block_size = YOKE_SYS_BLOCK_SIZE;
+	lim.physical_block_size = YOKE_SYS_BLOCK_SIZE;
+	lim.io_min = YOKE_SYS_BLOCK_SIZE;
+	lim.discard_granularity = YOKE_SYS_BLOCK_SIZE;
+	/* What does not fit is flagged, and used as it is. */
+	blk_stack_limits(&lim, bdev_limits(bdev), get_start_sect(bdev) + start);
+	below->physical_block_size = lim.physical_block_size;
+	below->alignment_offset = lim.alignment_offset;
+	below->io_min = lim.io_min;
+	below->io_opt = lim.io_opt;
+	below->dma_alignment = lim.dma_alignment;
+	below->discard_granularity = lim.discard_granularity;
+	below->discard_alignment = lim.discard_alignment;
+	below->flags = (lim.flags & BLK_FLAG_MISALIGNED ?
+			YOKE_SYS_W_MISALIGNED : 0) |
+		       (lim.features & BLK_FEAT_ROTATIONAL ?
+			YOKE_SYS_W_ROTATIONAL : 0);
 }

@@ -7,10 +7,11 @@ use kernel::prelude::*;
 mod tests {
     use super::*;
     use crate::{
-        backing::{IoClient, IoOp},
+        backing::{Below, IoClient, IoOp},
         bio::{Bio, Flags},
         disk::{Disk, DiskOps, Params},
         event::{Event, Woken},
+        ffi,
         pages::Pages,
         status::{BlkStatus, IoResult},
         tests::ram::*,
@@ -288,6 +289,55 @@ mod tests {
         let (dev, _) = open(upper.dev(), Complete)?;
         assert_eq!(dev.flush_sync(SECOND), Err(EOPNOTSUPP));
         assert_eq!(upper.ops().answer.load(Relaxed), EDEADLK.to_errno());
+        Ok(())
+    }
+
+    /// A disk that wants much of its users.
+    fn demanding() -> Below {
+        Below {
+            physical_block_size: 16384,
+            io_min: 65536,
+            io_opt: 1 << 20,
+            dma_alignment: 4095,
+            discard_granularity: 4 << 20,
+            flags: ffi::W_ROTATIONAL,
+            ..Below::default()
+        }
+    }
+
+    #[test]
+    fn the_wishes_of_the_device_below_are_those_of_the_disk() -> Result {
+        let params = |below| Params {
+            discard_blocks: 8192,
+            below: Some(below),
+            ..Params::new(8192)
+        };
+        let lower = Disk::new(c"yoke_kunit0", &params(demanding()), Ram::new(8192)?)?;
+        let (dev, _) = open(lower.dev(), Complete)?;
+        assert!(dev.props().rotational && !dev.props().zoned);
+        assert_eq!(dev.below(0), demanding());
+        // Data that begins at 1 MiB: the next granule begins 3 MiB after that.
+        let seen = Below {
+            discard_alignment: 3 << 20,
+            ..demanding()
+        };
+        assert_eq!(dev.below(256), seen);
+        // 4 KiB further nothing is aligned any more, and it says so.
+        let odd = dev.below(257);
+        assert_eq!(odd.discard_alignment, (3 << 20) - 4096);
+        assert!(odd.alignment_offset != 0);
+        let pass = Arc::new(Pass { dev }, GFP_KERNEL)?;
+        let upper = Disk::new(c"yoke_kunit1", &params(seen), pass)?;
+        let (dev, _) = open(upper.dev(), Complete)?;
+        assert_eq!(dev.below(0), seen);
+        // Without discards there is no granularity.
+        let mute = Params {
+            discard_blocks: 0,
+            ..params(demanding())
+        };
+        let mute = Disk::new(c"yoke_kunit2", &mute, Ram::new(1)?)?;
+        let (dev, _) = open(mute.dev(), Complete)?;
+        assert_eq!(dev.below(0).discard_granularity, 4096);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::{
     face::Stats,
     front::Front,
     keeper::Keeper,
-    probe::{open_device, probe, say},
+    probe::{check, open_device, probe, say, Found},
     shared::{Ends, Inner, Machine, Shared, TICKETS},
 };
 use crate::link::{Identity as Controller, Manager};
@@ -23,12 +23,12 @@ use kernel::{
 use yoke_core::{
     disk::Identity,
     guards::Guards,
-    ids::{NodeId, Uuid},
+    ids::NodeId,
     mirror::entry::Entry,
     volume::{self, Command, Config, Input, Keep, PowerLoss, Reason, Role, Status, Ticket},
 };
 use yoke_sys::{
-    backing::Props,
+    backing::Path,
     disk::Params,
     event::Event,
     pages::Pages,
@@ -79,23 +79,23 @@ impl Volume {
         manager: &Arc<Manager>,
         mirror: &Arc<Mirror>,
     ) -> Result<Self> {
-        let (identity, data_blocks, props) = probe(name, settings, controller.appliance)?;
-        let config = config(settings, controller, identity.volume, data_blocks, &props);
+        let found = probe(name, settings, controller.appliance)?;
+        let config = config(settings, controller, &found);
         config.check().map_err(|why| {
             say(name, format_args!("{why}"));
             EINVAL
         })?;
-        let shared = share(name, settings, identity, config)?;
+        let shared = share(name, settings, found.identity, config)?;
         let (blocks, bounce) = (NodeBlocks::new()?, Bounce::new()?);
         let piece = Arc::new(Pages::new(1)?, GFP_KERNEL)?;
         let mut memory = KVec::new();
         for pages in [&shared.log, blocks.memory(), bounce.memory(), &piece] {
             memory.push(pages.clone(), GFP_KERNEL)?;
         }
-        let dev = Arc::new(
-            open_device(name, settings, memory, Ends(shared.clone()))?,
-            GFP_KERNEL,
-        )?;
+        let same = Path::Dev(found.dev);
+        let dev = open_device(name, settings, same, memory, Ends(shared.clone()))?;
+        check(name, &dev, controller.appliance, &found)?;
+        let dev = Arc::new(dev, GFP_KERNEL)?;
         let front = Arc::new(
             Front {
                 shared: shared.clone(),
@@ -128,7 +128,7 @@ impl Volume {
         // From here on, dropping `volume` undoes what was done.
         volume.thread = Some(Thread::spawn(c"yoke_volume", move || control.run())?);
         let disk_name = CString::try_from_fmt(fmt!("yoke{number}"))?;
-        let keeper = Keeper::new(front, disk_name, params(data_blocks, &props))?;
+        let keeper = Keeper::new(front, disk_name, params(&found))?;
         volume.keeper = Some(Thread::spawn(c"yoke-keeper", move || keeper.run())?);
         volume.shared.wake.set();
         Ok(volume)
@@ -255,19 +255,13 @@ impl Drop for Volume {
 }
 
 /// The machine's settings.
-fn config(
-    settings: &Settings,
-    controller: Controller,
-    volume: Uuid,
-    blocks: u64,
-    props: &Props,
-) -> Config {
+fn config(settings: &Settings, controller: Controller, found: &Found) -> Config {
     Config {
-        volume,
+        volume: found.identity.volume,
         node: controller.node,
         incarnation: controller.incarnation,
         partner: controller.partner(),
-        blocks,
+        blocks: found.data_blocks,
         slots: settings.slots,
         dirty_limit: settings.slots,
         link_lease_ns: settings.link_lease_ns,
@@ -277,7 +271,7 @@ fn config(
         poll_ns: settings.disk_lease_ns / 8,
         backoff_ns: settings.disk_lease_ns / 4,
         giveback_ns: settings.disk_lease_ns.saturating_mul(10),
-        volatile_cache: props.write_cache,
+        volatile_cache: found.write_cache,
         reservations: false,
         power_loss: if settings.start_from_disk {
             PowerLoss::StartFromDisk
@@ -345,11 +339,12 @@ fn share(
 }
 
 /// What `/dev/yokeN` is like.
-fn params(blocks: u64, props: &Props) -> Params {
+fn params(found: &Found) -> Params {
     Params {
         max_io_blocks: volume::BLOCKS_MAX as u32,
-        discard_blocks: props.discard_blocks,
-        write_zeroes_blocks: props.write_zeroes_blocks,
-        ..Params::new(blocks)
+        discard_blocks: found.limits.discard_blocks,
+        write_zeroes_blocks: found.limits.write_zeroes_blocks,
+        below: Some(found.limits.below),
+        ..Params::new(found.data_blocks)
     }
 }

@@ -6,14 +6,14 @@ use super::{open::Settings, shared::UNITS};
 use kernel::{prelude::*, str::CStr, sync::Arc};
 use yoke_core::{
     disk::{
-        layout::{NODE_BLOCKS, SUPERBLOCK_AT},
+        layout::{HEADER_BLOCKS, NODE_BLOCKS, SUPERBLOCK_AT},
         Block, Identity, Superblock, BLOCK_SIZE,
     },
     ids::Uuid,
     volume::BLOCKS_MAX,
 };
 use yoke_sys::{
-    backing::{BackingDev, IoClient, Options, Path, Props},
+    backing::{BackingDev, Below, IoClient, Options, Path},
     bio::Bio,
     pages::Pages,
     status::IoResult,
@@ -32,14 +32,58 @@ pub(super) fn say(name: &CStr, why: core::fmt::Arguments<'_>) {
     );
 }
 
-/// What the disk holds.
+/// What a disk holds, and what it is like.
+#[derive(PartialEq)]
+pub(super) struct Found {
+    pub(super) identity: Identity,
+    pub(super) data_blocks: u64,
+    pub(super) write_cache: bool,
+    /// How it wants to be used by the volume's disk.
+    pub(super) limits: Limits,
+    /// Its number, so that the path is looked at once.
+    pub(super) dev: u32,
+}
+
+/// What becomes of the limits of the volume's disk.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Limits {
+    pub(super) discard_blocks: u32,
+    pub(super) write_zeroes_blocks: u32,
+    pub(super) below: Below,
+}
+
+/// What the disk at the configured path holds. Errors: those of [`super::Volume::open`].
 #[inline(never)]
-pub(super) fn probe(
+pub(super) fn probe(name: &CStr, settings: &Settings, appliance: Uuid) -> Result<Found> {
+    let path = Path::Name(&settings.device);
+    let dev = open_device(name, settings, path, KVec::new(), Nobody)?;
+    look(name, &dev, appliance)
+}
+
+/// Whether a disk that was opened again is the one that was found. Errors: those of [`super::Volume::open`].
+#[inline(never)]
+pub(super) fn check<C: IoClient>(
     name: &CStr,
-    settings: &Settings,
+    dev: &BackingDev<C>,
     appliance: Uuid,
-) -> Result<(Identity, u64, Props)> {
-    let dev = open_device(name, settings, KVec::new(), Nobody)?;
+    found: &Found,
+) -> Result {
+    if look(name, dev, appliance)? == *found {
+        return Ok(());
+    }
+    say(name, format_args!("the disk changed while it was opened"));
+    Err(EMEDIUMTYPE)
+}
+
+fn look<C: IoClient>(name: &CStr, dev: &BackingDev<C>, appliance: Uuid) -> Result<Found> {
+    let props = *dev.props();
+    if props.zoned {
+        say(
+            name,
+            format_args!("the disk has zones, which have to be written in order"),
+        );
+        return Err(EINVAL);
+    }
     let mut first = KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?;
     let mut second: KBox<Block> = KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?;
     let [at_first, at_second] = SUPERBLOCK_AT;
@@ -68,12 +112,21 @@ pub(super) fn probe(
         );
         return Err(EMEDIUMTYPE);
     }
-    let props = *dev.props();
     if !superblock.fits(props.blocks) {
         say(name, format_args!("the disk is smaller than its volume"));
         return Err(EMEDIUMTYPE);
     }
-    Ok((superblock.identity, superblock.data_blocks, props))
+    Ok(Found {
+        identity: superblock.identity,
+        data_blocks: superblock.data_blocks,
+        write_cache: props.write_cache,
+        limits: Limits {
+            discard_blocks: props.discard_blocks,
+            write_zeroes_blocks: props.write_zeroes_blocks,
+            below: dev.below(HEADER_BLOCKS),
+        },
+        dev: dev.dev(),
+    })
 }
 
 /// Who hears of the ends of I/O while a disk is only looked at: nobody, since all of it is waited for.
@@ -94,6 +147,7 @@ impl IoClient for Nobody {
 pub(super) fn open_device<C: IoClient>(
     name: &CStr,
     settings: &Settings,
+    path: Path<'_>,
     memory: KVec<Arc<Pages>>,
     client: C,
 ) -> Result<BackingDev<C>> {
@@ -104,7 +158,7 @@ pub(super) fn open_device<C: IoClient>(
         read_only: false,
         memory,
     };
-    BackingDev::open(Path::Name(&settings.device), options, client).map_err(|error| {
+    BackingDev::open(path, options, client).map_err(|error| {
         let (why, error) = match error {
             EBUSY => ("it is mounted, or has another holder", EBUSY),
             ENOENT | ENOTDIR | ENOTBLK | ENXIO | ENODEV => ("there is no such disk", ENODEV),
