@@ -216,8 +216,10 @@ class Node:
         self.yokectl("volume", "open", name, *place, "--slots", str(slots), *times, *words)
 
     def disk_of(self, volume: str) -> str:
-        """`yokeN` of an open volume."""
-        return self.sh(f"dirname $(dirname $(grep -lx {volume} /sys/block/yoke*/yoke/name))").rsplit("/", 1)[-1]
+        """`yokeN` of an open volume, which has none for a moment when it dies under somebody (docs/openers.md)."""
+        find = f"f=$(grep -lx {volume} /sys/block/yoke*/yoke/name 2> /dev/null)"
+        wait = f"end=$((SECONDS + {round(scaled(5))})); until {find}; do ((SECONDS < end)) || exit 1; sleep 0.02; done"
+        return self.sh(f"{wait}; dirname $(dirname $f)").rsplit("/", 1)[-1]
 
     def has_volume(self, name: str) -> bool:
         """Whether a volume of this name is open here."""

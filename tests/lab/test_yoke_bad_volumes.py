@@ -22,7 +22,7 @@ NUMBERS = {
     "link_lease_ms": (5, 10_000),
     "disk_lease_ms": (50, 60_000),
 }
-SETTINGS = (*NUMBERS, "device", "power_loss")
+SETTINGS = (*NUMBERS, "device", "power_loss", "stateless")
 SUPERBLOCKS = (0, 255)
 # Slow: nobody dies here, and a busy host is no reason for a takeover.
 BEATS = Beats(interval_us=100_000, missed=50)
@@ -115,7 +115,7 @@ def test_an_open_volume_keeps_its_settings_and_refuses_what_cannot_be(appliance:
     volume = f"{CONFIG}/volumes/{VOLUME}"
     before = [snapshot(node) for node in appliance]
     values = [(f"{volume}/{file}", b"64") for file in NUMBERS]
-    values += [(f"{volume}/device", b"/dev/vdb"), (f"{volume}/power_loss", b"refuse")]
+    values += [(f"{volume}/device", b"/dev/vdb"), (f"{volume}/power_loss", b"refuse"), (f"{volume}/stateless", b"0")]
     assert_all(appliance.a, "EBUSY", values)
     assert f"{VOLUME}: slots not changed: the volume is enabled" in appliance.a.dmesg()
     assert_all(appliance.a, "EALREADY", [(f"{volume}/command", b"takeover"), (f"{volume}/command", b"force-from-disk")])
@@ -222,6 +222,53 @@ def test_an_owner_whose_partners_block_is_damaged_stops_serving(appliance: Appli
     a.wait("the end of the writer", "! kill -0 $(cat /tmp/writer) 2>/dev/null")
     a.wait("the end of the reason", f"! grep -q 'cannot be read' /sys/block/{disk}/yoke/reason")
     a.yokectl("volume", "close", "spare")
+
+
+def test_force_overwrites_no_volume_that_lives(appliance: Appliance, spare: str) -> None:
+    """Its owner is another controller, so nothing but the disk tells."""
+    a, b = appliance
+    a.open_volume("spare", spare, slots=256, lease_ms=LEASE_MS)
+    a.wait_volume("spare", "solo")
+    disk = a.disk_of("spare")
+    a.sh(f"dd if=/dev/urandom of=/dev/{disk} bs=4096 count=64 oflag=direct status=none")
+    before = checksum(a, f"/dev/{disk}")
+    said = refused(b, f"{b.parts.yokectl} volume create other --device {spare} --force")
+    assert "somebody serves at this moment: the block of node 0 moves" in said
+    a.sh(f"dd if=/dev/{disk} of=/tmp/head bs=4096 count=8 iflag=direct status=none")
+    a.sh(f"dd if=/tmp/head of=/dev/{disk} bs=4096 count=8 oflag=direct,sync conv=notrunc status=none")
+    assert checksum(a, f"/dev/{disk}") == before
+    a.yokectl("volume", "close", "spare")
+    b.yokectl("volume", "create", "other", "--device", spare, "--force")
+
+
+def test_a_volume_that_two_memories_keep_is_overwritten_by_name_only(appliance: Appliance, spare: str) -> None:
+    """An owner with a partner leaves the disk alone: who looks at the disk cannot tell whether the two live."""
+    a, b = appliance
+    for node in appliance:
+        node.open_volume("spare", spare, "--home", "0", slots=256, lease_ms=LEASE_MS)
+    a.wait_volume("spare", "mirrored")
+    # Of a controller that has the volume open its own exclusive claim keeps everybody away; so a copy of the disk.
+    b.sh(f"dd if={spare} of=/tmp/copy bs=1M count=16 iflag=direct status=none")
+    create = f"{b.parts.yokectl} volume create other --device /tmp/copy --force"
+    assert "in the memories of node 0 and node 1" in refused(b, create)
+    b.sh(f"{create} --discard-shadow; rm /tmp/copy")
+    for node in (b, a):
+        node.yokectl("volume", "close", "spare")
+
+
+def test_a_path_that_is_changed_while_a_volume_is_opened(appliance: Appliance, spare: str) -> None:
+    """The path is looked up once: what is opened is what was looked at."""
+    a = appliance.a
+    a.sh(f"ln -sf {spare} /tmp/path; truncate -s 16M /tmp/empty; losetup /dev/loop0 /tmp/empty")
+    flip = f"while :; do ln -sfn /dev/loop0 /tmp/path; ln -sfn {spare} /tmp/path; done"
+    a.sh(f"({flip}) > /dev/null 2>&1 & echo $! > /tmp/flip")
+    for _ in range(20):
+        a.run(f"{a.parts.yokectl} volume open spare --device /tmp/path --slots 64")
+        if a.run("grep -lx spare /sys/block/yoke*/yoke/name").code == 0:
+            a.wait_volume("spare", "solo")
+            a.yokectl("volume", "close", "spare")
+    a.sh("kill $(cat /tmp/flip); losetup -d /dev/loop0; rm /tmp/path")
+    assert "the disk changed while it was opened" not in a.dmesg()
 
 
 def test_a_degraded_pair_says_so(appliance: Appliance) -> None:

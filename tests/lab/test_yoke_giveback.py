@@ -65,7 +65,8 @@ def test_no_write_waits_for_ever_when_the_volume_changes_hands(
     words = [torture, "write", "--device", device, "--record", "-", "--depth", "24", "--flush-every", "50"]
     with writing(appliance.lab, owner.name, [*words, "--read-check", "0.1"], record) as stream:
         stream.wait_for(200 + 50 * turn)
-        owner.yokectl("giveback", VOLUME)
+        # The writer holds the disk, so it has to be said twice.
+        owner.yokectl("giveback", VOLUME, "--force")
         stream.thread.join(scaled(20))
         assert not stream.thread.is_alive(), users(owner)
         assert stream.code == 1, stream.errors.decode(errors="replace")

@@ -24,7 +24,7 @@ use yoke_sys::{
 /// When a device that could not be made, or has bios left, is looked at again.
 const AGAIN_NS: u64 = 100_000_000;
 /// How long an opener may hold up a giveback without being named for it.
-const PASSERS_NS: u64 = 500_000_000;
+const PASSERS_NS: u64 = 2_000_000_000;
 /// Devices whose bios have not ended yet, at most; for one more the keeper waits.
 const RETIRED: usize = 8;
 

@@ -6,6 +6,10 @@ use crate::output::Failure;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long an open volume may be without its device.
+const BETWEEN_DEVICES: Duration = Duration::from_secs(5);
 
 /// Where the attribute trees are mounted.
 #[derive(Debug, Clone)]
@@ -64,11 +68,21 @@ impl Roots {
             .collect()
     }
 
-    /// The sysfs directory of the volume called `name`, when it is open.
+    /// The sysfs directory of the volume called `name`, when it is open. When it has to give up a device that somebody
+    /// had open, it has none for a moment (docs/openers.md); that is waited for.
     pub(crate) fn volume(&self, name: &str) -> Option<PathBuf> {
-        self.volumes()
-            .into_iter()
-            .find(|dir| read(dir, "name") == name)
+        let until = Instant::now() + BETWEEN_DEVICES;
+        loop {
+            let found = self
+                .volumes()
+                .into_iter()
+                .find(|dir| read(dir, "name") == name);
+            let configured = self.config.join("yoke/volumes").join(name);
+            if found.is_some() || read(&configured, "enable") != "1" || Instant::now() > until {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

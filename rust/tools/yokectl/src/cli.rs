@@ -33,8 +33,8 @@ pub(crate) enum Command {
     Volume(VolumeCommand),
     /// Make this controller the owner of a volume.
     Takeover(OwnershipArgs),
-    /// Give a volume that this controller owns to its partner.
-    Giveback(OwnershipArgs),
+    /// Give a volume that this controller owns to its partner; refused while somebody holds its disk here.
+    Giveback(GivebackArgs),
     /// Follow state changes as they happen.
     Events {
         /// Stop after so many events.
@@ -126,9 +126,13 @@ pub(crate) struct VolumeCreateArgs {
     /// The appliance that it shall belong to; by default that of this controller (yokectl node).
     #[arg(long)]
     pub(crate) appliance: Option<Uuid>,
-    /// Overwrite whatever the disk holds.
+    /// Overwrite whatever the disk holds, but for a volume that somebody serves at this moment: takes two leases to see.
     #[arg(long)]
     pub(crate) force: bool,
+    /// With --force: also a volume whose acknowledged writes may be in the memories of two controllers. If these live, it
+    /// is destroyed under them.
+    #[arg(long, requires = "force")]
+    pub(crate) discard_shadow: bool,
 }
 
 /// A volume to open.
@@ -157,6 +161,9 @@ pub(crate) struct VolumeOpenArgs {
     /// What to do after both memories are lost: refuse or start-from-disk.
     #[arg(long)]
     pub(crate) power_loss: Option<String>,
+    /// Who opens the disk keeps nothing of what it reads, as a target's export: it survives a change of the owner.
+    #[arg(long)]
+    pub(crate) stateless: bool,
 }
 
 /// A change of owner.
@@ -170,4 +177,14 @@ pub(crate) struct OwnershipArgs {
     /// Longest wait for it to finish, in seconds.
     #[arg(long, default_value_t = 60)]
     pub(crate) timeout: u64,
+}
+
+/// A giveback.
+#[derive(Args, Debug)]
+pub(crate) struct GivebackArgs {
+    #[command(flatten)]
+    pub(crate) ownership: OwnershipArgs,
+    /// Although somebody holds the disk: what they have written is kept, and from then on they get errors for good.
+    #[arg(long)]
+    pub(crate) force: bool,
 }

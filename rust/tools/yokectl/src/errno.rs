@@ -24,6 +24,7 @@ pub(crate) fn explain(file: &str, error: &io::Error) -> String {
         ("enable", Some(EINVAL)) => {
             "the appliance, the node or the device is not set (yokectl node)"
         }
+        ("command", Some(EBUSY)) => "somebody holds its disk; unmount or close it first",
         ("command", Some(EPERM)) => "it is not possible now",
         ("command", Some(EALREADY)) => "it is so already, or under way",
         ("mkdir", Some(ENOSPC)) => "there are as many as yoke can hold",

@@ -5,6 +5,7 @@
 //! the kernel later reads around it is what was written. Node blocks are cleared before the superblocks appear:
 //! a disk that was left half-way is no volume.
 
+use crate::alive::{self, Life};
 use crate::attr::{self, Roots};
 use crate::cli::VolumeCreateArgs;
 use crate::output::{self, Failure};
@@ -49,6 +50,7 @@ pub(crate) fn create(
         )
     })?;
     refuse_foreign(&disk, blocks, appliance, args)?;
+    refuse_living(&disk, args)?;
     write(&disk, &superblock)?;
     let size = superblock.data_blocks.saturating_mul(BLOCK_SIZE as u64);
     let text = format!(
@@ -126,6 +128,28 @@ fn refuse_foreign(
                 args.device.display()
             ),
             "take another disk, or overwrite what it holds with --force",
+        )
+        .into()),
+    }
+}
+
+/// A volume that somebody serves is not overwritten, whatever the force.
+fn refuse_living(disk: &File, args: &VolumeCreateArgs) -> anyhow::Result<()> {
+    let device = args.device.display();
+    match alive::look(disk)? {
+        Life::None => Ok(()),
+        Life::Shadow { .. } if args.discard_shadow => Ok(()),
+        Life::Moves(node) => Err(Failure::refused(
+            format!("{device} holds a volume that somebody serves at this moment: the block of {node} moves; nothing was changed"),
+            "close it there first (yokectl volume close); nothing overwrites a volume that lives",
+        )
+        .into()),
+        Life::Shadow { owner, holder } => Err(Failure::refused(
+            format!(
+                "{device} holds a volume whose acknowledged writes are in the memories of {owner} and {holder}, too, and \
+                 nothing on the disk tells whether these two live; nothing was changed"
+            ),
+            "close it there first; if both are dead for good, add --discard-shadow",
         )
         .into()),
     }

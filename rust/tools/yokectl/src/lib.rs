@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! yokectl: the person's face of yoke. This file only wires; it is a library for the program and for the fuzz targets.
 
+mod alive;
 mod attr;
 mod cli;
 mod doctor;
 mod errno;
 mod events;
 mod format;
+mod holders;
 mod link;
 mod output;
 mod ownership;

@@ -2,7 +2,8 @@
 //! `yokectl takeover` and `giveback`: change the owner, or say whether it would work.
 
 use crate::attr::{self, Roots};
-use crate::cli::OwnershipArgs;
+use crate::cli::{GivebackArgs, OwnershipArgs};
+use crate::holders;
 use crate::output::{self, Failure};
 use crate::volume::{self, Volume};
 use serde::Serialize;
@@ -33,22 +34,48 @@ pub(crate) fn takeover(
         return Ok(dry_run(&args.name, "takeover", verdict, json));
     }
     verdict.map_err(|reason| refused("takeover", &args.name, &reason))?;
-    command(roots, args, "takeover", &volume, json)
+    command(roots, args, "takeover", "takeover", &volume, json)
 }
 
 /// Let the partner own a volume.
-pub(crate) fn giveback(
-    roots: &Roots,
-    args: &OwnershipArgs,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
+pub(crate) fn giveback(roots: &Roots, args: &GivebackArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let (force, args) = (args.force, &args.ownership);
     let volume = find(roots, &args.name)?;
     let verdict = giveback_verdict(&volume);
+    let held = || match force || volume.stateless {
+        true => Ok(()),
+        false => unheld(roots, &volume),
+    };
     if args.dry_run {
+        let verdict = verdict.and_then(|()| held());
         return Ok(dry_run(&args.name, "giveback", verdict, json));
     }
     verdict.map_err(|reason| refused("giveback", &args.name, &reason))?;
-    command(roots, args, "giveback", &volume, json)
+    let word = if force { "force-giveback" } else { "giveback" };
+    command(roots, args, "giveback", word, &volume, json).map_err(|error| match held() {
+        // The kernel has the last word, and knows only how many there are.
+        Err(holders) if find(roots, &args.name).is_ok_and(|now| now.role == "owner") => {
+            Failure::refused(
+                format!("giveback of {} was refused: {holders}", args.name),
+                "unmount or close it; with --force they get errors from then on, for good",
+            )
+            .into()
+        }
+        _ => error,
+    })
+}
+
+/// Whether nobody holds the disk whom user space can name; else who does.
+fn unheld(roots: &Roots, volume: &Volume) -> Result<(), String> {
+    let holders = holders::of(roots, &volume.disk);
+    if holders.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "/dev/{} is held: {}",
+        volume.disk,
+        holders.join(", ")
+    ))
 }
 
 fn find(roots: &Roots, name: &str) -> Result<Volume, Failure> {
@@ -111,10 +138,11 @@ fn command(
     roots: &Roots,
     args: &OwnershipArgs,
     verb: &str,
+    word: &str,
     before: &Volume,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    attr::write(&roots.item("volumes", &args.name)?, "command", verb)?;
+    attr::write(&roots.item("volumes", &args.name)?, "command", word)?;
     let started = Instant::now();
     let mut told = Instant::now();
     loop {

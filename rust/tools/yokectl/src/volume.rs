@@ -23,6 +23,7 @@ pub(crate) struct Volume {
     pub(crate) adopted_blocks: u64,
     pub(crate) slots: u64,
     pub(crate) slots_free: u64,
+    pub(crate) stateless: bool,
     pub(crate) takeover_possible: bool,
     pub(crate) takeover_reason: String,
     pub(crate) reason: String,
@@ -67,6 +68,7 @@ pub(crate) fn from_dir(dir: &Path) -> Volume {
         adopted_blocks: attr::read_u64(dir, "adopted_blocks"),
         slots: attr::read_u64(dir, "slots"),
         slots_free: attr::read_u64(dir, "slots_free"),
+        stateless: attr::read(dir, "stateless") == "yes",
         takeover_possible: takeover == "yes",
         takeover_reason: takeover
             .strip_prefix("no: ")
@@ -88,6 +90,7 @@ pub(crate) fn open(roots: &Roots, args: &VolumeOpenArgs, json: bool) -> anyhow::
         ("link_lease_ms", number(args.link_lease_ms)),
         ("disk_lease_ms", number(args.disk_lease_ms)),
         ("power_loss", args.power_loss.clone()),
+        ("stateless", args.stateless.then(|| "1".to_string())),
     ];
     attr::make_dir(&dir)?;
     let set = || -> Result<(), Failure> {

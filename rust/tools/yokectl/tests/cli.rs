@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use yoke_core::disk::layout::node_block_at;
+use yoke_core::disk::node_block::{Lease, Record, RecordState, Shadow};
 use yoke_core::disk::{NodeBlock, Superblock};
-use yoke_core::ids::NodeId;
+use yoke_core::ids::{Epoch, Generation, Incarnation, NodeId};
+use yoke_core::terms::Terms;
 
 const APPLIANCE: &str = "6f3f3c64-9bd5-4f0e-8f3c-0a51c9a0d111";
 
@@ -226,6 +228,136 @@ fn a_refused_step_takes_the_new_item_back() {
             .code(),
         Some(2)
     );
+}
+
+/// Writes the block of node 0 on a volume's disk, as its owner would.
+fn serve(disk: &str, sequence: u64, state: RecordState, counter: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(disk)
+        .unwrap();
+    let mut head = [0; 4096];
+    file.read_exact_at(&mut head, 0).unwrap();
+    let identity = Superblock::parse(0, &head).unwrap().identity;
+    let node = NodeId::new(0).unwrap();
+    let block = NodeBlock {
+        incarnation: Incarnation::new(7),
+        lease: Lease {
+            counter,
+            expiry_ms: 300,
+        },
+        record: Record {
+            generation: Generation::new(1),
+            state,
+            terms: Terms::new(1_000_000, 1_000_000),
+        },
+        ..NodeBlock::blank(node, sequence)
+    };
+    block.encode(&identity, &mut head);
+    file.write_all_at(&head, node_block_at(node, sequence) * 4096)
+        .unwrap();
+}
+
+#[test]
+fn no_force_overwrites_a_volume_that_lives() {
+    let machine = Machine::new();
+    let disk = disk(machine.root.path(), 8);
+    let create = |more: &[&str]| {
+        let words = [
+            &["volume", "create", "vol1", "--device", &disk, "--force"][..],
+            more,
+        ];
+        machine.run(&words.concat())
+    };
+    assert_eq!(create(&[]).status.code(), Some(0));
+    // Its owner renews its lease. That it may have to be discarded does not matter.
+    serve(&disk, 2, RecordState::Disk, 1);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (theirs, path) = (stop.clone(), disk.clone());
+    let owner = std::thread::spawn(move || {
+        let mut at = 2;
+        while !theirs.load(std::sync::atomic::Ordering::Relaxed) {
+            at += 1;
+            serve(&path, at, RecordState::Disk, at);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        at
+    });
+    for more in [&[][..], &["--discard-shadow"]] {
+        let refused = create(more);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = text(&refused.stderr);
+        assert!(said.contains("serves at this moment: the block of node 0 moves"));
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let at = owner.join().unwrap();
+    // It has a partner now, and does not touch the disk.
+    let shadow = Shadow {
+        holder: NodeId::new(1).unwrap(),
+        holder_incarnation: Incarnation::new(9).unwrap(),
+        epochs: std::array::from_fn(|at| Epoch::new(5).filter(|_| at == 0)),
+    };
+    serve(&disk, at + 1, RecordState::Shadow(shadow), at);
+    let refused = create(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("in the memories of node 0 and node 1"));
+    assert_eq!(create(&["--discard-shadow"]).status.code(), Some(0));
+    // A survivor that died before it was done: it would have renewed its lease.
+    let holder = NodeId::new(0).unwrap();
+    serve(
+        &disk,
+        2,
+        RecordState::Shadow(Shadow { holder, ..shadow }),
+        1,
+    );
+    assert_eq!(create(&[]).status.code(), Some(0));
+    // Closed properly: at once.
+    serve(&disk, 2, RecordState::Released, 1);
+    assert_eq!(create(&[]).status.code(), Some(0));
+    assert_eq!(create(&[]).status.code(), Some(0));
+}
+
+#[test]
+fn a_giveback_names_who_holds_the_disk() {
+    let machine = Machine::new();
+    machine.put("sys/kernel/config/yoke/volumes/vol0/enable", "1");
+    machine.volume(&[
+        ("name", "vol0"),
+        ("role", "owner"),
+        ("owner", "0"),
+        ("stateless", "no"),
+        ("takeover_possible", "yes"),
+    ]);
+    let dry = |more: &[&str]| {
+        let words = [&["giveback", "vol0", "--dry-run"][..], more].concat();
+        machine.run(&words)
+    };
+    assert_eq!(dry(&[]).status.code(), Some(0));
+    machine.put("sys/block/yoke0/dev", "259:3");
+    machine.put("sys/block/yoke0/holders/dm-4/dev", "253:4");
+    machine.put(
+        "proc/self/mountinfo",
+        "29 1 259:30 / /other rw - ext4 /dev/yoke1 rw\n\
+         30 1 259:3 / /srv/data rw,relatime shared:5 - xfs /dev/yoke0 rw",
+    );
+    machine.put("proc/812/comm", "fio");
+    let fd = machine.root.path().join("proc/812/fd");
+    fs::create_dir_all(&fd).unwrap();
+    std::os::unix::fs::symlink("/dev/yoke0", fd.join("4")).unwrap();
+    machine.put("proc/813/comm", "late");
+    let fd = machine.root.path().join("proc/813/fd");
+    fs::create_dir_all(&fd).unwrap();
+    std::os::unix::fs::symlink("/dev/yoke0 (deleted)", fd.join("4")).unwrap();
+    let held = dry(&[]);
+    assert_eq!(held.status.code(), Some(1));
+    let said = text(&held.stdout);
+    let who = "held: mounted on /srv/data (xfs), held by dm-4, open in process 812 (fio)\n";
+    assert!(said.contains(who), "{said}");
+    assert_eq!(dry(&["--force"]).status.code(), Some(0));
+    machine.volume(&[("stateless", "yes")]);
+    assert_eq!(dry(&[]).status.code(), Some(0));
 }
 
 #[test]
