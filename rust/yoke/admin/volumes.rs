@@ -204,10 +204,11 @@ impl VolumeItem {
             Ok("giveback") => (Some(Command::GiveBack), false),
             Ok("force-giveback") => (Some(Command::GiveBack), true),
             Ok("force-from-disk") => (Some(Command::ForceFromDisk), false),
+            Ok("forget-corrupt") => (Some(Command::GiveUpCondemned), false),
             Ok("abandon") => (None, false),
             _ => {
                 pr_err!(
-                    "volume {}: command refused: none of takeover, giveback, force-giveback, force-from-disk, abandon\n",
+                    "volume {}: command refused: none of takeover, giveback, force-giveback, force-from-disk, forget-corrupt, abandon\n",
                     self.name()
                 );
                 return Err(EINVAL);

@@ -345,6 +345,9 @@ pub(super) const ATTRS: &[Attr<Front>] = &[
     Attr::ro(c"adopted_blocks", |front, text| {
         text.put(format_args!("{}\n", front.shared.status().adopted_total))
     }),
+    Attr::ro(c"corrupt_blocks", |front, text| {
+        text.put(format_args!("{}\n", front.shared.status().condemned))
+    }),
     Attr::ro(c"slots", |front, text| {
         text.put(format_args!("{}\n", front.shared.log.blocks()))
     }),

@@ -155,7 +155,9 @@ impl Volume {
             (Command::TakeOver | Command::ForceFromDisk, _) if owner => {
                 Err((EALREADY, Reason::IsOwner))
             }
-            (Command::GiveBack, _) if !owner => Err((EPERM, Reason::NotOwner)),
+            (Command::GiveBack | Command::GiveUpCondemned, _) if !owner => {
+                Err((EPERM, Reason::NotOwner))
+            }
             (Command::TakeOver | Command::GiveBack, Err(reason)) => Err((EPERM, reason)),
             _ => Ok(()),
         };

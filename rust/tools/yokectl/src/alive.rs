@@ -13,6 +13,7 @@ use yoke_core::disk::layout::{node_block_at, NODE_BLOCKS, NODE_BLOCKS_AT, SUPERB
 use yoke_core::disk::node_block::RecordState;
 use yoke_core::disk::{Block, NodeBlock, Superblock, BLOCK_SIZE};
 use yoke_core::ids::{NodeId, NODE_COUNT};
+use yoke_core::terms::Terms;
 
 /// How often the blocks are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -93,6 +94,22 @@ fn patience(blocks: &[NodeBlock]) -> Option<Duration> {
     let lease = Duration::from_millis(longest.unwrap_or(0).into()).min(MOST);
     // Twice: a disk may be slow, and the lease renewed late.
     Some((lease * 2).max(LEAST))
+}
+
+/// What the owner of the volume on a disk promises in its record; none where nobody owns it.
+///
+/// # Errors
+///
+/// The disk cannot be read.
+pub(crate) fn promised(disk: &File) -> io::Result<Option<(NodeId, Terms)>> {
+    let Some(superblock) = superblock(disk)? else {
+        return Ok(None);
+    };
+    let blocks = blocks(&superblock, &*read(disk)?);
+    let top = blocks.iter().max_by_key(|block| block.record.generation);
+    Ok(top
+        .filter(|top| top.record.state != RecordState::Released)
+        .map(|top| (top.node, top.record.terms)))
 }
 
 /// Looks whether somebody serves the volume on the disk. Takes as long as two leases, where there is one.

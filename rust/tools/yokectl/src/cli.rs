@@ -111,6 +111,14 @@ pub(crate) enum VolumeCommand {
         #[arg(long)]
         abandon: bool,
     },
+    /// Give up blocks whose only copy is corrupt: from then on they read as the disk has them, which may be old.
+    ForgetCorrupt {
+        /// The volume's name.
+        name: String,
+        /// How many there are (corrupt_blocks in `yokectl --json volume list`), so that no more are given up than you know of.
+        #[arg(long)]
+        blocks: u64,
+    },
     /// List open volumes.
     List,
 }

@@ -42,6 +42,9 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Volume(VolumeCommand::Close { name, abandon }) => {
             volume::close(&roots, name, *abandon, cli.json)
         }
+        Command::Volume(VolumeCommand::ForgetCorrupt { name, blocks }) => {
+            volume::forget_corrupt(&roots, name, *blocks, cli.json)
+        }
         Command::Volume(VolumeCommand::List) => volume::list(&roots, cli.json),
         Command::Takeover(args) => ownership::takeover(&roots, args, cli.json),
         Command::Giveback(args) => ownership::giveback(&roots, args, cli.json),

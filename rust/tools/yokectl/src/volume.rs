@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `yokectl volume`: open, close, list. (`create` is in format.rs.)
 
+use crate::alive;
 use crate::attr::{self, Roots};
 use crate::cli::VolumeOpenArgs;
 use crate::output::{self, Failure};
+use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ pub(crate) struct Volume {
     pub(crate) mirror: bool,
     pub(crate) dirty_blocks: u64,
     pub(crate) adopted_blocks: u64,
+    pub(crate) corrupt_blocks: u64,
     pub(crate) slots: u64,
     pub(crate) slots_free: u64,
     pub(crate) stateless: bool,
@@ -66,6 +69,7 @@ pub(crate) fn from_dir(dir: &Path) -> Volume {
         mirror: attr::read(dir, "mirror") == "yes",
         dirty_blocks: attr::read_u64(dir, "dirty_blocks"),
         adopted_blocks: attr::read_u64(dir, "adopted_blocks"),
+        corrupt_blocks: attr::read_u64(dir, "corrupt_blocks"),
         slots: attr::read_u64(dir, "slots"),
         slots_free: attr::read_u64(dir, "slots_free"),
         stateless: attr::read(dir, "stateless") == "yes",
@@ -76,6 +80,40 @@ pub(crate) fn from_dir(dir: &Path) -> Volume {
             .to_string(),
         reason: attr::read(dir, "reason"),
     }
+}
+
+/// Refuses times that are given in so many words and are shorter than what the volume's owner has promised: the longer
+/// one counts for both, so these would never hold. Nothing is said where the disk cannot be read: opening it will.
+fn check_promise(roots: &Roots, args: &VolumeOpenArgs) -> Result<(), Failure> {
+    // Past this machine's cache: the owner writes its record elsewhere.
+    let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+    let disk = rustix::fs::open(&args.device, flags, Mode::empty());
+    let owner = disk
+        .ok()
+        .and_then(|disk| alive::promised(&disk.into()).ok().flatten());
+    let Some((owner, terms)) = owner else {
+        return Ok(());
+    };
+    let here = attr::read(&roots.yoke()?, "node");
+    if here == owner.get().to_string() {
+        return Ok(());
+    }
+    let given = [
+        ("--link-lease-ms", args.link_lease_ms, terms.link_lease_ns()),
+        ("--t-io-ms", args.t_io_ms, terms.io_life_ns()),
+    ];
+    for (option, ms, promised_ns) in given {
+        let promised_ms = promised_ns.div_ceil(1_000_000);
+        if ms.is_some_and(|ms| u64::from(ms) < promised_ms) {
+            return Err(Failure::refused(
+                format!(
+                    "{option} is shorter than the {promised_ms} ms that the volume's owner, {owner}, has promised"
+                ),
+                format!("give {promised_ms}, or leave {option} out: the longer one of both controllers counts"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Make, set and enable a volume; when a step is refused, nothing of it stays.
@@ -92,6 +130,7 @@ pub(crate) fn open(roots: &Roots, args: &VolumeOpenArgs, json: bool) -> anyhow::
         ("power_loss", args.power_loss.clone()),
         ("stateless", args.stateless.then(|| "1".to_string())),
     ];
+    check_promise(roots, args)?;
     attr::make_dir(&dir)?;
     let set = || -> Result<(), Failure> {
         attr::write(&dir, "device", &device)?;
@@ -141,6 +180,35 @@ pub(crate) fn close(
     }
     attr::remove_dir(&dir)?;
     Ok(output::done(&format!("volume {name} is closed"), json))
+}
+
+/// Give up what is corrupt, if it is as much as the caller knows of.
+pub(crate) fn forget_corrupt(
+    roots: &Roots,
+    name: &str,
+    blocks: u64,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let dir = roots.item("volumes", name)?;
+    let Some(open) = roots.volume(name).map(|dir| from_dir(&dir)) else {
+        return Err(Failure::refused(
+            format!("there is no open volume {name} here"),
+            "yokectl volume list shows the open ones",
+        )
+        .into());
+    };
+    if open.corrupt_blocks != blocks || blocks == 0 {
+        return Err(Failure::refused(
+            format!("volume {name} has {} corrupt blocks, not {blocks}; nothing was changed", open.corrupt_blocks),
+            "look at what is lost first: reads of these blocks fail, and a new write of a block mends it",
+        )
+        .into());
+    }
+    attr::write(&dir, "command", "forget-corrupt")?;
+    Ok(output::done(
+        &format!("volume {name}: {blocks} corrupt blocks are given up"),
+        json,
+    ))
 }
 
 /// List open volumes.

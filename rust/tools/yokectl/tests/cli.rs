@@ -232,6 +232,17 @@ fn a_refused_step_takes_the_new_item_back() {
 
 /// Writes the block of node 0 on a volume's disk, as its owner would.
 fn serve(disk: &str, sequence: u64, state: RecordState, counter: u64) {
+    serve_with(
+        disk,
+        sequence,
+        state,
+        counter,
+        Terms::new(1_000_000, 1_000_000),
+    );
+}
+
+/// The same, with what the record promises.
+fn serve_with(disk: &str, sequence: u64, state: RecordState, counter: u64, terms: Terms) {
     use std::os::unix::fs::FileExt;
     let file = fs::OpenOptions::new()
         .read(true)
@@ -251,7 +262,7 @@ fn serve(disk: &str, sequence: u64, state: RecordState, counter: u64) {
         record: Record {
             generation: Generation::new(1),
             state,
-            terms: Terms::new(1_000_000, 1_000_000),
+            terms,
         },
         ..NodeBlock::blank(node, sequence)
     };
@@ -365,4 +376,67 @@ fn completion_and_man_page_are_printed() {
     let machine = Machine::new();
     assert!(text(&machine.run(&["completions", "bash"]).stdout).contains("yokectl"));
     assert!(text(&machine.run(&["man"]).stdout).contains(".TH yokectl"));
+}
+
+#[test]
+fn times_shorter_than_what_the_owner_promised_are_refused() {
+    let machine = Machine::new();
+    machine.put("sys/kernel/config/yoke/node", "1");
+    let disk = disk(machine.root.path(), 8);
+    let create = ["volume", "create", "vol1", "--device", &disk];
+    assert_eq!(machine.run(&create).status.code(), Some(0));
+    let open = |more: &[&str]| {
+        let words = [&["volume", "open", "vol1", "--device", &disk][..], more];
+        machine.run(&words.concat())
+    };
+    let shorter = ["--link-lease-ms", "5", "--t-io-ms", "5"];
+    // Nobody owns it: there is no promise. (Here there is no kernel either, so no attribute can be written.)
+    let output = open(&shorter);
+    assert!(!text(&output.stderr).contains("has promised"));
+    serve_with(
+        &disk,
+        2,
+        RecordState::Disk,
+        1,
+        Terms::new(800_000_000, 1_000_000),
+    );
+    let output = open(&shorter);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("--link-lease-ms is shorter than the 800 ms that the volume's owner, node 0, has promised"), "{said}");
+    assert!(
+        said.contains("the longer one of both controllers counts"),
+        "{said}"
+    );
+    for more in [
+        &["--link-lease-ms", "800"][..],
+        &["--link-lease-ms", "900"],
+        &[],
+    ] {
+        assert!(!text(&open(more).stderr).contains("has promised"));
+    }
+    // The owner itself may open it with other times after a restart.
+    machine.put("sys/kernel/config/yoke/node", "0");
+    assert!(!text(&open(&shorter).stderr).contains("has promised"));
+}
+
+#[test]
+fn corrupt_blocks_are_given_up_by_their_number() {
+    let machine = Machine::new();
+    machine.put("sys/kernel/config/yoke/volumes/vol1/command", "");
+    machine.volume(&[("name", "vol1"), ("corrupt_blocks", "3")]);
+    let forget = |blocks| machine.run(&["volume", "forget-corrupt", "vol1", "--blocks", blocks]);
+    let refused = forget("2");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("has 3 corrupt blocks, not 2; nothing was changed"));
+    let command = machine
+        .root
+        .path()
+        .join("sys/kernel/config/yoke/volumes/vol1/command");
+    assert_eq!(fs::read_to_string(&command).unwrap().trim(), "");
+    assert_eq!(forget("3").status.code(), Some(0));
+    assert_eq!(
+        fs::read_to_string(&command).unwrap().trim(),
+        "forget-corrupt"
+    );
 }
