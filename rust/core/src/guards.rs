@@ -99,6 +99,9 @@ pub enum Guard {
     FlushDestages,
     /// P10: what goes past the log completes only when no older version of its blocks is valid in any shadow.
     PassAfterFree,
+    /// P12: what goes past the log is in the shadow first, as a tombstone. Without it: the survivor's blocks become
+    /// zero under its clients when the dead owner's command lands.
+    TombstoneFirst,
     /// P11: `start-from-disk` needs owner and holder incarnations both proved dead.
     BothDead,
     /// P12: nothing is released while commands of the owner before may be in the disk's queue. Without it: the next
@@ -108,7 +111,7 @@ pub enum Guard {
 
 impl Guard {
     /// All guards.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::OwnBlock,
         Self::ShadowBeforeAck,
         Self::DiskBeforeThrough,
@@ -152,6 +155,7 @@ impl Guard {
         Self::JoinBoth,
         Self::FlushDestages,
         Self::PassAfterFree,
+        Self::TombstoneFirst,
         Self::BothDead,
         Self::ReleaseAfterCommands,
     ];

@@ -3,6 +3,7 @@
 //! shared disk, and its role. How an environment drives it stands in docs/protocol-mirror.md.
 
 pub mod action;
+mod adopting;
 pub mod config;
 mod copying;
 pub mod cycle;
@@ -20,6 +21,8 @@ mod modes;
 mod opening;
 mod outbid;
 mod owning;
+pub mod pass;
+mod passing;
 pub mod plan;
 mod poll;
 mod read;
@@ -37,6 +40,7 @@ mod write;
 pub use action::{Action, Command, Input, LongRange, Token};
 pub use config::{Config, PowerLoss, BLOCKS_MAX};
 pub use machine::{Volume, RUNS_MAX};
+pub use pass::{PassEnd, PassId};
 pub use plan::{
     DestageEnd, DestagePlan, FenceSample, LongBegin, PassOp, PostTo, Range, ReadBegin, ReadEnd,
     ReadPlan, ReadTicket, RunId, Source, TicketId, WriteBegin, WriteEnd, WritePlan,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use appliance::{crc_of, Appliance, BLOCKS, MS, SLOTS, VOLUME};
 use yoke_core::ids::{Epoch, Generation, LinkEpoch, Uuid};
-use yoke_core::mirror::header::SlotHeader;
+use yoke_core::mirror::header::{Content, SlotHeader};
 use yoke_core::mirror::message::{Message, MESSAGE_SIZE};
 use yoke_core::mirror::presence::{Presence, PRESENCE_SIZE};
 use yoke_core::mirror::standing::Standing;
@@ -152,14 +152,17 @@ fn forge(a: &mut Appliance, dice: &mut Dice, sequence: u64) -> Option<((u64, u64
         sequence,
         block,
         slot,
-        data_crc: crc_of(value),
+        content: Content::Data { crc: crc_of(value) },
     };
     let mut word = window.word;
     let defect = dice.below(12);
     match defect {
         0 => header.volume = Uuid::NIL,
         1 => header.slot = slot + 1,
-        2 => header.data_crc ^= 1 << dice.below(32),
+        2 => {
+            let crc = crc_of(value) ^ 1 << dice.below(32);
+            header.content = Content::Data { crc };
+        }
         3 => header.block = BLOCKS + dice.near(0),
         4 => header.generation = Generation::new(owner + 1 + dice.below(9)),
         5 => word ^= 1 << dice.below(63),

@@ -10,6 +10,7 @@ use yoke_core::link::{LinkEvent, LinkState, LinkStep};
 use yoke_core::session::{SessionEvent, SessionState, SessionStep};
 use yoke_core::volume::cycle::{CycleEvent, Phase};
 use yoke_core::volume::leaving::{Leaving, LeavingEvent};
+use yoke_core::volume::pass::{PassEvent, PassStage};
 use yoke_core::volume::states::{HeldEvent, HeldState, LentEvent, LentState, RoleEvent, Step};
 use yoke_core::volume::takeover::{Takeover, TakeoverEvent};
 use yoke_core::volume::Role;
@@ -122,4 +123,12 @@ fn ownership_states() {
             .on(event)),
     );
     support::check_text("snapshots", "ownership-states.txt", &text);
+}
+
+#[test]
+fn pass_states() {
+    let text = volume_table(&PassStage::ALL, &PassEvent::ALL, |state, event| {
+        state.on(event)
+    });
+    support::check_text("snapshots", "pass-states.txt", &text);
 }

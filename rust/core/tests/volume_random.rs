@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use appliance::{one, Appliance, MS};
 use yoke_core::disk::node_block::RecordState;
 use yoke_core::ids::LinkId;
-use yoke_core::mirror::header::SlotHeader;
+use yoke_core::mirror::header::{Content, SlotHeader};
 use yoke_core::volume::*;
 
 const BLOCKS: u64 = 3;
@@ -279,7 +279,7 @@ impl Chaos {
                 sequence: plan.sequence,
                 block: plan.range.block,
                 slot: plan.slots[0],
-                data_crc: 0,
+                content: Content::Data { crc: 0 },
             };
             self.a.post(n, &to, plan.slots[0], Some(header));
             self.out[n].writes[at].2 = 1;

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use yoke_core::volume::{RunId, TicketId, Token};
+use yoke_core::volume::{PassId, RunId, Token};
 
 mod verb;
 
@@ -39,7 +39,7 @@ pub enum Cookie {
     /// A flush that the machine asked for.
     Flush(Token),
     /// A discard or write-zeroes.
-    Pass(TicketId),
+    Pass(PassId),
 }
 
 /// Names a command in the queue; reused after its completion.

@@ -14,8 +14,8 @@ use super::{
 use crate::link::{Manager, Outlet};
 use kernel::{prelude::*, sync::Arc};
 use yoke_core::{
-    mirror::header::SlotHeader,
-    volume::{Action, FenceSample, Input, PostTo, Token, BLOCKS_MAX},
+    mirror::header::{Content, SlotHeader},
+    volume::{Action, FenceSample, Input, LongRange, PassEnd, PassId, PostTo, Token, BLOCKS_MAX},
 };
 use yoke_sys::{
     backing::{BackingDev, IoOp},
@@ -83,6 +83,10 @@ impl Control {
                 Own::ReadBlocks(token) => self.blocks.tell(&self.shared, token, ok),
                 Own::WriteBlock(token) => self.handle(Input::NodeBlockWritten { token, ok }),
                 Own::Flush(token) => self.handle(Input::DiskFlushed { token, ok }),
+                Own::Zero(pass) => {
+                    let end = if ok { PassEnd::Done } else { PassEnd::Failed };
+                    self.handle(Input::PassedDown { pass, end });
+                }
                 Own::Destage(run) => {
                     self.runs = self.runs.saturating_sub(1);
                     self.bounce.release(run);
@@ -144,7 +148,15 @@ impl Control {
             Action::FlushDisk { token } => self.flush(token),
             // This disk has no reservations that the machine was told of.
             Action::Preempt { token, .. } => self.handle(Input::Preempted { token, ok: false }),
-            Action::PassDown { ticket, range, .. } => self.front.pass_down(ticket, range),
+            Action::PassDown {
+                pass,
+                ticket,
+                range,
+                ..
+            } => match ticket {
+                Some(ticket) => self.front.pass_down(pass, ticket, range),
+                None => self.zero(pass, range),
+            },
             Action::Send(message) => {
                 let bytes = message.encode(&self.shared.identity.volume);
                 self.manager.send(super::client::PORT, &bytes);
@@ -164,14 +176,14 @@ impl Control {
 
     fn post(&self, to: &PostTo, slot: u32, header: SlotHeader) {
         let Some(lane) = self.lane(to) else { return };
-        if let Ok(data_crc) = self.shared.log.crc32c(slot, 0) {
+        if matches!(header.content, Content::Tombstone { .. }) {
+            return lane.post_header(to, slot, &header);
+        }
+        if let Ok(crc) = self.shared.log.crc32c(slot, 0) {
             self.shared.stats.copied.add(1);
-            lane.post(
-                to,
-                &self.shared.log,
-                slot,
-                &SlotHeader { data_crc, ..header },
-            );
+            let content = Content::Data { crc };
+            let header = SlotHeader { content, ..header };
+            lane.post(to, &self.shared.log, slot, &header);
         }
     }
 
@@ -194,6 +206,14 @@ impl Control {
         });
         if begun.is_err() {
             self.handle(Input::DiskFlushed { token, ok: false });
+        }
+    }
+
+    /// Writes zeroes for the machine.
+    fn zero(&self, pass: PassId, range: LongRange) {
+        if self.bounce.zero(&self.dev, pass, range).is_err() {
+            let end = PassEnd::Refused;
+            self.handle(Input::PassedDown { pass, end });
         }
     }
 

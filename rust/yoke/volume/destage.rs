@@ -6,7 +6,7 @@ use super::shared::{Ends, Own, Shared};
 use kernel::prelude::*;
 use yoke_core::{
     disk::layout::HEADER_BLOCKS,
-    volume::{DestageEnd, DestagePlan, Source, BLOCKS_MAX},
+    volume::{DestageEnd, DestagePlan, LongRange, PassId, Source, BLOCKS_MAX},
 };
 use yoke_sys::{
     backing::{BackingDev, IoOp},
@@ -25,10 +25,13 @@ pub(super) struct Bounce {
 impl Bounce {
     /// Runs of adopted blocks under way at once.
     const RUNS: usize = 4;
+    /// A block of zeroes.
+    const ZERO: u32 = (Self::RUNS * BLOCKS_MAX) as u32;
 
     /// Errors: `ENOMEM`.
     pub(super) fn new() -> Result<Self> {
-        let blocks = (Self::RUNS * BLOCKS_MAX) as u32;
+        // The last block stays as it is: zero.
+        let blocks = Self::ZERO + 1;
         Ok(Bounce {
             memory: kernel::sync::Arc::new(Pages::new(blocks)?, GFP_KERNEL)?,
             used: [None; Self::RUNS],
@@ -100,12 +103,23 @@ impl Bounce {
                     }
                     unit.push(&self.memory, block).map_err(failed)?;
                 }
-                Source::Disk => return Err(DestageEnd::Failed),
+                Source::Disk | Source::Zero => return Err(DestageEnd::Failed),
             }
         }
         let block = plan.range.block.saturating_add(HEADER_BLOCKS);
         unit.submit(IoOp::Write, block, Flags::NONE, Own::Destage(plan.run))
             .map_err(|_| DestageEnd::Failed)
+    }
+
+    /// Begins to write zeroes. Errors: nothing was begun. Context: the control thread.
+    pub(super) fn zero(&self, dev: &BackingDev<Ends>, pass: PassId, range: LongRange) -> Result {
+        let mut unit = dev.take().ok_or(EBUSY)?;
+        for _ in 0..range.count {
+            unit.push(&self.memory, Self::ZERO)?;
+        }
+        let block = range.block.saturating_add(HEADER_BLOCKS);
+        unit.submit(IoOp::Write, block, Flags::NONE, Own::Zero(pass))
+            .map_err(|(_, error)| error)
     }
 
     /// Room for one run: its first block.

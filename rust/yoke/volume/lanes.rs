@@ -7,7 +7,7 @@ use crate::link::Port;
 use kernel::{prelude::*, sync::Arc};
 use yoke_core::{
     ids::{Epoch, LinkEpoch},
-    mirror::header::{SlotHeader, HEADER_SIZE},
+    mirror::header::{Content, SlotHeader, HEADER_SIZE},
     volume::{FenceSample, Input, PostTo, Token},
     window::{epoch_word_at, Layout, Place, SLOT_DATA},
 };
@@ -37,6 +37,14 @@ impl Lane {
             link.barrier();
             let _ = link.post(at, &header.encode(to.epoch));
             self.port.posted_bytes.add(SLOT_DATA + HEADER_SIZE as u64);
+        }
+    }
+
+    /// Posts a header that has no data with it. A link that is down drops it.
+    pub(crate) fn post_header(&self, to: &PostTo, slot: u32, header: &SlotHeader) {
+        if let Some(at) = to.place.header_at(slot) {
+            let _ = self.port.link().post(at, &header.encode(to.epoch));
+            self.port.posted_bytes.add(HEADER_SIZE as u64);
         }
     }
 
@@ -116,10 +124,12 @@ impl Lane {
         self.port
             .link()
             .read(place.header_at(slot).ok_or(ERANGE)?, &mut raw)?;
-        if SlotHeader::decode(&raw, epoch, &shared.identity.volume, slot).is_none() {
-            return Ok(());
-        }
-        let crc = self.data_crc(place.data_at(slot).ok_or(ERANGE)?)?;
+        let header = SlotHeader::decode(&raw, epoch, &shared.identity.volume, slot);
+        let crc = match header.map(|header| header.content) {
+            None => return Ok(()),
+            Some(Content::Data { .. }) => self.data_crc(place.data_at(slot).ok_or(ERANGE)?)?,
+            Some(Content::Tombstone { .. }) => 0,
+        };
         let raw = &raw;
         shared.inner.lock().core.handle(
             Input::Slot {

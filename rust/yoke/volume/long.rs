@@ -8,11 +8,10 @@ use super::{
 };
 use yoke_core::{
     disk::layout::HEADER_BLOCKS,
-    volume::{Input, LongBegin, LongRange, PassOp, TicketId},
+    volume::{Input, LongBegin, LongRange, PassEnd, PassId, PassOp, TicketId},
 };
 use yoke_sys::{
     bio::{Bio, Flags},
-    status::BlkStatus,
     time::boottime_ns,
 };
 
@@ -82,18 +81,17 @@ impl Front {
     }
 
     /// Passes a waiting bio on to the disk. Context: the control thread.
-    pub(super) fn pass_down(&self, ticket: TicketId, range: LongRange) {
+    pub(super) fn pass_down(&self, pass: PassId, ticket: TicketId, range: LongRange) {
+        let end = PassEnd::Refused;
         let waiting = self.take(ticket);
         let Some(Waiting { bio, .. }) = waiting else {
-            let input = Input::PassedDown { ticket, ok: false };
+            let input = Input::PassedDown { pass, end };
             return self.shared.inner.lock().core.handle(input, boottime_ns());
         };
         let at = range.block.saturating_add(HEADER_BLOCKS);
         let none = (Flags::NONE, Flags::NONE);
-        if let Err((bio, _, _)) = self.dev.forward(bio, at, none, Passed::Long(ticket)) {
-            let input = Input::PassedDown { ticket, ok: false };
-            self.shared.inner.lock().core.handle(input, boottime_ns());
-            bio.complete(Err(BlkStatus::IOERR));
+        if let Err((bio, _, _)) = self.dev.forward(bio, at, none, Passed::Long(pass, ticket)) {
+            self.shared.end_pass(bio, pass, ticket, end);
         }
     }
 }

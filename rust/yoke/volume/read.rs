@@ -170,6 +170,10 @@ impl Front {
                 }
                 bounce.copy_to_bio(0, cursor)
             }
+            Source::Zero => {
+                bounce.zero(0)?;
+                bounce.copy_to_bio(0, cursor)
+            }
             Source::Disk => {
                 let at = block.saturating_add(HEADER_BLOCKS);
                 self.dev.read_sync(at, bounce, 0, 1, PIECE_TIMEOUT_NS)?;

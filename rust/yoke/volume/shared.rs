@@ -14,8 +14,8 @@ use yoke_core::{
     mirror::entry::Entry,
     openers::{Fate, Openers, Tenure},
     volume::{
-        self, DestageEnd, PostTo, Range, ReadEnd, ReadPlan, ReadTicket, Reason, RunId, Source,
-        Ticket, TicketId, Token, BLOCKS_MAX,
+        self, DestageEnd, PassEnd, PassId, PostTo, Range, ReadEnd, ReadPlan, ReadTicket, Reason,
+        RunId, Source, Ticket, TicketId, Token, BLOCKS_MAX,
     },
 };
 use yoke_sys::{
@@ -48,6 +48,8 @@ pub(crate) enum Own {
     Destage(RunId),
     /// The disk's cache.
     Flush(Token),
+    /// Zeroes that the machine wants.
+    Zero(PassId),
 }
 
 /// What a bio that was passed on to the disk waits for.
@@ -55,7 +57,7 @@ pub(crate) enum Passed {
     /// A read, all of it from the disk.
     Read(ReadTicket, Range),
     /// What goes past the log.
-    Long(TicketId),
+    Long(PassId, TicketId),
 }
 
 /// What became of the attempt to get the data of a read.
@@ -270,6 +272,22 @@ impl Shared {
         }
     }
 
+    /// A bio that was passed down has come back. It waits for its answer, or ends here if the machine has given it
+    /// already: the ownership ended while the bio was below. Context: any.
+    pub(crate) fn end_pass(&self, bio: Bio, pass: PassId, ticket: TicketId, end: PassEnd) {
+        let mut inner = self.inner.lock();
+        let input = volume::Input::PassedDown { pass, end };
+        inner.core.handle(input, boottime_ns());
+        if !inner.core.waits(ticket) {
+            drop(inner);
+            return bio.complete(Err(status(Reason::Deposed)));
+        }
+        let then = Then::End;
+        inner.wait(Waiting { ticket, bio, then });
+        drop(inner);
+        self.wake.set();
+    }
+
     /// Has the control thread begin parked bios again.
     pub(crate) fn restart(&self) {
         self.stats.restart.set();
@@ -311,16 +329,13 @@ impl IoClient for Ends {
                     sampled,
                 );
             }
-            Passed::Long(ticket) => {
-                let mut inner = self.0.inner.lock();
-                let then = Then::End;
-                inner.wait(Waiting { ticket, bio, then });
-                let ok = result.is_ok();
-                inner
-                    .core
-                    .handle(volume::Input::PassedDown { ticket, ok }, boottime_ns());
-                drop(inner);
-                self.0.wake.set();
+            Passed::Long(pass, ticket) => {
+                let end = match result {
+                    Ok(()) => PassEnd::Done,
+                    Err(BlkStatus::NOTSUPP) => PassEnd::Refused,
+                    Err(_) => PassEnd::Failed,
+                };
+                self.0.end_pass(bio, pass, ticket, end);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use kernel::prelude::*;
 use yoke_core::{
-    mirror::header::SlotHeader,
+    mirror::header::{Content, SlotHeader},
     volume::{FenceSample, PostTo, Range, WriteBegin, WriteEnd, WritePlan},
 };
 use yoke_sys::{
@@ -109,7 +109,7 @@ impl Front {
         };
         let slots = plan.slots.iter().take(plan.range.count as usize);
         for (at, slot) in (0u64..).zip(slots) {
-            let Ok(data_crc) = self.shared.log.crc32c(*slot, 0) else {
+            let Ok(crc) = self.shared.log.crc32c(*slot, 0) else {
                 continue;
             };
             let header = SlotHeader {
@@ -118,7 +118,7 @@ impl Front {
                 sequence: plan.sequence.saturating_add(at),
                 block: plan.range.block.saturating_add(at),
                 slot: *slot,
-                data_crc,
+                content: Content::Data { crc },
             };
             lane.post(to, &self.shared.log, *slot, &header);
         }

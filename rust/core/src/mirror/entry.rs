@@ -61,6 +61,8 @@ pub(crate) const FREEING: u16 = 1 << 6;
 pub(crate) const CONDEMNED: u16 = 1 << 8;
 /// The ownership ended while somebody outside the lock had it: free it when it comes back.
 pub(crate) const ORPHAN: u16 = 1 << 7;
+/// A tombstone: no version of a block. It is in no bucket, and is never destaged.
+pub(crate) const TOMB: u16 = 1 << 9;
 
 impl Entry {
     /// An entry that holds nothing.

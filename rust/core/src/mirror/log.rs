@@ -8,7 +8,9 @@
 
 use core::ops::DerefMut;
 
-use super::entry::{Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN};
+use super::entry::{
+    Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB,
+};
 use super::lists::Which;
 use crate::guards::Guards;
 
@@ -138,6 +140,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.slots
     }
 
+    /// Whether unproved entries may go to the disk too.
+    pub(crate) fn unproved_too(&self) -> bool {
+        self.unproved_too
+    }
+
     /// The oldest entry that is not done.
     pub(crate) fn oldest_dirty(&self) -> Option<u32> {
         (self.order.head != NONE).then_some(self.order.head)
@@ -178,6 +185,40 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         Some(slot)
     }
 
+    /// Takes a free own slot for a tombstone that begins at `block`.
+    pub(crate) fn take_tomb(&mut self, block: u64, generation: u64) -> Option<u32> {
+        let slot = self.free.head;
+        if slot == NONE {
+            return None;
+        }
+        self.remove(Which::Free, slot);
+        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = self.sequence;
+        *self.at_mut(slot) = Entry {
+            block,
+            generation,
+            sequence,
+            flags: TOMB,
+            ..Entry::EMPTY
+        };
+        self.list(slot);
+        Some(slot)
+    }
+
+    /// Adopts a tombstone of the old owner. Its place has to be free.
+    pub(crate) fn adopt_tomb(&mut self, slot: u32, mut entry: Entry) -> Option<u32> {
+        let index = self.slots.saturating_add(slot);
+        if slot >= self.slots || self.is_live(index) {
+            return None;
+        }
+        entry.set(TOMB);
+        *self.at_mut(index) = entry;
+        self.adopted_dirty = self.adopted_dirty.saturating_add(1);
+        self.adopted_live = self.adopted_live.saturating_add(1);
+        self.list(index);
+        Some(index)
+    }
+
     /// Adopts a slot of the old owner, unless a newer version of its block was adopted. Only while the log is empty
     /// otherwise.
     pub(crate) fn adopt(&mut self, slot: u32, entry: Entry) {
@@ -208,6 +249,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// Makes an entry the newest version of its block.
     fn insert(&mut self, entry: u32) {
         self.hook(entry);
+        self.list(entry);
+    }
+
+    /// Puts an entry behind all that are not done.
+    fn list(&mut self, entry: u32) {
         self.stamp = self.stamp.wrapping_add(1);
         let stamp = self.stamp;
         let at = self.at_mut(entry);
@@ -227,7 +273,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if at.is(BUSY) {
             self.set_block_busy(entry, NONE);
         }
-        self.unhook(entry);
+        if !at.is(TOMB) {
+            self.unhook(entry);
+        }
         if entry >= self.slots {
             self.adopted_live = self.adopted_live.saturating_sub(1);
         }
@@ -370,7 +418,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// The entry, or a newer version of its block, is on the disk.
-    pub(super) fn mark_done(&mut self, entry: u32) {
+    pub(crate) fn mark_done(&mut self, entry: u32) {
         if self.at(entry).is(DONE) || !self.at(entry).is(LIVE) {
             return;
         }

@@ -4,7 +4,7 @@
 //! Of one block at most one write is in flight, and always the newest version that may go: the older ones are dropped
 //! when it is there. So versions reach the disk in order.
 
-use super::entry::{Entry, BUSY, CONDEMNED, DONE, FILLING, LIVE, NONE, READY};
+use super::entry::{Entry, BUSY, CONDEMNED, DONE, FILLING, LIVE, NONE, READY, TOMB};
 use super::log::{Log, Slab};
 use crate::guards::Guard;
 
@@ -32,7 +32,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     fn is_eligible(&self, entry: u32) -> bool {
         let at = self.at(entry);
         let safe = self.unproved_too || at.proved != 0 || !self.guards.on(Guard::DestageProved);
-        at.is(LIVE) && !at.is(FILLING | DONE | BUSY | CONDEMNED) && safe
+        at.is(LIVE) && !at.is(FILLING | DONE | BUSY | CONDEMNED | TOMB) && safe
     }
 
     /// Somebody outside the lock has handed the entry back: its data is in the log.

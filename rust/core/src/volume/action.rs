@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the machine asks for, and what it is told.
 
+use super::pass::{PassEnd, PassId};
 use super::plan::{FenceSample, PassOp, PostTo, Range, TicketId};
 use super::status::{Reason, Role};
 use crate::disk::node_block::NodeBlock;
@@ -34,7 +35,8 @@ pub enum Action {
         block: NodeBlock,
     },
     /// Post own log slot `slot`: data, barrier, then `header` (put the data's CRC into it, and encode it for
-    /// `to.epoch`). No result: the next [`Action::Fence`] to the same region answers for it.
+    /// `to.epoch`). Of a tombstone ([`crate::mirror::header::Content`]) the header alone, as it is. No result: the next
+    /// [`Action::Fence`] to the same region answers for it.
     PostSlot {
         /// Where to.
         to: PostTo,
@@ -100,8 +102,11 @@ pub enum Action {
     /// Issue the operation to the backing disk, then [`Input::PassedDown`]. Now, as a destage: the lease was checked at
     /// `now`, and the bound on a command's life counts from here.
     PassDown {
-        /// The I/O.
-        ticket: TicketId,
+        /// To be given back.
+        pass: PassId,
+        /// The I/O that waits for it: all of what it asked for. `None`: the machine wants zeroes of its own accord, at
+        /// most [`super::BLOCKS_MAX`] blocks; a disk that knows no write-zeroes is to be written.
+        ticket: Option<TicketId>,
         /// What.
         op: PassOp,
         /// Where: may be longer than [`super::config::BLOCKS_MAX`].
@@ -128,6 +133,17 @@ pub struct LongRange {
     pub block: u64,
     /// How many blocks, at least one.
     pub count: u64,
+}
+
+impl LongRange {
+    /// Whether a block is in it.
+    pub(crate) const fn contains(&self, block: u64) -> bool {
+        block >= self.block && block - self.block < self.count
+    }
+
+    pub(crate) const fn overlaps(&self, other: Self) -> bool {
+        self.contains(other.block) || other.contains(self.block)
+    }
 }
 
 impl From<Range> for LongRange {
@@ -256,12 +272,12 @@ pub enum Input<'a> {
         /// Whether no command of the victim can land any more.
         ok: bool,
     },
-    /// The operation was done, or not.
+    /// The operation is over.
     PassedDown {
         /// From the action.
-        ticket: TicketId,
-        /// Whether it was.
-        ok: bool,
+        pass: PassId,
+        /// How it ended.
+        end: PassEnd,
     },
     /// A person wants something.
     Command(Command),

@@ -227,7 +227,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             sequence: at.sequence,
             block: at.block,
             slot,
-            data_crc: 0,
+            content: self.content_of(slot),
         }
     }
 

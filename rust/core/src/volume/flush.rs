@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! FLUSH, and what goes past the log (PROTOCOL P10).
+//! FLUSH, and the flushes of the disk's cache (PROTOCOL P10).
 
-use super::action::{Action, LongRange};
+use super::action::Action;
 use super::machine::Volume;
-use super::plan::{LongBegin, PassOp, Range, TicketId};
-use super::status::{Mode, Reason};
+use super::plan::{LongBegin, TicketId};
 use super::tickets::{Stage, Ticket};
 use crate::guards::Guard;
 use crate::mirror::entry::Entry;
 use crate::mirror::log::Slab;
-
-/// Discards that may be known at a time.
-const PASSING_MAX: u32 = 4;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A FLUSH: completes when everything acknowledged so far is on the disk for good.
@@ -38,52 +34,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    /// A discard or write-zeroes of any length. Writes to the range wait until it is over.
-    pub fn pass_down(&mut self, op: PassOp, range: LongRange, _now: u64) -> LongBegin {
-        if let Err(reason) = self.check_range(range.block, range.count) {
-            return LongBegin::Fail(reason);
-        }
-        if self.mode().is_none() {
-            return LongBegin::Fail(self.not_owner());
-        }
-        let busy = self.tickets.passing() >= PASSING_MAX
-            || self.leaving.is_under_way()
-            || self.leaving.is_releasing()
-            || self.overlaps_long(range);
-        if !busy {
-            let stage = Stage::Clearing { op, range, next: 0 };
-            if let Some(ticket) = self.tickets.take(stage) {
-                self.tickets.queue(ticket.index);
-                return LongBegin::Wait(ticket);
-            }
-        }
-        self.parked = true;
-        LongBegin::Park
-    }
-
-    /// Whether a write overlaps a discard that is not over.
-    pub(crate) fn overlaps_passing(&self, range: Range) -> bool {
-        self.overlaps_long(range.into())
-    }
-
-    fn overlaps_long(&self, range: LongRange) -> bool {
-        if self.tickets.passing() == 0 {
-            return false;
-        }
-        (0..self.tickets.len()).any(|index| match self.tickets.at(index).stage {
-            Stage::Clearing { range: other, .. }
-            | Stage::Cleared { range: other, .. }
-            | Stage::Passing { range: other } => {
-                range.block < other.block.saturating_add(other.count)
-                    && other.block < range.block.saturating_add(range.count)
-            }
-            _ => false,
-        })
-    }
-
     /// Whether somebody waits for done entries to be flushed and freed.
     pub(crate) fn wants_freeing(&self) -> bool {
-        self.tickets.passing() > 0 || self.leaving.is_under_way()
+        !self.passes.is_empty() || self.leaving.is_under_way()
     }
 
     /// Looks at one ticket that something happened to. At most one action comes of it.
@@ -107,21 +60,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 None
             }
             Stage::Answer => self.answer(index, id, now),
-            Stage::Clearing { op, range, next } => {
-                self.look_clearing(index, op, range, next);
-                None
-            }
-            Stage::Cleared { op, range } => {
-                if self.right_to_io(now).is_err() || self.mode() == Some(Mode::Holding) {
-                    return None;
-                }
-                self.tickets.at_mut(index).stage = Stage::Passing { range };
-                Some(Action::PassDown {
-                    ticket: id,
-                    op,
-                    range,
-                })
-            }
             _ => None,
         }
     }
@@ -144,25 +82,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.tickets.queue(index);
     }
 
-    /// Waits for the entries of a range to be freed, one after the other. Writes to the range wait, so no new ones come
-    /// but of writes that were begun before; these are found because the walk ends only when nobody fills.
-    fn look_clearing(&mut self, index: u32, op: PassOp, range: LongRange, mut next: u32) {
-        let all = self.log.slots().saturating_mul(2);
-        let end = range.block.saturating_add(range.count);
-        if self.guards.on(Guard::PassAfterFree) {
-            while next < all {
-                let at = self.log.at(next);
-                if self.log.is_live(next) && at.block >= range.block && at.block < end {
-                    self.tickets.at_mut(index).stage = Stage::Clearing { op, range, next };
-                    return;
-                }
-                next = next.saturating_add(1);
-            }
-        }
-        self.tickets.at_mut(index).stage = Stage::Cleared { op, range };
-        self.tickets.queue(index);
-    }
-
     fn answer(&mut self, index: u32, id: TicketId, now: u64) -> Option<Action> {
         let right = self.right_to_acknowledge(now);
         if !self.granted(right, Guard::LeaseAfterFlush) {
@@ -171,25 +90,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.tickets.release(index);
         self.stir();
         Some(Action::Complete(id))
-    }
-
-    /// A discard is over.
-    pub(crate) fn passed_down(&mut self, ticket: TicketId, ok: bool) {
-        let Some(index) = self.tickets.find(ticket) else {
-            return;
-        };
-        let stage = self.tickets.at(index).stage;
-        if !matches!(stage, Stage::Passing { .. }) {
-            return;
-        }
-        self.tickets.unpass();
-        self.tickets.at_mut(index).stage = if ok {
-            Stage::Answer
-        } else {
-            Stage::Doomed(Reason::Disk)
-        };
-        self.tickets.queue(index);
-        self.stir();
     }
 
     /// Whether the disk's cache is to be flushed, and when that is issued.

@@ -12,7 +12,7 @@ use super::status::Mode;
 use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::LinkId;
-use crate::mirror::entry::{Entry, BUSY, FILLING, FREEING, NONE};
+use crate::mirror::entry::{Entry, BUSY, FILLING, FREEING, NONE, TOMB};
 use crate::mirror::log::Slab;
 
 /// Slots in one round.
@@ -214,13 +214,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         for entry in self.freeing.slots {
             if entry != NONE {
+                let tomb = self.log.at(entry).is(TOMB);
                 self.log.discard(entry);
+                if tomb {
+                    self.tomb_freed(entry);
+                }
             }
         }
         self.freeing.reset();
-        if self.tickets.passing() > 0 {
-            self.tickets.queue_all();
-        }
         self.stir();
         self.at(now);
     }

@@ -239,7 +239,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether nobody posts to a region any more.
     fn may_close(&self, link: LinkId) -> bool {
-        let busy = self.copying.waits_for(link) || self.freeing.waits_for(link);
+        let busy = self.copying.waits_for(link)
+            || self.freeing.waits_for(link)
+            || self.posts_tomb_to(link);
         self.held(link).refs == 0 && !busy
     }
 

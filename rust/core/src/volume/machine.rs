@@ -8,6 +8,7 @@ use super::cycle::Cycle;
 use super::freeing::Freeing;
 use super::leaving::{Leaving, LeavingEvent};
 use super::outbid::Outbid;
+use super::pass::Passes;
 use super::plan::RunId;
 use super::regions::{Held, Lent, Link, Question};
 use super::states::RoleEvent;
@@ -141,6 +142,7 @@ pub struct Volume<E, B, T> {
     pub(crate) looked_at: Option<u64>,
     /// When the blocks were read for the first time.
     pub(crate) opened_at: Option<u64>,
+    pub(crate) passes: Passes,
     pub(crate) copying: Copying,
     pub(crate) freeing: Freeing,
     pub(crate) runs: [Run; RUNS_MAX],
@@ -242,6 +244,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             wanted: None,
             looked_at: None,
             opened_at: None,
+            passes: Passes::NONE,
             copying: Copying::NONE,
             freeing: Freeing::NONE,
             runs: [Run {

@@ -142,7 +142,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             // From the moment that the record may name the shadow the partner may take over, and serve reads at once:
             // by then nothing is on its way to the disk that the shadow does not have.
             self.log.set_unproved_too(false);
-            if self.destages_unproved() {
+            if self.destages_unproved() || self.passes_unproved() {
                 return;
             }
             if let Some(state) = self.shadow_of(|_, held| held.state == HeldState::Ready) {

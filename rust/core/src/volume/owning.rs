@@ -95,15 +95,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let stage = match self.tickets.at(index).stage {
                 Stage::Free | Stage::Orphan { .. } | Stage::Doomed(_) => continue,
                 Stage::Filling { to } => Stage::Orphan { to },
-                Stage::Clearing { .. } | Stage::Cleared { .. } | Stage::Passing { .. } => {
-                    self.tickets.unpass();
-                    Stage::Doomed(reason)
-                }
                 _ => Stage::Doomed(reason),
             };
             self.tickets.at_mut(index).stage = stage;
             self.tickets.queue(index);
         }
+        self.passes.clear();
         self.copying.reset();
         self.freeing.reset();
         (self.claimant, self.good_at, self.clean_at, self.lease_until) = (None, None, None, None);

@@ -4,6 +4,7 @@
 use super::config::BLOCKS_MAX;
 use super::status::Reason;
 use crate::ids::{Epoch, Generation, LinkEpoch, LinkId};
+pub use crate::mirror::header::PassOp;
 use crate::window::Place;
 
 /// A run of 1 to [`BLOCKS_MAX`] blocks. Atomic by the block only.
@@ -94,6 +95,8 @@ pub enum WriteEnd {
 pub enum Source {
     /// On the backing disk.
     Disk,
+    /// Nowhere: it reads as zero. In reads only.
+    Zero,
     /// In this slot of the own log.
     Log {
         /// The slot.
@@ -165,15 +168,6 @@ pub enum LongBegin {
     Fail(Reason),
 }
 
-/// What goes past the log, to the disk itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PassOp {
-    /// The blocks need not be kept.
-    Discard,
-    /// The blocks are to read as zero.
-    WriteZeroes,
-}
-
 /// A destage in flight. Must be handed back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunId {
@@ -188,7 +182,7 @@ pub struct DestagePlan {
     pub run: RunId,
     /// Where on the volume.
     pub range: Range,
-    /// Where the data is; never [`Source::Disk`]. Only the first `range.count` count.
+    /// Where the data is; never [`Source::Disk`] or [`Source::Zero`]. Only the first `range.count` count.
     pub sources: [Source; BLOCKS_MAX],
 }
 

@@ -44,7 +44,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
             Input::Preempted { token, ok } => self.preempted(token, ok, now),
-            Input::PassedDown { ticket, ok } => self.passed_down(ticket, ok),
+            Input::PassedDown { pass, end } => self.passed_down(pass, end),
             Input::Command(command) => self.command(command, now),
         }
     }
@@ -139,7 +139,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn fenced(&mut self, token: Token, sample: FenceSample) {
-        let known = self.pinged(token, sample) || self.copied(token, sample);
+        let known = self.pinged(token, sample)
+            || self.copied(token, sample)
+            || self.tomb_fenced(token, sample);
         if !known {
             self.freed(token, sample);
         }
@@ -211,6 +213,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return Some(action);
         }
         if let Some(action) = self.next_copy(now) {
+            return Some(action);
+        }
+        if let Some(action) = self.next_pass(now) {
             return Some(action);
         }
         if let Some(action) = self.next_free(now) {

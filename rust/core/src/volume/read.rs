@@ -59,12 +59,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Where a block is; `None` if its newest version must not be seen yet.
     fn source_of(&self, block: u64, now: u64) -> Option<Source> {
-        let Some(entry) = self.log.newest(block) else {
+        let fresh = |entry: &u32| !self.log.at(*entry).is(FREEING);
+        let newest = self.log.newest(block).filter(fresh);
+        let version = newest.map_or((0, 0), |entry| self.log.at(entry).version());
+        if self.is_zeroed(block, version) {
+            return Some(Source::Zero);
+        }
+        let Some(entry) = newest else {
             return Some(Source::Disk);
         };
-        if self.log.at(entry).is(FREEING) {
-            return Some(Source::Disk);
-        }
         if self.log.at(entry).is(CONDEMNED) || !self.is_acknowledgeable(entry, now) {
             return None;
         }

@@ -11,7 +11,7 @@ use crate::disk::node_block::{NodeBlock, RecordState};
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
 use crate::mirror::entry::Entry;
-use crate::mirror::header::{SlotHeader, HEADER_SIZE};
+use crate::mirror::header::{Content, SlotHeader, HEADER_SIZE};
 use crate::mirror::log::Slab;
 use crate::owner::verdict::Base;
 use crate::terms::Terms;
@@ -22,6 +22,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // Long done: it is emptied before any block is read. Nothing may be adopted beside what does not count.
         self.log.empty_now();
         self.log.set_unproved_too(true);
+        self.passes.clear();
         let shadow = match (self.taking.base, self.taking.observed) {
             (Base::Shadow, Some(NodeBlock { record, .. })) => match record.state {
                 RecordState::Shadow(shadow) => Some(shadow),
@@ -79,18 +80,29 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .taking
             .observed
             .map_or(Generation::NONE, |top| top.record.generation);
-        let proper = header.block < self.config.blocks && header.generation <= old;
-        let whole = header.data_crc == crc || !self.guards.on(Guard::ScanChecks);
-        if proper && whole {
-            let entry = Entry {
-                block: header.block,
-                generation: header.generation.get(),
-                sequence: header.sequence,
-                crc,
-                link: link.get(),
-                ..Entry::EMPTY
-            };
-            self.log.adopt(slot, entry);
+        let mut entry = Entry {
+            block: header.block,
+            generation: header.generation.get(),
+            sequence: header.sequence,
+            link: link.get(),
+            ..Entry::EMPTY
+        };
+        let count = match header.content {
+            Content::Data { .. } => 1,
+            Content::Tombstone { count, .. } => count,
+        };
+        if self.check_range(header.block, count).is_err() || header.generation > old {
+            return;
+        }
+        match header.content {
+            Content::Data { crc: told } => {
+                let whole = told == crc || !self.guards.on(Guard::ScanChecks);
+                entry.crc = crc;
+                if whole && self.make_way(slot, &entry) {
+                    self.log.adopt(slot, entry);
+                }
+            }
+            Content::Tombstone { op, .. } => self.adopt_tomb(slot, entry, op, count),
         }
     }
 

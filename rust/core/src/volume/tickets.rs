@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The I/O that the machine knows: writes, flushes, and what goes past the log.
 
-use super::action::LongRange;
-use super::plan::{PassOp, TicketId};
+use super::plan::TicketId;
 use crate::ids::{Epoch, LinkId};
 use crate::mirror::entry::NONE;
 use crate::mirror::log::Slab;
@@ -23,16 +22,8 @@ pub(crate) enum Stage {
     Draining { bound: u64 },
     /// A flush that waits for a flush of the disk of at least this number.
     Flushing { number: u64 },
-    /// A discard that waits until its range is gone from the log; `next` is the first entry not looked at yet.
-    Clearing {
-        op: PassOp,
-        range: LongRange,
-        next: u32,
-    },
-    /// A discard whose range is gone from the log, and that waits for the right to touch the disk.
-    Cleared { op: PassOp, range: LongRange },
-    /// A discard that is in flight.
-    Passing { range: LongRange },
+    /// A discard or write-zeroes: where it stands is in its [`super::pass::Pass`].
+    Passing,
     /// Done; waits for the right to answer.
     Answer,
     /// The ownership ended while the environment was filling or posting: fails when it is handed back.
@@ -88,8 +79,6 @@ pub(crate) struct Tickets<T> {
     head: u32,
     tail: u32,
     used: u32,
-    /// How many are discards.
-    passing: u32,
     /// How many are no writes.
     long: u32,
     spare: Ticket,
@@ -103,7 +92,6 @@ impl<T: Slab<Ticket>> Tickets<T> {
             head: NONE,
             tail: NONE,
             used: 0,
-            passing: 0,
             long: 0,
             spare: Ticket::EMPTY,
         };
@@ -122,10 +110,6 @@ impl<T: Slab<Ticket>> Tickets<T> {
 
     pub(crate) fn used(&self) -> u32 {
         self.used
-    }
-
-    pub(crate) fn passing(&self) -> u32 {
-        self.passing
     }
 
     pub(crate) fn at(&self, index: u32) -> &Ticket {
@@ -154,9 +138,6 @@ impl<T: Slab<Ticket>> Tickets<T> {
         }
         self.free = self.at(index).next;
         self.used = self.used.saturating_add(1);
-        if matches!(stage, Stage::Clearing { .. }) {
-            self.passing = self.passing.saturating_add(1);
-        }
         let long = !matches!(stage, Stage::Filling { .. });
         if long {
             self.long = self.long.saturating_add(1);
@@ -197,11 +178,6 @@ impl<T: Slab<Ticket>> Tickets<T> {
         ticket.next = free;
         self.free = index;
         self.used = self.used.saturating_sub(1);
-    }
-
-    /// A discard is over, or has become an ordinary answer.
-    pub(crate) fn unpass(&mut self) {
-        self.passing = self.passing.saturating_sub(1);
     }
 
     /// Queues a ticket to be looked at.

@@ -70,7 +70,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             && now >= self.serve_from
             && self.log.free_slots() >= range.count
             && !self.tickets.is_full()
-            && !self.overlaps_passing(range)
+            && !self.passes.wants_slot()
+            && !self.passes.overlaps(range.into())
     }
 
     /// Where a new write is posted. `Err`: it has to be posted, and there is no region.

@@ -11,7 +11,7 @@ use yoke_core::disk::node_block::NodeBlock;
 use yoke_core::guards::Guards;
 use yoke_core::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId, Uuid};
 use yoke_core::mirror::entry::Entry;
-use yoke_core::mirror::header::{SlotHeader, HEADER_SIZE};
+use yoke_core::mirror::header::{Content, SlotHeader, HEADER_SIZE};
 use yoke_core::mirror::message::Message;
 use yoke_core::volume::*;
 use yoke_core::window::Place;
@@ -106,6 +106,11 @@ pub struct Appliance {
     pub most_looks: u64,
     /// The next messages are lost: how many.
     pub lose_messages: u32,
+    /// What is passed down stays in the disk's queue while this is set.
+    pub hold_passes: bool,
+    /// What is in that queue, and whose it is.
+    pub queued: Vec<(usize, PassId, LongRange)>,
+    pub yields: u32,
     lives: u64,
     tune: fn(&mut Config),
 }
@@ -167,6 +172,9 @@ impl Appliance {
             forge_epoch: None,
             most_looks: 0,
             lose_messages: 0,
+            hold_passes: false,
+            queued: Vec::new(),
+            yields: 0,
             lives: 0,
             tune,
         };
@@ -446,9 +454,12 @@ impl Appliance {
         let window = &mut self.node(1 - n).windows[to.link.index()];
         window.headers[slot as usize] = match header {
             Some(header) => {
-                window.data[slot as usize] = value;
-                let data_crc = crc_of(value);
-                SlotHeader { data_crc, ..header }.encode(to.epoch)
+                let mut header = header;
+                if let Content::Data { crc } = &mut header.content {
+                    window.data[slot as usize] = value;
+                    *crc = crc_of(value);
+                }
+                header.encode(to.epoch)
             }
             None => [0; HEADER_SIZE],
         };
@@ -527,12 +538,14 @@ impl Appliance {
                 self.tell(n, Input::DiskFlushed { token, ok: true });
             }
             Action::Preempt { token, .. } => self.tell(n, Input::Preempted { token, ok: true }),
-            Action::PassDown { ticket, op, range } => {
+            Action::PassDown {
+                pass, op, range, ..
+            } => {
                 self.passed.push((op, range));
-                for block in range.block..range.block + range.count {
-                    self.disk.remove(&block);
+                self.queued.push((n, pass, range));
+                if !self.hold_passes {
+                    self.end_pass(self.queued.len() - 1, PassEnd::Done);
                 }
-                self.tell(n, Input::PassedDown { ticket, ok: true });
             }
             Action::Send(message) => {
                 let raw = message.encode(&VOLUME);
@@ -551,8 +564,25 @@ impl Appliance {
             Action::Complete(ticket) => self.answer(n, ticket, Ok(())),
             Action::Fail(ticket, reason) => self.answer(n, ticket, Err(reason)),
             Action::Wake => self.node(n).wakes += 1,
-            Action::Notify(_) | Action::Yield => (),
+            Action::Yield => self.yields += 1,
+            Action::Notify(_) => (),
         }
+    }
+
+    /// What is in the disk's queue at this place lands.
+    pub fn land_pass(&mut self, at: usize) {
+        let range = self.queued[at].2;
+        self.disk
+            .retain(|block, _| *block < range.block || *block >= range.block + range.count);
+    }
+
+    /// What is in the disk's queue at this place ends, and is done if that is what is said.
+    pub fn end_pass(&mut self, at: usize, end: PassEnd) {
+        if end == PassEnd::Done {
+            self.land_pass(at);
+        }
+        let (n, pass, _) = self.queued.remove(at);
+        self.tell(n, Input::PassedDown { pass, end });
     }
 
     fn answer(&mut self, n: usize, ticket: TicketId, answer: Result<(), Reason>) {
@@ -605,7 +635,7 @@ impl Appliance {
                     sequence: plan.sequence,
                     block: plan.range.block,
                     slot: plan.slots[0],
-                    data_crc: 0,
+                    content: Content::Data { crc: 0 },
                 };
                 self.post(n, &to, plan.slots[0], Some(header));
                 self.fence(n, &to)
@@ -687,6 +717,7 @@ impl Appliance {
 impl Controller {
     pub fn get(&self, source: Source, disk: &BTreeMap<u64, u64>, block: u64) -> u64 {
         match source {
+            Source::Zero => 0,
             Source::Disk => disk.get(&block).copied().unwrap_or(0),
             Source::Log { slot } => self.log[slot as usize],
             Source::Adopted { link, slot, .. } => self.windows[link.index()].data[slot as usize],

@@ -4,7 +4,7 @@
 use super::array;
 use yoke_core::crc::Crc32c;
 use yoke_core::ids::{Epoch, Generation, LinkEpoch, Uuid};
-use yoke_core::mirror::header::{SlotHeader, HEADER_SIZE};
+use yoke_core::mirror::header::{Content, PassOp, SlotHeader, HEADER_SIZE};
 use yoke_core::mirror::message::{Message, MESSAGE_SIZE};
 use yoke_core::mirror::presence::Presence;
 use yoke_core::mirror::standing::Standing;
@@ -45,9 +45,19 @@ pub(super) fn header_seeds() -> Vec<Vec<u8>> {
         sequence: 11,
         block: 5,
         slot: SLOT,
-        data_crc: 0x1234_5678,
+        content: Content::Data { crc: 0x1234_5678 },
     };
-    vec![header.encode(epoch()).to_vec()]
+    let tombstone = SlotHeader {
+        content: Content::Tombstone {
+            op: PassOp::WriteZeroes,
+            count: 9,
+        },
+        ..header
+    };
+    vec![
+        header.encode(epoch()).to_vec(),
+        tombstone.encode(epoch()).to_vec(),
+    ]
 }
 
 pub(super) fn message(data: &[u8]) {

@@ -2,7 +2,7 @@
 //! Actions of the machine, carried out.
 
 use yoke_core::ids::LinkId;
-use yoke_core::mirror::header::SlotHeader;
+use yoke_core::mirror::header::{Content, SlotHeader};
 use yoke_core::volume::{Action, FenceSample, Input, LongRange, PassOp, PostTo, Token};
 
 use super::{node_blocks, posts::block_crc, World};
@@ -64,8 +64,10 @@ impl World {
                 self.issue(at, verb, Cookie::NodeWrite(token));
             }
             Action::PostSlot { to, slot, header } => {
-                self.post_half(at, &to, slot, 0);
-                self.post_half(at, &to, slot, 1);
+                if matches!(header.content, Content::Data { .. }) {
+                    self.post_half(at, &to, slot, 0);
+                    self.post_half(at, &to, slot, 1);
+                }
                 self.post_header(at, &to, header);
             }
             Action::PostInvalid { to, slot } => self.post_invalid(at, &to, slot),
@@ -94,8 +96,10 @@ impl World {
                 }
                 self.handle(at, Input::Preempted { token, ok: true });
             }
-            Action::PassDown { ticket, op, range } => {
-                self.pass_down(at, Cookie::Pass(ticket), op, range);
+            Action::PassDown {
+                pass, op, range, ..
+            } => {
+                self.pass_down(at, Cookie::Pass(pass), op, range);
             }
             // Taken when they were polled.
             Action::Send(_)

@@ -3,7 +3,7 @@
 
 use yoke_core::disk::NodeBlock;
 use yoke_core::ids::NodeId;
-use yoke_core::volume::{DestageEnd, Input, Token};
+use yoke_core::volume::{DestageEnd, Input, PassEnd, Token};
 
 use super::{node_blocks, World, CONTROLLERS};
 use crate::check::owner::Actor;
@@ -147,7 +147,10 @@ impl World {
                 self.drain(at);
             }
             Cookie::Flush(token) => self.handle(at, Input::DiskFlushed { token, ok: !bad }),
-            Cookie::Pass(ticket) => self.handle(at, Input::PassedDown { ticket, ok: !bad }),
+            Cookie::Pass(pass) => {
+                let end = if bad { PassEnd::Failed } else { PassEnd::Done };
+                self.handle(at, Input::PassedDown { pass, end });
+            }
         }
     }
 

@@ -189,7 +189,7 @@ impl World {
                     self.stats.destaged_adopted += 1;
                     block
                 }
-                Source::Disk => {
+                Source::Disk | Source::Zero => {
                     self.violated("a destage from the disk to the disk".into());
                     return;
                 }

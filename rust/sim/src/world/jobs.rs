@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Requests of clients, step by step, as a controller's threads carry them.
 
-use yoke_core::mirror::header::SlotHeader;
+use yoke_core::mirror::header::{Content, SlotHeader};
 use yoke_core::volume::{
     FenceSample, LongBegin, LongRange, PostTo, Range, ReadBegin, WriteBegin, WriteEnd, WritePlan,
 };
@@ -271,7 +271,7 @@ impl World {
                     sequence: plan.sequence + u64::from(block),
                     block: plan.range.block + u64::from(block),
                     slot,
-                    data_crc: 0,
+                    content: Content::Data { crc: 0 },
                 };
                 self.post_header(at, &to, header);
             }

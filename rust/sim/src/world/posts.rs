@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Stores that controllers post into each other's windows, and reads through links.
 
-use yoke_core::mirror::header::{SlotHeader, HEADER_SIZE};
+use yoke_core::mirror::header::{Content, SlotHeader, HEADER_SIZE};
 use yoke_core::volume::PostTo;
 
 use super::World;
@@ -78,7 +78,9 @@ impl World {
             .as_ref()
             .map(|l| l.log[slot as usize]);
         if let (Some(offset), Some(data)) = (to.place.header_at(slot), data) {
-            header.data_crc = block_crc(data);
+            if let Content::Data { crc } = &mut header.content {
+                *crc = block_crc(data);
+            }
             self.post(
                 at,
                 to,

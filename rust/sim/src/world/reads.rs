@@ -25,6 +25,7 @@ impl World {
         let mut bad = false;
         match plan.sources[block as usize] {
             Source::Disk => self.stats.from_disk += 1,
+            Source::Zero => data[block as usize] = [0; 2],
             Source::Log { slot } => {
                 self.stats.from_log += 1;
                 data[block as usize] = self.log_block(at, slot);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Tombstones of the old owner, found among the slots that a takeover adopts (PROTOCOL P12). What a peer has left there
+//! is checked like everything that a peer writes: there is room for as many as an owner has, and no more.
+
+use super::machine::Volume;
+use super::pass::{Pass, PassStage};
+use super::plan::PassOp;
+use super::tickets::Ticket;
+use super::LongRange;
+use crate::mirror::entry::{Entry, BUSY, FREEING, NONE};
+use crate::mirror::log::Slab;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// A tombstone was found in a region that is scanned.
+    pub(crate) fn adopt_tomb(&mut self, slot: u32, found: Entry, op: PassOp, count: u64) {
+        let twin = |pass: &Pass| self.log.at(pass.entry).version() == found.version();
+        if self.passes.any(twin) || !self.make_way(slot, &found) || self.passes.is_full() {
+            return;
+        }
+        let block = found.block;
+        self.log.discard(self.log.slots().saturating_add(slot));
+        if let Some(entry) = self.log.adopt_tomb(slot, found) {
+            let range = LongRange { block, count };
+            let _ = self.passes.add(op, range, None, PassStage::Clearing, entry);
+        }
+    }
+
+    /// A slot has one version: whether there is room for this one, if need be in the place of a tombstone.
+    pub(crate) fn make_way(&mut self, slot: u32, found: &Entry) -> bool {
+        let entry = self.log.slots().saturating_add(slot);
+        let at = self.log.at(entry);
+        if !self.log.is_live(entry) {
+            return true;
+        }
+        if at.version() >= found.version() {
+            return false;
+        }
+        self.drop_tomb(entry);
+        true
+    }
+
+    fn drop_tomb(&mut self, entry: u32) {
+        if let Some(index) = self.passes.of_entry(entry) {
+            self.passes.take(index);
+            self.log.discard(entry);
+        }
+    }
+
+    /// An adopted tombstone meets a version of a block of its range. No owner leaves both: the newer counts. Whether the
+    /// version is gone now.
+    pub(crate) fn is_outdone(&mut self, entry: u32, pass: &Pass) -> bool {
+        if pass.entry == NONE {
+            return false;
+        }
+        if self.log.at(entry).version() > self.log.at(pass.entry).version() {
+            self.drop_tomb(pass.entry);
+            return false;
+        }
+        let free = !self.log.at(entry).is(BUSY | FREEING);
+        if free {
+            self.log.discard(entry);
+        }
+        free
+    }
+}

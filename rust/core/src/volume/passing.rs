@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What goes past the log: discards and write-zeroes (PROTOCOL P10, P12).
+//!
+//! Each is a *tombstone*: one slot whose header has a range and no data. It is in the shadow before a command of it is in
+//! the disk's queue, so whoever takes over knows of it, answers zeroes, and finishes it. Until its slot is freed, which
+//! is to say until no shadow has it any more, writes to its range wait.
+//!
+//! A write-zeroes is answered when it is on the disk. A discard is answered when its tombstone is gone as well: what
+//! the disk then says of its blocks, old or zero, stays; as long as a tombstone stands a takeover makes them zero. One
+//! that failed is answered then too: by that time it has landed or never will, on whichever side.
+
+use super::action::{Action, LongRange};
+use super::config::BLOCKS_MAX;
+use super::machine::{bit, Volume, PIECE};
+use super::pass::{Pass, PassEnd, PassEvent, PassId, PassStage, PASSING_MAX};
+use super::plan::{FenceSample, LongBegin, PassOp, TicketId};
+use super::status::{Mode, Reason};
+use super::tickets::{Stage, Ticket};
+use super::Token;
+use crate::guards::Guard;
+use crate::ids::LinkId;
+use crate::mirror::entry::{Entry, NONE, TOMB};
+use crate::mirror::header::Content;
+use crate::mirror::log::Slab;
+
+/// Entries, or blocks, that are looked at in one call.
+const STEP: u64 = PIECE as u64;
+
+/// Blocks that a survivor zeroes with one command: the lease is checked for each, and no disk has to know more than
+/// writes.
+const ZEROED_AT_ONCE: u64 = BLOCKS_MAX as u64;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// A discard or write-zeroes of any length. Writes to the range wait until it is gone.
+    pub fn pass_down(&mut self, op: PassOp, range: LongRange, _now: u64) -> LongBegin {
+        if let Err(reason) = self.check_range(range.block, range.count) {
+            return LongBegin::Fail(reason);
+        }
+        if self.mode().is_none() {
+            return LongBegin::Fail(self.not_owner());
+        }
+        let busy = self.passes.is_full()
+            || self.leaving.is_under_way()
+            || self.leaving.is_releasing()
+            || self.passes.overlaps(range);
+        if !busy {
+            if let Some(ticket) = self.tickets.take(Stage::Passing) {
+                let stage = PassStage::Clearing;
+                let _ = self.passes.add(op, range, Some(ticket), stage, NONE);
+                return LongBegin::Wait(ticket);
+            }
+        }
+        self.parked = true;
+        LongBegin::Park
+    }
+
+    /// Whether a block reads as zero because of an adopted tombstone: one that is newer than this version of it.
+    pub(crate) fn is_zeroed(&self, block: u64, version: (u64, u64)) -> bool {
+        self.passes.any(|pass| {
+            self.is_adopted(pass)
+                && pass.range.contains(block)
+                && self.log.at(pass.entry).version() > version
+        })
+    }
+
+    fn is_adopted(&self, pass: &Pass) -> bool {
+        pass.entry != NONE && pass.entry >= self.log.slots()
+    }
+
+    /// Whether a command may land that no region was proved to know of.
+    pub(crate) fn passes_unproved(&self) -> bool {
+        self.guards.on(Guard::TombstoneFirst)
+            && self
+                .passes
+                .any(|pass| pass.may_land() && self.log.at(pass.entry).proved == 0)
+    }
+
+    /// What the header of an own slot is about.
+    pub(crate) fn content_of(&self, slot: u32) -> Content {
+        let tomb = self.log.at(slot).is(TOMB);
+        let pass = self.passes.of_entry(slot).filter(|_| tomb);
+        match pass.and_then(|index| self.passes.at(index)) {
+            Some(pass) => Content::Tombstone {
+                op: pass.op,
+                count: pass.range.count,
+            },
+            None => Content::Data { crc: 0 },
+        }
+    }
+
+    /// The next thing to do for what goes past the log.
+    pub(crate) fn next_pass(&mut self, now: u64) -> Option<Action> {
+        self.mode()?;
+        (0..PASSING_MAX).find_map(|index| self.step_pass(index, now))
+    }
+
+    fn step_pass(&mut self, index: usize, now: u64) -> Option<Action> {
+        // Each turn but the last takes it to another state, and there are no circles without an action.
+        for _ in PassStage::ALL {
+            let pass = self.passes.at(index)?;
+            let action = match pass.stage {
+                PassStage::Clearing => self.clear_pass(index, &pass),
+                PassStage::Logging => self.log_tomb(index, &pass),
+                PassStage::Logged => self.send_pass(index, &pass, now),
+                PassStage::Posted => self.fence_tomb(index),
+                PassStage::Doubtful => self.doubt_pass(index, &pass, now),
+                PassStage::Passing | PassStage::Done => None,
+            };
+            let moved = self
+                .passes
+                .at(index)
+                .is_some_and(|now| now.stage != pass.stage);
+            if action.is_some() || !moved {
+                return action;
+            }
+        }
+        None
+    }
+
+    /// Looks for entries of the range, one after the other, and waits for each to be freed. Writes to the range wait, so
+    /// no new ones come.
+    fn clear_pass(&mut self, index: usize, pass: &Pass) -> Option<Action> {
+        let by_block = pass.range.count <= STEP;
+        let all = if by_block {
+            pass.range.count
+        } else {
+            u64::from(self.log.slots()).saturating_mul(2)
+        };
+        let stop = all.min(pass.next.saturating_add(STEP));
+        let mut next = pass.next;
+        while next < stop && self.guards.on(Guard::PassAfterFree) {
+            let found = if by_block {
+                self.log.newest(pass.range.block.saturating_add(next))
+            } else {
+                Some(next as u32).filter(|entry| self.is_in(*entry, pass))
+            };
+            if found.is_some_and(|entry| !self.is_outdone(entry, pass)) {
+                break;
+            }
+            next = next.saturating_add(1);
+        }
+        let stepped = next >= stop || !self.guards.on(Guard::PassAfterFree);
+        let cleared = next >= all || !self.guards.on(Guard::PassAfterFree);
+        // A newer version may have shown that an adopted one is a thing of the past.
+        self.passes.at_mut(index)?.next = if cleared { 0 } else { next };
+        if cleared {
+            let adopted = pass.entry != NONE;
+            self.passes.on(
+                index,
+                if adopted {
+                    PassEvent::Settled
+                } else {
+                    PassEvent::Cleared
+                },
+            );
+        }
+        (stepped && !cleared).then_some(Action::Yield)
+    }
+
+    /// Whether an entry is a version of a block of the range.
+    fn is_in(&self, entry: u32, pass: &Pass) -> bool {
+        let at = self.log.at(entry);
+        self.log.is_live(entry) && !at.is(TOMB) && pass.range.contains(at.block)
+    }
+
+    fn log_tomb(&mut self, index: usize, pass: &Pass) -> Option<Action> {
+        let generation = self.cycle.mine.record.generation.get();
+        let entry = self.log.take_tomb(pass.range.block, generation)?;
+        self.passes.at_mut(index)?.entry = entry;
+        self.passes.on(index, PassEvent::Taken);
+        self.copying.look_again();
+        // Writes waited for it to get its slot.
+        self.stir();
+        None
+    }
+
+    /// The tombstone is in the log: the command, if the shadow has it or there is none; else the tombstone is posted.
+    fn send_pass(&mut self, index: usize, pass: &Pass, now: u64) -> Option<Action> {
+        let safe = self.is_adopted(pass)
+            || self.log.at(pass.entry).proved != 0
+            || self.log.unproved_too()
+            || !self.guards.on(Guard::TombstoneFirst);
+        if !safe {
+            return self.post_tomb(index, pass);
+        }
+        if self.right_to_io(now).is_err() {
+            return None;
+        }
+        let left = pass.range.count.saturating_sub(pass.next);
+        let (op, count) = if self.is_adopted(pass) {
+            (PassOp::WriteZeroes, left.min(ZEROED_AT_ONCE))
+        } else {
+            (pass.op, left)
+        };
+        let place = self.passes.at_mut(index)?;
+        (place.issued, place.piece) = (now, count);
+        self.passes.on(index, PassEvent::Issued);
+        Some(Action::PassDown {
+            pass: self.passes.id(index),
+            ticket: pass.ticket,
+            op,
+            range: LongRange {
+                block: pass.range.block.saturating_add(pass.next),
+                count,
+            },
+        })
+    }
+
+    fn post_tomb(&mut self, index: usize, pass: &Pass) -> Option<Action> {
+        if self.mode() != Some(Mode::Mirrored) || self.passes.post.is_some() {
+            return None;
+        }
+        let to = self.live_target(None)?;
+        self.log.at_mut(pass.entry).carried |= bit(to.link);
+        self.passes.post = Some((to.link, self.passes.id(index)));
+        self.passes.on(index, PassEvent::Posted);
+        Some(Action::PostSlot {
+            to,
+            slot: pass.entry,
+            header: self.header_of(pass.entry),
+        })
+    }
+
+    fn fence_tomb(&mut self, index: usize) -> Option<Action> {
+        let (link, id) = self.passes.post?;
+        if self.passes.fence.is_some() || self.passes.find(id) != Some(index) {
+            return None;
+        }
+        let to = self.post_to(link)?;
+        let token = self.token();
+        self.passes.fence = Some(token);
+        Some(Action::Fence { token, to })
+    }
+
+    /// The fence of a tombstone was read. False: it was none.
+    pub(crate) fn tomb_fenced(&mut self, token: Token, sample: FenceSample) -> bool {
+        if self.passes.fence != Some(token) {
+            return false;
+        }
+        let post = self.passes.post.take();
+        self.passes.fence = None;
+        let Some((link, id)) = post else { return true };
+        let good = match self.post_to(link) {
+            Some(to) => self.judge(link, to.epoch, sample),
+            None => false,
+        };
+        if let Some(index) = self.passes.find(id) {
+            if let Some(pass) = self.passes.at(index).filter(|_| good) {
+                self.log.prove(pass.entry, bit(link));
+            }
+            self.passes.on(index, PassEvent::Fenced);
+        }
+        true
+    }
+
+    /// A command is over.
+    pub(crate) fn passed_down(&mut self, id: PassId, end: PassEnd) {
+        let Some(index) = self.passes.find(id) else {
+            return;
+        };
+        let Some(mut pass) = self.passes.at(index) else {
+            return;
+        };
+        if pass.stage != PassStage::Passing {
+            return;
+        }
+        let adopted = self.is_adopted(&pass);
+        let event = match end {
+            PassEnd::Done => {
+                pass.next = pass.next.saturating_add(pass.piece);
+                if pass.next < pass.range.count {
+                    PassEvent::Part
+                } else {
+                    PassEvent::Landed
+                }
+            }
+            PassEnd::Refused if !adopted => PassEvent::Refused,
+            PassEnd::Failed | PassEnd::Refused => PassEvent::Failed,
+        };
+        pass.failed = event == PassEvent::Refused;
+        if let Some(place) = self.passes.at_mut(index) {
+            *place = pass;
+        }
+        self.end_command(index, event);
+    }
+
+    /// A command has failed. It lands before T_io has passed, or never: then the client's is over, and an adopted one is
+    /// tried again, without end.
+    fn doubt_pass(&mut self, index: usize, pass: &Pass, now: u64) -> Option<Action> {
+        let life = self.agreed().io_life_ns();
+        let wait = self.config.stretch(life).max(self.config.poll_ns);
+        if !self.due(pass.issued.saturating_add(wait), now) {
+            return None;
+        }
+        if self.is_adopted(pass) {
+            self.passes.on(index, PassEvent::Retry);
+        } else {
+            self.passes.at_mut(index)?.failed = true;
+            self.end_command(index, PassEvent::Expired);
+        }
+        None
+    }
+
+    fn end_command(&mut self, index: usize, event: PassEvent) {
+        self.passes.on(index, event);
+        let Some(pass) = self.passes.at(index) else {
+            return;
+        };
+        if pass.stage != PassStage::Done {
+            return;
+        }
+        self.log.mark_done(pass.entry);
+        self.tickets.queue_long();
+        if pass.op == PassOp::WriteZeroes && !pass.failed {
+            self.tell_client(index, Stage::Answer);
+        }
+    }
+
+    /// The slot of a tombstone is free: no shadow has it any more.
+    pub(crate) fn tomb_freed(&mut self, entry: u32) {
+        let Some(index) = self.passes.of_entry(entry) else {
+            return;
+        };
+        let failed = self.passes.at(index).is_some_and(|pass| pass.failed);
+        self.tell_client(
+            index,
+            if failed {
+                Stage::Doomed(Reason::Disk)
+            } else {
+                Stage::Answer
+            },
+        );
+        self.passes.take(index);
+        self.stir();
+    }
+
+    fn tell_client(&mut self, index: usize, stage: Stage) {
+        let client = self
+            .passes
+            .at_mut(index)
+            .and_then(|pass| pass.ticket.take());
+        if let Some(ticket) = client.and_then(|ticket| self.tickets.find(ticket)) {
+            self.tickets.at_mut(ticket).stage = stage;
+            self.tickets.queue(ticket);
+        }
+    }
+
+    /// Whether an I/O is still to be answered: by an action that is to come.
+    pub fn waits(&self, ticket: TicketId) -> bool {
+        self.tickets.find(ticket).is_some()
+    }
+
+    /// Whether a tombstone is on its way to the region of a link.
+    pub(crate) fn posts_tomb_to(&self, link: LinkId) -> bool {
+        self.passes.waits_for(link)
+    }
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Discards and write-zeroes: known to the shadow before the disk, finished by whoever takes over.
+#![allow(missing_docs)]
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "support/appliance.rs"]
+mod appliance;
+
+use appliance::{link, one, Appliance, MS, SLOTS, VOLUME};
+use yoke_core::ids::{Epoch, Generation};
+use yoke_core::mirror::header::{Content, SlotHeader, HEADER_SIZE};
+use yoke_core::volume::*;
+
+const MIRRORED: Role = Role::Owner(Mode::Mirrored);
+const DEGRADED: Role = Role::Owner(Mode::Degraded);
+const SOLO: Role = Role::Owner(Mode::Solo);
+const T_IO: u64 = 500 * MS;
+const RANGE: LongRange = LongRange { block: 0, count: 8 };
+
+fn mirrored_with(links: usize, tune: fn(&mut Config)) -> Appliance {
+    let mut a = Appliance::new(links, tune);
+    a.until("solo", |a| a.role(0) == SOLO);
+    for index in 0..links {
+        a.mend(index);
+    }
+    a.until("mirrored", |a| {
+        a.role(0) == MIRRORED && usize::from(a.status(0).regions) == links
+    });
+    a
+}
+
+fn mirrored(links: usize) -> Appliance {
+    mirrored_with(links, |_| ())
+}
+
+/// An appliance with block 1 on the disk and nothing in the log, and a write-zeroes over it.
+fn passing(links: usize, op: PassOp) -> (Appliance, TicketId) {
+    let mut a = mirrored(links);
+    a.write(0, 1, 10);
+    a.until("on the disk", |a| a.disk.contains_key(&1));
+    a.hold_passes = true;
+    let ticket = begin(&mut a, op, RANGE);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    (a, ticket)
+}
+
+fn begin(a: &mut Appliance, op: PassOp, range: LongRange) -> TicketId {
+    let now = a.now;
+    let LongBegin::Wait(ticket) = a.node(0).volume.pass_down(op, range, now) else {
+        panic!("not begun");
+    };
+    a.settle();
+    ticket
+}
+
+fn answer(a: &mut Appliance, ticket: TicketId) -> Option<Result<(), Reason>> {
+    a.node(0).answers.get(&format!("{ticket:?}")).copied()
+}
+
+fn parks(a: &mut Appliance, n: usize, block: u64) -> bool {
+    let now = a.now;
+    match a.node(n).volume.write_begin(one(block), now) {
+        WriteBegin::Park => true,
+        WriteBegin::Plan(plan) => {
+            let _ = a.finish(n, &plan);
+            false
+        }
+        WriteBegin::Fail(reason) => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn a_survivor_reads_zeroes_before_the_dead_owners_command_lands_and_after() {
+    for op in [PassOp::WriteZeroes, PassOp::Discard] {
+        let (mut a, _) = passing(2, op);
+        a.kill(0);
+        a.until("it serves", |a| a.role(1) == DEGRADED);
+        assert_eq!(a.disk.get(&1), Some(&10), "nothing has landed");
+        assert_eq!(a.read(1, 1), 0);
+        assert!(parks(&mut a, 1, 1), "its range is blocked");
+        assert_eq!(a.queued.len(), 1, "the disk is not written before T_io");
+        a.land_pass(0);
+        assert_eq!(a.read(1, 1), 0);
+        a.until("the survivor zeroes", |a| a.queued.len() == 2);
+        assert_eq!(a.passed[1], (PassOp::WriteZeroes, RANGE));
+        a.pass(100 * MS);
+        assert_eq!(a.role(1), DEGRADED, "its shadow is needed until then");
+        assert_eq!(a.status(1).adopted, 1);
+        a.hold_passes = false;
+        a.end_pass(1, PassEnd::Done);
+        a.until("solo", |a| a.role(1) == SOLO);
+        a.write(1, 1, 11);
+        assert_eq!(a.read(1, 1), 11);
+        a.until("on the disk", |a| a.disk.get(&1) == Some(&11));
+    }
+}
+
+#[test]
+fn a_survivor_whose_zeroes_fail_tries_again_when_they_cannot_land_any_more() {
+    let (mut a, _) = passing(1, PassOp::WriteZeroes);
+    a.kill(0);
+    a.queued.clear();
+    for _ in 0..4 {
+        a.until("it zeroes", |a| a.queued.len() == 1);
+        let issued = a.now;
+        a.end_pass(0, PassEnd::Failed);
+        a.settle();
+        a.pass(T_IO - 10 * MS);
+        assert!(a.queued.is_empty(), "again at {} of {issued}", a.now);
+        assert_eq!((a.role(1), a.read(1, 1)), (DEGRADED, 0));
+    }
+    a.hold_passes = false;
+    a.until("solo", |a| a.role(1) == SOLO);
+    assert_eq!(a.disk.get(&1), None);
+}
+
+#[test]
+fn a_long_tombstone_is_zeroed_piece_by_piece() {
+    let mut a = mirrored_with(1, |config| config.blocks = 10_000);
+    a.write(0, 400, 10);
+    a.hold_passes = true;
+    let range = LongRange {
+        block: 3,
+        count: BLOCKS_MAX as u64 * 7 + 1,
+    };
+    let _ = begin(&mut a, PassOp::Discard, range);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    a.kill(0);
+    a.queued.clear();
+    a.hold_passes = false;
+    a.until("solo", |a| a.role(1) == SOLO);
+    assert_eq!(a.passed.len(), 1 + 8);
+    let zeroed = a.passed[1..].iter().map(|(_, range)| range.count);
+    assert_eq!(zeroed.sum::<u64>(), range.count);
+    assert!(!a.disk.contains_key(&400));
+}
+
+#[test]
+fn a_discard_that_failed_is_answered_when_it_cannot_land_any_more() {
+    for op in [PassOp::WriteZeroes, PassOp::Discard] {
+        let (mut a, ticket) = passing(1, op);
+        a.end_pass(0, PassEnd::Failed);
+        a.settle();
+        a.pass(T_IO - 10 * MS);
+        assert_eq!(answer(&mut a, ticket), None, "it may land yet");
+        assert!(parks(&mut a, 0, 1));
+        a.until("it is over", |a| answer(a, ticket).is_some());
+        assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Disk)));
+        a.write(0, 1, 11);
+        // Nobody brings the tombstone back.
+        a.kill(0);
+        a.until("it serves", |a| matches!(a.role(1), Role::Owner(_)));
+        assert_eq!(a.read(1, 1), 11);
+    }
+}
+
+#[test]
+fn one_that_the_disk_refuses_is_answered_at_once() {
+    let (mut a, ticket) = passing(1, PassOp::Discard);
+    let before = a.now;
+    a.end_pass(0, PassEnd::Refused);
+    a.until("it is over", |a| answer(a, ticket).is_some());
+    assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Disk)));
+    assert!(a.now - before < T_IO);
+    assert_eq!(a.read(0, 1), 10);
+    a.write(0, 1, 11);
+}
+
+#[test]
+fn its_range_is_blocked_until_no_shadow_has_it() {
+    let (mut a, ticket) = passing(1, PassOp::WriteZeroes);
+    a.hold_passes = false;
+    let now = a.now;
+    assert!(parks(&mut a, 0, 7) && !parks(&mut a, 0, 8));
+    let (n, pass, _) = a.queued.remove(0);
+    a.disk.clear();
+    a.node(n).volume.handle(
+        Input::PassedDown {
+            pass,
+            end: PassEnd::Done,
+        },
+        now,
+    );
+    assert!(parks(&mut a, 0, 7), "done, and in the shadow");
+    a.settle();
+    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
+    a.until("gone", |a| !parks(a, 0, 7));
+}
+
+#[test]
+fn the_ownership_ends_under_a_command_and_its_client_is_told() {
+    let (mut a, ticket) = passing(1, PassOp::Discard);
+    let (_, pass, _) = a.queued.remove(0);
+    // Somebody has claimed in its place.
+    let generation = a.status(0).record.generation.next().unwrap();
+    a.blocks[1].record.generation = generation;
+    a.blocks[1].sequence += 2;
+    a.kill(1);
+    a.until("deposed", |a| !matches!(a.role(0), Role::Owner(_)));
+    assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Deposed)));
+    let end = PassEnd::Done;
+    a.tell(0, Input::PassedDown { pass, end });
+    a.settle();
+}
+
+#[test]
+fn a_link_that_dies_under_a_tombstone_costs_nothing() {
+    let mut a = mirrored(2);
+    a.write(0, 1, 10);
+    a.until("on the disk", |a| {
+        a.disk.contains_key(&1) && a.status(0).free == SLOTS
+    });
+    a.hold_passes = true;
+    // Posts over the first link are lost from now on, and its fences are read all ones.
+    a.wires[0].up = false;
+    let ticket = begin(&mut a, PassOp::WriteZeroes, RANGE);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    let there = |a: &mut Appliance, wire: usize| {
+        let headers = &a.node(1).windows[wire].headers;
+        headers.iter().any(|header| *header != [0; HEADER_SIZE])
+    };
+    assert!(there(&mut a, 1) && !there(&mut a, 0));
+    a.end_pass(0, PassEnd::Done);
+    a.settle();
+    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
+}
+
+#[test]
+fn an_owner_that_holds_finishes_what_the_shadow_has() {
+    let (mut a, ticket) = passing(1, PassOp::WriteZeroes);
+    a.kill(1);
+    a.pass(200 * MS);
+    assert_eq!(a.role(0), Role::Owner(Mode::Holding), "it is not done");
+    a.hold_passes = false;
+    a.end_pass(0, PassEnd::Done);
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.until("answered", |a| answer(a, ticket) == Some(Ok(())));
+    assert_eq!(a.read(0, 1), 0);
+    // Alone, one goes down without anybody's proof.
+    a.write(0, 1, 11);
+    let ticket = begin(&mut a, PassOp::WriteZeroes, RANGE);
+    a.until("answered", |a| answer(a, ticket) == Some(Ok(())));
+    assert_eq!(a.read(0, 1), 0);
+}
+
+#[test]
+fn a_partner_that_comes_back_is_told_of_what_is_under_way() {
+    let mut a = mirrored(1);
+    a.cut(0);
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.write(0, 1, 10);
+    a.hold_passes = true;
+    let _ = begin(&mut a, PassOp::WriteZeroes, RANGE);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.kill(0);
+    a.until("it serves", |a| a.role(1) == DEGRADED);
+    assert_eq!(a.read(1, 1), 0);
+}
+
+#[test]
+fn a_walk_over_a_large_log_lets_go_of_the_lock() {
+    let mut a = mirrored_with(1, |config| {
+        config.blocks = 100_000;
+        (config.slots, config.dirty_limit) = (4_096, 4_096);
+    });
+    a.write(0, 99_999, 10);
+    let count = 100_000;
+    let range = LongRange { block: 0, count };
+    a.long(0, |volume, now| {
+        volume.pass_down(PassOp::WriteZeroes, range, now)
+    });
+    assert!(a.yields >= 7, "{}", a.yields);
+    assert_eq!(a.read(0, 99_999), 0);
+}
+
+#[test]
+fn one_waits_for_a_slot_and_gets_the_next() {
+    let mut a = mirrored_with(1, |config| {
+        (config.slots, config.dirty_limit) = (1, 1);
+    });
+    a.hold_destage = true;
+    a.write(0, 20, 20);
+    let ticket = begin(&mut a, PassOp::WriteZeroes, RANGE);
+    a.pass(100 * MS);
+    assert!(a.passed.is_empty() && parks(&mut a, 0, 21));
+    a.hold_destage = false;
+    a.until("answered", |a| answer(a, ticket) == Some(Ok(())));
+    a.until("free", |a| !parks(a, 0, 1));
+}
+
+/// What a peer may have left in its slots: tombstones of every kind, more than any owner has at a time.
+#[test]
+fn of_forged_tombstones_only_proper_ones_count() {
+    let mut a = mirrored(2);
+    a.hold_destage = true;
+    a.write(0, 40, 40);
+    let owner = a.status(0).record.generation.get();
+    let blocks = appliance::BLOCKS;
+    let forge = |a: &mut Appliance, wire: usize, slot: u32, header: (u64, u64, u64, u64)| {
+        let window = &mut a.node(1).windows[wire];
+        let (generation, sequence, block, count) = header;
+        let header = SlotHeader {
+            volume: VOLUME,
+            generation: Generation::new(generation),
+            sequence,
+            block,
+            slot,
+            content: Content::Tombstone {
+                op: PassOp::Discard,
+                count,
+            },
+        };
+        let epoch = Epoch::new(window.word).unwrap();
+        window.headers[slot as usize] = header.encode(epoch);
+    };
+    // One in both regions; one that ends behind the volume, one whose end is nowhere, one from the future.
+    for wire in 0..2 {
+        forge(&mut a, wire, 1, (owner, 100, 0, 8));
+        forge(&mut a, wire, 2, (owner, 101, blocks - 1, 2));
+        forge(&mut a, wire, 3, (owner, 102, 2, u64::MAX));
+        forge(&mut a, wire, 4, (owner + 1, 103, 0, blocks));
+    }
+    // Older than what slot 0 has of block 40.
+    forge(&mut a, 0, 5, (owner, 0, 32, 16));
+    // Another tombstone in the place of slot 1, in the other region: the newer counts.
+    forge(&mut a, 1, 1, (owner, 104, 8, 8));
+    for slot in 6..SLOTS {
+        forge(&mut a, 0, slot, (owner, 200 + u64::from(slot), 56, 1));
+        forge(&mut a, 1, slot, (owner, 300 + u64::from(slot), 57, 1));
+    }
+    for block in 0..blocks {
+        a.disk.entry(block).or_insert(1_000 + block);
+    }
+    a.kill(0);
+    a.until("it serves", |a| a.role(1) == DEGRADED);
+    assert_eq!(a.read(1, 40), 40, "the newer version counts");
+    assert_eq!(a.read(1, 8), 0);
+    assert_eq!(a.read(1, 1), 1_001, "its place was taken");
+    assert_eq!(a.read(1, 63), 1_063);
+    assert_eq!(a.read(1, 33), 1_033);
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(1) == SOLO);
+    a.write(1, 8, 80);
+    assert_eq!(a.read(1, 8), 80);
+    let _ = link(0);
+}
