@@ -13,7 +13,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 25] = [
+pub const NAMED: [(&str, Draw); 27] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -24,6 +24,7 @@ pub const NAMED: [(&str, Draw); 25] = [
     ("sluggish", directed::sluggish),
     ("patient", directed::patient),
     ("enclosed", directed::enclosed),
+    ("erasing", directed::erasing),
     ("lost-post", directed::lost_post),
     ("two-regions", directed::two_regions),
     ("freed-in-two", directed::freed_in_two),
@@ -39,6 +40,7 @@ pub const NAMED: [(&str, Draw); 25] = [
     ("unproved", directed::unproved),
     ("late-shadow", directed::late_shadow),
     ("hasty", directed::hasty),
+    ("passed-down", directed::passed_down),
 ];
 
 /// The scenario with this name.
@@ -81,7 +83,7 @@ pub fn storm(seed: u64) -> Scenario {
     f.takeover = weight(&mut rng, 5);
     f.close = if rng.chance(200) { 5 } else { 0 };
     f.power = if rng.chance(150) { 5 } else { 0 };
-    f.enclosure = if s.volatile_cache && s.workload.discard + s.workload.zeroes == 0 {
+    f.enclosure = if s.volatile_cache {
         weight(&mut rng, 5)
     } else {
         0

@@ -74,6 +74,7 @@ pub const HUNTS: &[Hunt] = &[
     hunt(Guard::JoinBoth, "rejoin", 50),
     hunt(Guard::FlushDestages, "flappy", 500),
     hunt(Guard::PassAfterFree, "mixed", 150),
+    hunt(Guard::TombstoneFirst, "passed-down", 50),
     hunt(Guard::BothDead, "orphaned", 50),
 ];
 

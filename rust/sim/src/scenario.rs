@@ -106,6 +106,8 @@ pub enum Script {
     LateShadow,
     /// A link is lost while the `shadow` record is in flight.
     Hasty,
+    /// The owner dies while a write-zeroes is in the disk's queue.
+    PassedDown,
 }
 
 /// One kind of appliance.

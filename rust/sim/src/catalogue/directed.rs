@@ -130,8 +130,24 @@ pub fn enclosed(seed: u64) -> Scenario {
         ..Scenario::calm().faults
     };
     busy(&mut s, &mut rng);
-    // What goes past the log has no second copy until a FLUSH.
-    (s.workload.discard, s.workload.zeroes) = (0, 0);
+    (s.workload.discard, s.workload.zeroes) = (rng.range(0, 3) as u32, rng.range(0, 10) as u32);
+    s
+}
+
+/// Discards and write-zeroes under every kind of trouble: several faults, flapping links, sleepers, lost enclosures.
+pub fn erasing(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed ^ 0xe2a5);
+    let mut s = match rng.below(5) {
+        0 => flappy(seed),
+        1 => apart(seed),
+        2 => asleep(seed),
+        3 => enclosed(seed),
+        _ => storm(seed),
+    };
+    s.blocks = rng.range(1, 3) as u32;
+    s.workload.blocks_max = s.blocks.min(s.dirty_limit);
+    s.workload.discard = rng.range(0, 20) as u32;
+    s.workload.zeroes = rng.range(10, 40) as u32;
     s
 }
 
@@ -290,6 +306,13 @@ pub fn hasty(seed: u64) -> Scenario {
     s.guards = Guards::ALL.without(Guard::DestageProved);
     s.volatile_cache = true;
     s.poll_ns = 800 * MS;
+    s.io_life_ns = 200 * MS;
+    s
+}
+
+/// A write-zeroes in the disk's queue, and nothing of its blocks in the log.
+pub fn passed_down(seed: u64) -> Scenario {
+    let mut s = scripted(seed, Script::PassedDown, 1);
     s.io_life_ns = 200 * MS;
     s
 }

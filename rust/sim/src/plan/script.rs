@@ -40,6 +40,7 @@ pub fn run(driver: &mut Driver, script: Script) {
         Script::Unproved => unproved(driver, owner),
         Script::LateShadow => late_shadow(driver, owner),
         Script::Hasty => hasty(driver, owner),
+        Script::PassedDown => passed_down(driver, owner),
     }
     if driver.world.violation.is_some() {
         return;
@@ -171,6 +172,23 @@ fn late_shadow(driver: &mut Driver, owner: u8) {
         ask(driver, owner, request);
         rest(driver, 20_000);
     }
+}
+
+/// The owner dies while a write-zeroes of it is in the disk's queue. Its partner is read, and then the command lands.
+fn passed_down(driver: &mut Driver, owner: u8) {
+    if !write_through(driver, owner, 0) || !wait(driver, |world| is_free(world, owner)) {
+        return;
+    }
+    zero(driver, owner, 0);
+    if !wait(driver, |world| queued_data(world, owner, 0).is_some()) {
+        return;
+    }
+    driver.hold_command(queued_data(&driver.world, owner, 0));
+    kill(driver, owner, [0; 4]);
+    survive(driver, 1 - owner);
+    driver.hold_command(None);
+    rest(driver, MS);
+    survive(driver, 1 - owner);
 }
 
 /// A link is lost under a write while the `shadow` record is in flight. The region has an older version of its block.

@@ -2,7 +2,7 @@
 //! What situations are made of: steps to take, and things to wait for.
 
 use yoke_core::disk::RecordState;
-use yoke_core::volume::{Mode, Role};
+use yoke_core::volume::{Mode, PassOp, Role};
 
 use crate::check::history::Request;
 use crate::driver::Driver;
@@ -43,6 +43,17 @@ pub(super) fn write(driver: &mut Driver, at: u8, block: u32) {
         fua: false,
     };
     ask(driver, at, request);
+}
+
+/// Asks for a block of zeroes.
+pub(super) fn zero(driver: &mut Driver, at: u8, block: u32) {
+    let op = PassOp::WriteZeroes;
+    let ask = Ask::Pass {
+        op,
+        block,
+        count: 1,
+    };
+    driver.take(Event::Submit { at, ask });
 }
 
 /// Writes a block and waits for the answer.
