@@ -64,6 +64,12 @@ pub(crate) const ORPHAN: u16 = 1 << 7;
 /// A tombstone: no version of a block. It is in no bucket, and is never destaged.
 pub(crate) const TOMB: u16 = 1 << 9;
 
+// Each is a bit of its own.
+const _: () = {
+    let all = LIVE | FILLING | READY | BUSY | DONE | FREEING | ORPHAN | CONDEMNED | TOMB;
+    assert!(all.count_ones() == 9);
+};
+
 impl Entry {
     /// An entry that holds nothing.
     pub const EMPTY: Self = Self {
