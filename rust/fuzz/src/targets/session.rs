@@ -66,6 +66,17 @@ impl Peer {
         let _ = CellRegion::new(&self.own).copy_in(at, bytes);
     }
 
+    /// The newest heartbeat that this end has posted, 0 for none.
+    fn heard_beat(&self) -> u64 {
+        let theirs = CellRegion::new(&self.theirs);
+        let number = |slot| {
+            let word = theirs.load_acquire_u64(beat_at(slot)).ok()?;
+            // Of another epoch it is an arbitrary number.
+            Some(heartbeat::number(self.epoch(), word)).filter(|&number| number < 1 << 32)
+        };
+        number(0).max(number(1)).unwrap_or(0)
+    }
+
     fn step(&mut self, step: [u8; STEP]) {
         let (what, small) = (step[0], u64::from(step[1]));
         let word = u64::from_le_bytes(array(&step[4..]));
@@ -112,13 +123,15 @@ impl Peer {
         (self.beat, self.position) = (0, 0);
         self.hello_word = self.hello_word.wrapping_add(1).max(1);
         self.put(HELLO_AT, &self.hello.encode(self.hello_word));
+        // It has read nothing of the ring in this epoch.
+        self.put(CONSUMED_AT, &self.epoch().get().to_le_bytes());
     }
 
     fn beat(&mut self, field: u64, word: u64) {
         self.beat = self.beat.wrapping_add(1);
         let mut beat = Heartbeat {
             number: self.beat,
-            echo: self.beat.saturating_sub(1),
+            echo: self.heard_beat(),
             echo_age_us: 10,
             produced: self.position,
             ack: 0,
