@@ -61,6 +61,10 @@ mod tests {
         let counters = PerCpu::new(|_| Ok(Atomic::<u64>::new(0)))?;
         counters.local().add(5, Relaxed);
         assert_eq!(counters.iter().map(|c| c.load(Relaxed)).sum::<u64>(), 5);
+        // A value each, and not one for all: only one of them has the 5.
+        assert_eq!(counters.iter().filter(|c| c.load(Relaxed) == 5).count(), 1);
+        let (cpus, values) = (crate::percpu::cpu_count(), counters.iter().count());
+        assert_eq!(values, cpus as usize);
         Ok(())
     }
 

@@ -52,6 +52,8 @@ mod tests {
             let dev = Arc::new(dev, GFP_KERNEL)?;
             let (gunner, written) = (dev.clone(), Arc::new(Atomic::new(0u64), GFP_KERNEL)?);
             let count = written.clone();
+            let hung = Arc::new(Atomic::new(0u64), GFP_KERNEL)?;
+            let hangs = hung.clone();
             let data = stamped(round)?;
             let thread = Thread::spawn(c"yoke-kunit", move || {
                 let mut seen = 0;
@@ -59,7 +61,7 @@ mod tests {
                     // Fails from some moment on, but always ends.
                     let result = gunner.write_block(seen % 64, &data, Flags::NONE, 10 * SECOND);
                     if result == Err(ETIMEDOUT) {
-                        pr_err!("a write hung\n");
+                        hangs.add(1, Relaxed);
                     }
                     seen += 1;
                     count.store(seen, Relaxed);
@@ -72,6 +74,7 @@ mod tests {
             assert!(written.load(Relaxed) >= 20);
             drop(disk);
             drop(thread);
+            assert_eq!(hung.load(Relaxed), 0);
             assert_eq!(dev.flush_sync(SECOND), Err(EIO));
         }
         Ok(())
