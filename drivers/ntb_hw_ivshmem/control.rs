@@ -70,13 +70,13 @@ impl Control {
 
     /// The own page.
     pub(crate) fn own(&self) -> &ControlPage {
-        // SAFETY: As in `server`.
+        // SAFETY: Valid by the invariant, and made of atomics, of which any bit pattern is one.
         unsafe { self.own.as_ref() }
     }
 
     /// The peer's page.
     pub(crate) fn peer(&self) -> &ControlPage {
-        // SAFETY: As in `server`.
+        // SAFETY: Valid by the invariant, and made of atomics: whatever the peer stores there is one.
         unsafe { self.peer.as_ref() }
     }
 

@@ -82,7 +82,7 @@ unsafe extern "C" fn link_is_up(ntb: *mut ntb_dev, speed: *mut Speed, width: *mu
         unsafe { *speed = raw::ntb_speed_NTB_SPEED_NONE };
     }
     if !width.is_null() {
-        // SAFETY: As above.
+        // SAFETY: Not null, so the caller's place for a width.
         unsafe { *width = raw::ntb_width_NTB_WIDTH_NONE };
     }
     // SAFETY: A call through `OPS`.
@@ -173,7 +173,7 @@ unsafe extern "C" fn peer_mw_get_addr(
         unsafe { *base = window.phys };
     }
     if !size.is_null() {
-        // SAFETY: As above.
+        // SAFETY: Not null, so the caller's place for a size.
         unsafe { *size = window.size };
     }
     0

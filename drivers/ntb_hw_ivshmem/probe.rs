@@ -250,7 +250,7 @@ fn request_vectors<'bound>(
             device: device.clone(),
             index,
         };
-        // SAFETY: As above.
+        // SAFETY: This registration, too, ends up in `Instance`, which is dropped.
         let one = unsafe { Registration::new(request, Flags::TRIGGER_NONE, NAME, Ok(handler)) };
         doorbells.push(KBox::pin_init(one, GFP_KERNEL)?, GFP_KERNEL)?;
     }

@@ -101,7 +101,8 @@ pub struct BackingDev<C: IoClient> {
 // SAFETY: units are handed out by atomics, the rest is only read after `open()`; the client is
 // `Send + Sync`, and contexts are `Send` and belong to one I/O.
 unsafe impl<C: IoClient> Send for BackingDev<C> {}
-// SAFETY: as above.
+// SAFETY: `&BackingDev` takes and gives back units by atomics, so each has one user at a time; everything else is only
+// read after `open()`, and the client is `Sync`.
 unsafe impl<C: IoClient> Sync for BackingDev<C> {}
 
 impl<C: IoClient> BackingDev<C> {

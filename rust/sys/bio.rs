@@ -108,12 +108,12 @@ impl Bio {
 
     /// Its flags.
     pub fn flags(&self) -> Flags {
-        // SAFETY: as above.
+        // SAFETY: a bio that we hold (invariant).
         Flags(unsafe { ffi::yoke_sys_bio_flags(self.ptr.as_ptr()) })
     }
 
     fn iter(&self) -> bindings::bvec_iter {
-        // SAFETY: as above; `&raw` because the struct is packed.
+        // SAFETY: a bio that we hold (invariant); `&raw` because the struct is packed.
         unsafe { (&raw const (*self.ptr.as_ptr()).bi_iter).read_unaligned() }
     }
 
@@ -254,7 +254,7 @@ impl BioCursor<'_> {
         if len > self.remaining() {
             return Err(EINVAL);
         }
-        // SAFETY: as in `copy()`.
+        // SAFETY: the cursor borrows a bio that is held; `len` bytes are left in it, as was just checked.
         let n = unsafe { ffi::yoke_sys_bio_zero(self.bio.as_ptr(), &mut self.iter, len as u32) };
         if n as usize == len {
             Ok(())
@@ -271,7 +271,8 @@ impl BioCursor<'_> {
         if len > self.remaining() {
             return Err(EINVAL);
         }
-        // SAFETY: as in `copy()`; a null buffer marks a mere advance.
+        // SAFETY: the cursor borrows a bio that is held; `len` bytes are left in it, as was just checked; a null buffer
+        // marks a mere advance.
         let n = unsafe {
             ffi::yoke_sys_bio_copy(
                 self.bio.as_ptr(),

@@ -19,9 +19,9 @@ pub struct Class {
     raw: KBox<Opaque<bindings::class>>,
 }
 
-// SAFETY: the driver core does its own locking.
+// SAFETY: a registered class is not bound to a task: any may unregister it.
 unsafe impl Send for Class {}
-// SAFETY: as above.
+// SAFETY: devices are added to it and taken off under the driver core's locks.
 unsafe impl Sync for Class {}
 
 impl Class {
@@ -75,9 +75,9 @@ pub struct ClassDevice<T: ClassItem> {
     _class: Arc<Class>,
 }
 
-// SAFETY: the driver core does its own locking; `T` is `Send + Sync`.
+// SAFETY: a registered device may be removed by any task; `Arc<T>` is `Send`, since `T` is `Send + Sync`.
 unsafe impl<T: ClassItem> Send for ClassDevice<T> {}
-// SAFETY: as above.
+// SAFETY: `&ClassDevice` gives out `&T`, which `T: Sync` allows, and calls the driver core, which locks for itself.
 unsafe impl<T: ClassItem> Sync for ClassDevice<T> {}
 
 impl<T: ClassItem> ClassDevice<T> {

@@ -107,9 +107,10 @@ pub struct Disk<T: DiskOps> {
     _ops: core::marker::PhantomData<Arc<T>>,
 }
 
-// SAFETY: the block layer does its own locking; `T` is `Send + Sync`.
+// SAFETY: a gendisk is a counted object that any task may remove and let go; what is behind it is an `Arc<T>`, and `T` is
+// `Send + Sync`.
 unsafe impl<T: DiskOps> Send for Disk<T> {}
-// SAFETY: as above.
+// SAFETY: what `&Disk` does goes through the block layer's own locks or is atomic; its calls of `T` need `T: Sync`.
 unsafe impl<T: DiskOps> Sync for Disk<T> {}
 
 impl<T: DiskOps> Disk<T> {
