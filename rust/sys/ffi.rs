@@ -108,14 +108,6 @@ pub(crate) struct LinkOps {
     pub(crate) message: unsafe extern "C" fn(*mut c_void, *const c_void, u32),
 }
 
-/// `struct yoke_window` of `include/yoke/interconnect.h`.
-#[repr(C)]
-pub(crate) struct Window {
-    pub(crate) memory: *mut c_void,
-    pub(crate) memory_size: u64,
-    pub(crate) out_size: u64,
-}
-
 extern "C" {
     pub(crate) fn yoke_sys_bio_op(bio: *const bindings::bio) -> u32;
     pub(crate) fn yoke_sys_bio_flags(bio: *const bindings::bio) -> u32;
@@ -245,12 +237,12 @@ extern "C" {
         data: *mut c_void,
     ) -> *mut Link;
     pub(crate) fn yoke_sys_link_destroy(link: *mut Link);
-    pub(crate) fn yoke_sys_link_start(link: *mut Link, window: *mut Window) -> c_int;
-    pub(crate) fn yoke_sys_link_stop(link: *mut Link);
+    pub(crate) fn yoke_sys_link_error(link: *const Link) -> c_int;
     pub(crate) fn yoke_sys_link_caps(link: *const Link) -> u32;
     pub(crate) fn yoke_sys_link_max_message(link: *const Link) -> u32;
+    pub(crate) fn yoke_sys_link_sizes(link: *const Link, own: *mut u64, peers: *mut u64);
     pub(crate) fn yoke_sys_link_is_up(link: *const Link) -> bool;
-    pub(crate) fn yoke_sys_link_down_count(link: *const Link) -> u64;
+    pub(crate) fn yoke_sys_link_generation(link: *const Link) -> u64;
     pub(crate) fn yoke_sys_link_min_down_us(link: *const Link) -> u32;
     pub(crate) fn yoke_sys_link_post(
         link: *const Link,
@@ -260,22 +252,25 @@ extern "C" {
     ) -> c_int;
     pub(crate) fn yoke_sys_link_post64(link: *const Link, offset: u64, value: u64) -> c_int;
     pub(crate) fn yoke_sys_link_barrier(link: *const Link);
-    pub(crate) fn yoke_sys_link_read64(link: *const Link, offset: u64) -> u64;
+    pub(crate) fn yoke_sys_link_read64(link: *const Link, offset: u64, generation: *mut u64)
+        -> u64;
     pub(crate) fn yoke_sys_link_ring(link: *const Link);
-    pub(crate) fn yoke_sys_link_copy(
+    pub(crate) fn yoke_sys_link_read(
         link: *const Link,
+        offset: u64,
         dst: *mut c_void,
+        len: usize,
+    ) -> c_int;
+    pub(crate) fn yoke_sys_link_write(
+        link: *const Link,
+        offset: u64,
         src: *const c_void,
         len: usize,
     ) -> c_int;
-    pub(crate) fn yoke_sys_link_zero(link: *const Link, dst: *mut c_void, len: usize) -> c_int;
-    pub(crate) fn yoke_sys_link_load64(
-        link: *const Link,
-        p: *const c_void,
-        value: *mut u64,
-    ) -> c_int;
-    pub(crate) fn yoke_sys_link_store64(link: *const Link, p: *mut c_void, value: u64) -> c_int;
-    pub(crate) fn yoke_sys_link_send(link: *const Link, message: *const c_void, len: u32) -> c_int;
+    pub(crate) fn yoke_sys_link_zero(link: *const Link, offset: u64, len: usize) -> c_int;
+    pub(crate) fn yoke_sys_link_load64(link: *const Link, offset: u64, value: *mut u64) -> c_int;
+    pub(crate) fn yoke_sys_link_store64(link: *const Link, offset: u64, value: u64) -> c_int;
+    pub(crate) fn yoke_sys_link_send(link: *mut Link, message: *const c_void, len: u32) -> c_int;
 
     pub(crate) fn yoke_sys_panic_hook_new(
         call: unsafe extern "C" fn(*mut c_void),
@@ -300,4 +295,14 @@ extern "C" {
     pub(crate) fn yoke_sys_test_link_unregister();
     #[cfg(yoke_kunit)]
     pub(crate) fn yoke_sys_test_link_gone();
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_link_back(size: usize);
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_link_goes();
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_link_flaps();
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_link_prepare();
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_link_prepared() -> u32;
 }

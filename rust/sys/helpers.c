@@ -10,7 +10,9 @@
 #include "helpers/memory.c"
 #include "helpers/wait.c"
 #include "helpers/admin.c"
+#include "helpers/kinds.c"
 #include "helpers/link.c"
+#include "helpers/link_calls.c"
 #include "helpers/panic.c"
 #include "helpers/trace.c"
 #ifdef YOKE_KUNIT

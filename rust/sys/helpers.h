@@ -197,27 +197,28 @@ struct yoke_link *yoke_sys_link_create(const char *kind, const char *device,
 				       const struct yoke_sys_link_ops *ops,
 				       void *data);
 void yoke_sys_link_destroy(struct yoke_link *link);
-int yoke_sys_link_start(struct yoke_link *link, struct yoke_window *window);
-void yoke_sys_link_stop(struct yoke_link *link);
+int yoke_sys_link_error(const struct yoke_link *link);
 u32 yoke_sys_link_caps(const struct yoke_link *link);
 u32 yoke_sys_link_max_message(const struct yoke_link *link);
+void yoke_sys_link_sizes(const struct yoke_link *link, u64 *in, u64 *out);
 bool yoke_sys_link_is_up(const struct yoke_link *link);
-u64 yoke_sys_link_down_count(const struct yoke_link *link);
+u64 yoke_sys_link_generation(const struct yoke_link *link);
 u32 yoke_sys_link_min_down_us(const struct yoke_link *link);
 int yoke_sys_link_post(const struct yoke_link *link, u64 offset,
 		       const void *src, u64 len);
 int yoke_sys_link_post64(const struct yoke_link *link, u64 offset, u64 value);
 void yoke_sys_link_barrier(const struct yoke_link *link);
-u64 yoke_sys_link_read64(const struct yoke_link *link, u64 offset);
+u64 yoke_sys_link_read64(const struct yoke_link *link, u64 offset,
+			 u64 *generation);
 void yoke_sys_link_ring(const struct yoke_link *link);
-int yoke_sys_link_copy(const struct yoke_link *link, void *dst,
-		       const void *src, size_t len);
-int yoke_sys_link_zero(const struct yoke_link *link, void *dst, size_t len);
-int yoke_sys_link_load64(const struct yoke_link *link, const void *p,
-			 u64 *value);
-int yoke_sys_link_store64(const struct yoke_link *link, void *p, u64 value);
-int yoke_sys_link_send(const struct yoke_link *link, const void *message,
-		       u32 len);
+int yoke_sys_link_read(const struct yoke_link *link, u64 offset, void *dst,
+		       size_t len);
+int yoke_sys_link_write(const struct yoke_link *link, u64 offset,
+			const void *src, size_t len);
+int yoke_sys_link_zero(const struct yoke_link *link, u64 offset, size_t len);
+int yoke_sys_link_load64(const struct yoke_link *link, u64 offset, u64 *value);
+int yoke_sys_link_store64(const struct yoke_link *link, u64 offset, u64 value);
+int yoke_sys_link_send(struct yoke_link *link, const void *message, u32 len);
 
 /* ---- panic ---- */
 struct yoke_sys_panic_hook *yoke_sys_panic_hook_new(void (*call)(void *data),
@@ -233,5 +234,10 @@ void yoke_sys_trace_state(const char *object, u32 object_len, const char *from,
 int yoke_sys_test_link_register(void);
 void yoke_sys_test_link_unregister(void);
 void yoke_sys_test_link_gone(void);
+void yoke_sys_test_link_back(size_t size);
+void yoke_sys_test_link_goes(void);
+void yoke_sys_test_link_flaps(void);
+void yoke_sys_test_link_prepare(void);
+u32 yoke_sys_test_link_prepared(void);
 
 #endif

@@ -3,17 +3,24 @@
 //!
 //! `include/yoke/interconnect.h` is the contract; this wraps its calls. The inbound window is memory
 //! that the peer writes at any time: what is read from it is a copy, to be checked before it is used.
+//!
+//! A link outlives its device: one that is taken away leaves it down, and without memory; when the
+//! device is back the link has it again, with a window of zeroes.
 
 use crate::{ffi, pages::Pages, BLOCK};
 use core::ptr::NonNull;
 use kernel::{error::from_err_ptr, error::to_result, prelude::*, sync::Arc};
+
+/// A device's own part of [`Link::generation`]; above it its number (helpers/link_calls.c).
+const GENERATION_BITS: u32 = 48;
 
 /// Who is told what happens on a link.
 ///
 /// Context: any, often with irqs off, and possibly before [`Link::open`] has returned. So only note
 /// it and wake somebody. None comes after the link is dropped.
 pub trait LinkEvents: Send + Sync + 'static {
-    /// It came up or went down: ask [`Link::is_up`] and [`Link::down_count`].
+    /// It came up or went down, or its device came or went: ask [`Link::is_up`],
+    /// [`Link::generation`] and [`Link::absence`].
     fn changed(&self);
 
     /// The peer rang.
@@ -48,11 +55,18 @@ impl Caps {
 /// An enabled link. Dropping it disables it and withdraws the window: whoever uses the window holds
 /// the link. Context of opening and dropping: task; of the rest: any, unless said otherwise.
 pub struct Link<E: LinkEvents> {
-    // INVARIANT: a started link with `events` as its data; `window.memory` is valid for
-    // `window.memory_size` bytes until it is stopped.
+    // INVARIANT: a link of C's with `events` as its data.
     raw: NonNull<ffi::Link>,
-    window: ffi::Window,
     events: Arc<E>,
+}
+
+/// What a read through a link found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sample {
+    /// The word; all ones when the link is down or the place is outside of the window.
+    pub word: u64,
+    /// [`Link::generation`] as it was after the word had come.
+    pub generation: u64,
 }
 
 // SAFETY: the contract allows the hot calls from any CPU at once; the others take `&mut`.
@@ -68,12 +82,13 @@ impl<E: LinkEvents> Link<E> {
         message: message::<E>,
     };
 
-    /// Binds to a device and enables the link. It may come up much later, or never.
+    /// Binds to a device and enables the link. It may come up much later, or never; if the device is
+    /// not there yet, the link takes it when it comes.
     ///
     /// # Errors
-    /// `ENODEV`: no driver for this kind is loaded, or no such device; `EBUSY`: somebody else has it;
-    /// `EINVAL`: not a name of this kind; `ENOSPC`: the hardware's window is too small; `EIO`;
-    /// `ENOMEM`.
+    /// `ENODEV`: no driver for this kind is loaded; `EBUSY`: somebody else has the device; `EINVAL`:
+    /// not a name of this kind; `ENOSPC`: the hardware's window is too small; `EOPNOTSUPP`: it cannot
+    /// carry a link; `EIO`; `ENOMEM`.
     pub fn open(kind: &CStr, device: &CStr, events: Arc<E>) -> Result<Self> {
         let data: *const E = &*events;
         // SAFETY: the strings are valid; `events` is kept until
@@ -87,23 +102,8 @@ impl<E: LinkEvents> Link<E> {
             )
         })?;
         let raw = NonNull::new(raw).ok_or(EIO)?;
-        let mut window = ffi::Window {
-            memory: core::ptr::null_mut(),
-            memory_size: 0,
-            out_size: 0,
-        };
-        // SAFETY: a created link, and valid memory for the answer.
-        if let Err(e) = to_result(unsafe { ffi::yoke_sys_link_start(raw.as_ptr(), &mut window) }) {
-            // SAFETY: created and not started.
-            unsafe { ffi::yoke_sys_link_destroy(raw.as_ptr()) };
-            return Err(e);
-        }
-        // INVARIANT: started.
-        Ok(Self {
-            raw,
-            window,
-            events,
-        })
+        // INVARIANT: just made.
+        Ok(Self { raw, events })
     }
 
     /// Who is told.
@@ -111,10 +111,16 @@ impl<E: LinkEvents> Link<E> {
         &self.events
     }
 
-    /// What the link can do.
+    /// What the link can do; nothing before its device was there for the first time.
     pub fn caps(&self) -> Caps {
         // SAFETY: a valid link (invariant); so for all below.
         Caps(unsafe { ffi::yoke_sys_link_caps(self.raw.as_ptr()) })
+    }
+
+    /// Why it has no device; `None` if it has one. `ENODEV`: it is not there.
+    pub fn absence(&self) -> Option<Error> {
+        // SAFETY: see `caps()`.
+        to_result(unsafe { ffi::yoke_sys_link_error(self.raw.as_ptr()) }).err()
     }
 
     /// Whether both ends are enabled and connected right now.
@@ -123,26 +129,45 @@ impl<E: LinkEvents> Link<E> {
         unsafe { ffi::yoke_sys_link_is_up(self.raw.as_ptr()) }
     }
 
-    /// How often it went down; never decreases.
-    pub fn down_count(&self) -> u64 {
+    /// A number that every down has changed, and every change of the device: compare for equality.
+    /// `u64::MAX` without a device.
+    pub fn generation(&self) -> u64 {
         // SAFETY: see `caps()`.
-        unsafe { ffi::yoke_sys_link_down_count(self.raw.as_ptr()) }
+        unsafe { ffi::yoke_sys_link_generation(self.raw.as_ptr()) }
     }
 
-    /// The shortest time between a down and the following up, in microseconds.
+    /// Which of the link's devices so far it has now, the memory of our window with it; `None`: none. Another one than
+    /// before: what stood in the window is gone.
+    pub fn memory(&self) -> Option<u16> {
+        match self.generation() {
+            u64::MAX => None,
+            generation => Some((generation >> GENERATION_BITS) as u16),
+        }
+    }
+
+    /// How long every down lasts at least, in microseconds: what was posted longer before a read is
+    /// not proved by it. 0 without a device.
     pub fn min_down_us(&self) -> u32 {
         // SAFETY: see `caps()`.
         unsafe { ffi::yoke_sys_link_min_down_us(self.raw.as_ptr()) }
     }
 
-    /// Bytes of our own window.
-    pub fn window_bytes(&self) -> u64 {
-        self.window.memory_size
+    /// Bytes of our own window and of the peer's.
+    fn sizes(&self) -> (u64, u64) {
+        let (mut own, mut peers) = (0, 0);
+        // SAFETY: see `caps()`; valid memory for the answers.
+        unsafe { ffi::yoke_sys_link_sizes(self.raw.as_ptr(), &mut own, &mut peers) };
+        (own, peers)
     }
 
-    /// Bytes of the peer's window that [`Self::post`] reaches.
+    /// Bytes of our own window; 0 before its device was there for the first time, then always the same.
+    pub fn window_bytes(&self) -> u64 {
+        self.sizes().0
+    }
+
+    /// Bytes of the peer's window that [`Self::post`] reaches; without a device, those of the last one.
     pub fn peer_window_bytes(&self) -> u64 {
-        self.window.out_size
+        self.sizes().1
     }
 
     /// Posts bytes to the peer's window. Not there yet when this returns: see the contract.
@@ -182,11 +207,18 @@ impl<E: LinkEvents> Link<E> {
         unsafe { ffi::yoke_sys_link_barrier(self.raw.as_ptr()) }
     }
 
-    /// Reads one aligned word of the peer's window; all ones when the link is down or the place is
-    /// outside. Stalls for a round trip, at worst for the bus's completion timeout.
+    /// Reads one aligned word of the peer's window, then the generation. Stalls for a round trip, at
+    /// worst for the bus's completion timeout.
+    pub fn fence(&self, offset: u64) -> Sample {
+        let mut generation = u64::MAX;
+        // SAFETY: see `caps()`; valid memory for the answer.
+        let word = unsafe { ffi::yoke_sys_link_read64(self.raw.as_ptr(), offset, &mut generation) };
+        Sample { word, generation }
+    }
+
+    /// The word of [`Self::fence`].
     pub fn read64(&self, offset: u64) -> u64 {
-        // SAFETY: see `caps()`.
-        unsafe { ffi::yoke_sys_link_read64(self.raw.as_ptr(), offset) }
+        self.fence(offset).word
     }
 
     /// Wakes the peer; may be lost, may come twice.
@@ -212,79 +244,65 @@ impl<E: LinkEvents> Link<E> {
         })
     }
 
-    /// Where `len` bytes at `offset` of our window are; `align`ed.
-    fn at(&self, offset: u64, len: usize, align: u64) -> Result<*mut c_void> {
-        match offset.checked_add(len as u64) {
-            Some(end) if end <= self.window.memory_size && offset % align == 0 => {}
-            _ => return Err(ERANGE),
-        }
-        // SAFETY: within the window (invariant), as just checked.
-        Ok(unsafe { self.window.memory.byte_add(offset as usize) })
-    }
-
     /// Copies out of our window.
     ///
     /// # Errors
-    /// `ERANGE`: outside of it; `ENOTCONN`: the device is gone, and the memory with it. So for all
-    /// below; `ERANGE` also for words that are not aligned to 8 bytes.
+    /// `ERANGE`: outside of it; `ENOTCONN`: there is no device, and so no memory. So for all below;
+    /// `ERANGE` also for words that are not aligned to 8 bytes.
     pub fn read(&self, offset: u64, dst: &mut [u8]) -> Result {
-        let src = self.at(offset, dst.len(), 1)?;
-        // SAFETY: both are valid for the length, `src` as long as the device is there, which C
-        // checks; C copies, whatever the peer does meanwhile.
+        // SAFETY: see `caps()`; `dst` is valid for its length, C checks the place and copies,
+        // whatever the peer does meanwhile.
         to_result(unsafe {
-            ffi::yoke_sys_link_copy(self.raw.as_ptr(), dst.as_mut_ptr().cast(), src, dst.len())
+            ffi::yoke_sys_link_read(
+                self.raw.as_ptr(),
+                offset,
+                dst.as_mut_ptr().cast(),
+                dst.len(),
+            )
         })
     }
 
     /// Copies a block of our window into memory.
     pub fn read_block(&self, offset: u64, pages: &Pages, block: u32) -> Result {
-        let src = self.at(offset, BLOCK, 1)?;
         let dst = pages.block_ptr(block)?;
-        // SAFETY: as above.
-        to_result(unsafe { ffi::yoke_sys_link_copy(self.raw.as_ptr(), dst.cast(), src, BLOCK) })
+        // SAFETY: as in `read()`; valid for a block.
+        to_result(unsafe { ffi::yoke_sys_link_read(self.raw.as_ptr(), offset, dst.cast(), BLOCK) })
     }
 
     /// Loads a word of our window; what is read after it is at least as new (acquire).
     pub fn load64(&self, offset: u64) -> Result<u64> {
-        let src = self.at(offset, 8, 8)?;
         let mut value = 0;
-        // SAFETY: valid and aligned; windows start at a page.
-        to_result(unsafe { ffi::yoke_sys_link_load64(self.raw.as_ptr(), src, &mut value) })?;
+        // SAFETY: see `caps()`; valid memory for the answer.
+        to_result(unsafe { ffi::yoke_sys_link_load64(self.raw.as_ptr(), offset, &mut value) })?;
         Ok(u64::from_le(value))
     }
 
     /// Writes our own window.
     pub fn write(&self, offset: u64, src: &[u8]) -> Result {
-        let dst = self.at(offset, src.len(), 1)?;
         // SAFETY: as in `read()`, the other way round.
         to_result(unsafe {
-            ffi::yoke_sys_link_copy(self.raw.as_ptr(), dst, src.as_ptr().cast(), src.len())
+            ffi::yoke_sys_link_write(self.raw.as_ptr(), offset, src.as_ptr().cast(), src.len())
         })
     }
 
     /// Stores a word of our window; what was written before is visible before it (release).
     pub fn store64(&self, offset: u64, value: u64) -> Result {
-        let dst = self.at(offset, 8, 8)?;
-        // SAFETY: as in `load64()`.
-        to_result(unsafe { ffi::yoke_sys_link_store64(self.raw.as_ptr(), dst, value.to_le()) })
+        // SAFETY: see `caps()`.
+        to_result(unsafe { ffi::yoke_sys_link_store64(self.raw.as_ptr(), offset, value.to_le()) })
     }
 
     /// Zeroes a part of our window. Holds the CPU: cut what is longer than some ten KiB.
     pub fn zero(&self, offset: u64, len: usize) -> Result {
-        let dst = self.at(offset, len, 1)?;
-        // SAFETY: as in `write()`.
-        to_result(unsafe { ffi::yoke_sys_link_zero(self.raw.as_ptr(), dst, len) })
+        // SAFETY: see `caps()`.
+        to_result(unsafe { ffi::yoke_sys_link_zero(self.raw.as_ptr(), offset, len) })
     }
 }
 
 impl<E: LinkEvents> Drop for Link<E> {
     fn drop(&mut self) {
-        // SAFETY: started by `open()`, stopped only here: after it no upcall comes any more, so
-        // that `events` may go.
-        unsafe {
-            ffi::yoke_sys_link_stop(self.raw.as_ptr());
-            ffi::yoke_sys_link_destroy(self.raw.as_ptr());
-        }
+        // SAFETY: made by `open()`, destroyed only here: after it no upcall comes any more, so that
+        // `events` may go.
+        unsafe { ffi::yoke_sys_link_destroy(self.raw.as_ptr()) };
     }
 }
 

@@ -90,8 +90,7 @@ def test_garbage_in_the_attributes_of_a_link(node: Node) -> None:
 def test_a_link_to_nothing(node: Node) -> None:
     for device, kind, errno, words in (
         ("", "ntb", "EINVAL", "no device is set"),
-        ("0000:00:1f.7", "ntb", "ENODEV", "no such device"),
-        ("0000:00:10.0", "carrier-pigeon", "ENODEV", "no such device, or its interconnect"),
+        ("0000:00:10.0", "carrier-pigeon", "ENODEV", "no driver of this interconnect"),
     ):
         link = f"{CONFIG}/links/l0"
         node.sh(
@@ -100,6 +99,17 @@ def test_a_link_to_nothing(node: Node) -> None:
         assert write_all(node, [(f"{link}/enable", b"1")]) == [errno]
         assert words in node.dmesg()
         node.sh(f"[ $(cat {link}/enable) = 0 ]; [ ! -e {LINK_CLASS}/l0 ]; rmdir {link}")
+
+
+def test_a_link_whose_device_is_not_there_waits_for_it(node: Node) -> None:
+    node.sh("dmesg -C")
+    node.yokectl("link", "add", "l0", "--device", "0000:00:1f.7")
+    assert node.link("l0", "state") == "down"
+    assert node.link("l0", "reason") == "its device is not there: waiting for it"
+    assert (node.link("l0", "peer"), node.link("l0", "down_count")) == ("-", "0")
+    assert "device 0000:00:1f.7 is not there; waiting for it" in node.dmesg()
+    assert any("waiting for it" in line for line in node.ask("status")["degraded"])
+    node.yokectl("link", "remove", "l0")
 
 
 def test_a_device_has_one_user(node: Node) -> None:

@@ -128,15 +128,60 @@ def test_everything_goes_in_any_order_and_comes_back(appliance: Appliance, peer:
         node.wait_session()
 
 
-def test_a_device_that_goes_away_under_its_link(appliance: Appliance) -> None:
+def test_a_device_that_goes_away_and_comes_back_takes_its_link_along(appliance: Appliance) -> None:
+    """By its driver, then as hardware that is pulled out and put in: nobody configures anything."""
     a = appliance.a
+    before = incarnations(appliance)
     driver, device = "/sys/bus/pci/drivers/ntb_hw_ivshmem", a.device("ntb0")
-    a.sh(f"echo {device} > {driver}/unbind", timeout=30)
+    away_and_back = (
+        (f"echo {device} > {driver}/unbind", f"echo {device} > {driver}/bind"),
+        (f"echo 1 > /sys/bus/pci/devices/{device}/remove", "echo 1 > /sys/bus/pci/rescan"),
+    )
+    for away, back in away_and_back:
+        downs = int(a.link("ntb0", "down_count"))
+        a.sh(away, timeout=30)
+        for node in appliance:
+            node.wait_session(links=1)
+        assert a.link("ntb0", "state") == "down"
+        assert a.link("ntb0", "reason") == "its device is not there: waiting for it"
+        assert int(a.link("ntb0", "down_count")) == downs + 1
+        a.sh("dmesg -C")
+        a.sh(back, timeout=30)
+        for node in appliance:
+            node.wait_session(links=2)
+        assert a.link("ntb0", "reason") == ""
+        assert int(a.link("ntb0", "down_count")) == downs + 1
+    assert incarnations(appliance) == before
+
+
+def test_a_link_that_waits_holds_no_driver(appliance: Appliance) -> None:
+    """The hardware's driver and the interconnect's can be unloaded under it, and loaded again."""
+    a = appliance.a
+    a.yokectl("link", "remove", "ntb1")
+    a.sh(f"echo {a.device('ntb0')} > /sys/bus/pci/drivers/ntb_hw_ivshmem/unbind", timeout=30)
+    a.wait("the driver is free", "rmmod yoke_ntb && rmmod ntb_hw_ivshmem")
+    assert "waiting for it" in a.link("ntb0", "reason")
+    a.load()
+    a.yokectl("link", "add", "ntb1", "--device", a.device("ntb1"))
     for node in appliance:
-        node.wait_session(links=1)
-    assert a.link("ntb0", "state") == "down"
-    a.sh(f"rmdir {CONFIG}/links/ntb0; echo {device} > {driver}/bind")
-    a.yokectl("link", "add", "ntb0", "--device", device)
+        node.wait_session()
+
+
+def test_a_device_that_comes_and_goes_while_its_link_does(appliance: Appliance) -> None:
+    a = appliance.a
+    driver, device, links = "/sys/bus/pci/drivers/ntb_hw_ivshmem", a.device("ntb0"), f"{CONFIG}/links"
+    flicker = (
+        f"echo ready; while :; do echo {device} > {driver}/unbind; echo {device} > {driver}/bind; done 2>/dev/null"
+    )
+    command = a.lab.command("a", ["bash", "-c", flicker])
+    try:
+        a.sh(
+            f"for i in $(seq 40); do echo 0 > {links}/ntb0/enable; echo 1 > {links}/ntb0/enable || exit 1; done",
+            timeout=120,
+        )
+    finally:
+        command.close()
+    a.sh(f"[ -e {driver}/{device} ] || echo {device} > {driver}/bind")
     for node in appliance:
         node.wait_session()
 

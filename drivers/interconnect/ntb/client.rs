@@ -2,7 +2,7 @@
 
 //! The NTB devices that are ours to use: all that no other client of the NTB API has taken.
 
-use crate::{bindings as raw, endpoint::Endpoint};
+use crate::{bindings as raw, endpoint::Endpoint, interconnect::KIND};
 use core::ptr;
 use kernel::{
     error::{from_result, to_result},
@@ -34,7 +34,7 @@ pub(crate) fn init() {
 }
 
 /// The name in /sys/bus/ntb/devices.
-fn name_of(ntb: *mut raw::ntb_dev) -> *const kernel::ffi::c_char {
+pub(crate) fn name_of(ntb: *mut raw::ntb_dev) -> *const kernel::ffi::c_char {
     // SAFETY: `ntb` is a registered device; its name was set when it was registered and does not change.
     let device = unsafe { &(*ntb).dev };
     if device.init_name.is_null() {
@@ -96,6 +96,9 @@ unsafe extern "C" fn probe(_client: *mut raw::ntb_client, ntb: *mut raw::ntb_dev
         DEVICES
             .lock()
             .push(Device { ntb, user: None }, GFP_KERNEL)?;
+        // A link may be waiting for it.
+        // SAFETY: two C strings.
+        unsafe { raw::yoke_interconnect_device(KIND.as_char_ptr(), name_of(ntb)) };
         Ok(0)
     })
 }

@@ -20,6 +20,9 @@ use kernel::{
     sync::Arc,
 };
 
+/// The name of this kind of link.
+pub(crate) const KIND: &CStr = c"ntb";
+
 /// The endpoint behind a `priv`.
 ///
 /// # Safety
@@ -70,9 +73,14 @@ unsafe extern "C" fn is_up(private: *mut c_void) -> bool {
     unsafe { endpoint(private) }.is_up()
 }
 
-unsafe extern "C" fn down_count(private: *mut c_void) -> u64 {
+unsafe extern "C" fn prepare(private: *mut c_void) {
     // SAFETY: see stop().
-    unsafe { endpoint(private) }.down_count()
+    unsafe { endpoint(private) }.prepare();
+}
+
+unsafe extern "C" fn generation(private: *mut c_void) -> u64 {
+    // SAFETY: see stop().
+    unsafe { endpoint(private) }.generation()
 }
 
 unsafe extern "C" fn min_down_us(private: *mut c_void) -> u32 {
@@ -99,9 +107,13 @@ unsafe extern "C" fn barrier(_private: *mut c_void) {
     fence();
 }
 
-unsafe extern "C" fn read64(private: *mut c_void, offset: u64) -> u64 {
-    // SAFETY: see stop().
-    unsafe { endpoint(private) }.read64(offset)
+unsafe extern "C" fn read64(private: *mut c_void, offset: u64, generation: *mut u64) -> u64 {
+    // SAFETY: see stop(); the contract gives a valid place for the generation.
+    unsafe {
+        let word;
+        (word, *generation) = endpoint(private).read64(offset);
+        word
+    }
 }
 
 unsafe extern "C" fn ring(private: *mut c_void) {
@@ -128,14 +140,16 @@ impl Registration {
     pub(crate) fn new(module: &'static ThisModule) -> Result<Self> {
         let mut kind = raw::yoke_interconnect {
             abi: raw::YOKE_INTERCONNECT_ABI,
+            struct_size: core::mem::size_of::<raw::yoke_interconnect>() as u32,
             caps: raw::YOKE_IC_WINDOW | raw::YOKE_IC_READ_BACK,
             owner: module.as_ptr(),
             create: Some(create),
             destroy: Some(destroy),
             start: Some(start),
             stop: Some(stop),
+            prepare: Some(prepare),
             is_up: Some(is_up),
-            down_count: Some(down_count),
+            generation: Some(generation),
             min_down_us: Some(min_down_us),
             post: Some(post),
             post64: Some(post64),
@@ -144,7 +158,7 @@ impl Registration {
             ring: Some(ring),
             ..Default::default()
         };
-        for (to, from) in kind.kind.iter_mut().zip(c"ntb".to_bytes()) {
+        for (to, from) in kind.kind.iter_mut().zip(KIND.to_bytes()) {
             *to = *from as kernel::ffi::c_char;
         }
         let kind = KBox::new(kind, GFP_KERNEL)?;

@@ -5,8 +5,10 @@
 //! ```text
 //! interconnect  the calls that yoke makes (include/yoke/interconnect.h)
 //!   endpoint    one started link: hot calls, start, stop
-//!     window    the memory: inbound, outbound
-//!     down      how often the link was down
+//!     phase     how far its life is (pure)
+//!     inbound   own memory behind a window     fit    which window, what memory (pure)
+//!     outbound  the peer's window, mapped
+//!     symbol    what a bridge says of downs    down   the generation (pure)
 //! client        which NTB devices there are
 //! ```
 //!
@@ -17,10 +19,17 @@ mod bindings;
 mod client;
 mod down;
 mod endpoint;
+mod fit;
+mod inbound;
 mod interconnect;
-mod window;
+mod outbound;
+mod phase;
+mod symbol;
 
 use kernel::prelude::*;
+
+/// The one peer of a bridge, by its index.
+pub(crate) const PEER: c_int = 0;
 
 module! {
     type: YokeNtb,

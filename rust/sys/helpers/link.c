@@ -1,103 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The kinds of links that interconnect drivers offer, and one shim for each of
- * their calls, so that the layout of include/yoke/interconnect.h is known to C
- * only.
+ * The life of a link: it is there as long as yoke wants it, while its device
+ * comes and goes below. kinds.c has the drivers, link_calls.c what goes through
+ * a link that has its device.
  *
- * Lock: yoke_sys_kinds_lock guards the table, nothing else is taken inside.
+ * Locks, outer first: link->life (around the calls of the contract that may
+ * sleep), yoke_sys_kinds_lock, link->lock (any context).
  */
-#include <linux/export.h>
-#include <linux/module.h>
-#include <linux/mutex.h>
+#include <linux/err.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
-#include <linux/string.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
-#include <yoke/interconnect.h>
-
-#define YOKE_SYS_KINDS	8
-
-static DEFINE_MUTEX(yoke_sys_kinds_lock);
-static const struct yoke_interconnect *yoke_sys_kinds[YOKE_SYS_KINDS];
+/* Between two looks for a device that is there and cannot be had: doubled from one second on. */
+#define YOKE_SYS_RETRY_MIN_S	1
+#define YOKE_SYS_RETRY_MAX_S	32
 
 struct yoke_link {
 	const struct yoke_sys_link_ops *ops;
 	void *data;
+	char kind[YOKE_KIND_LEN];
+	char device[YOKE_DEVICE_LEN];
+	struct list_head entry;		/* in yoke_sys_links */
+	struct workqueue_struct *queue;	/* of `work`, which may take long */
+	struct delayed_work work;
+
+	struct mutex life;
+	/* Under `life`; constant while `present`. NULL: no device. */
 	const struct yoke_interconnect *ic;
 	void *priv;
-	bool gone;		/* the device is: only ever set */
+	struct yoke_window window;	/* its memory dies with the device */
+	u16 lives;			/* devices so far; part of the generation */
+	u32 caps;			/* of the kind, from the first device on */
+	u32 retry_s;
+	int error;			/* why there is no device */
+
+	spinlock_t lock;
+	bool present;	/* readers: in an RCU section */
+	bool lost;	/* yoke_link_gone() since create() was called */
+	bool closing;	/* `work` is queued no more */
 };
 
-/*
- * Around everything that touches the driver's memory. A device may be taken
- * away at any moment, and yoke_link_gone() waits for whoever is in here.
- */
-static bool yoke_sys_link_enter(const struct yoke_link *link)
+/* Has `work` run soon, or in @seconds. Any context. */
+static void yoke_sys_link_kick(struct yoke_link *link, u32 seconds)
 {
-	rcu_read_lock();
-	if (!READ_ONCE(link->gone))
-		return true;
-	rcu_read_unlock();
-	return false;
+	unsigned long flags;
+
+	spin_lock_irqsave(&link->lock, flags);
+	if (!link->closing)
+		mod_delayed_work(link->queue, &link->work, seconds * HZ);
+	spin_unlock_irqrestore(&link->lock, flags);
 }
 
-static void yoke_sys_link_leave(void)
+static void yoke_sys_links_look(const char *kind, const char *device)
 {
-	rcu_read_unlock();
+	struct yoke_link *link;
+
+	list_for_each_entry(link, &yoke_sys_links, entry)
+		if (!strcmp(link->kind, kind) &&
+		    (!device || !strcmp(link->device, device)))
+			yoke_sys_link_kick(link, 0);
 }
 
-static bool yoke_sys_kind_complete(const struct yoke_interconnect *ic)
+/* Nobody is in the driver any more when this returns. May sleep. */
+static void yoke_sys_link_hide(struct yoke_link *link, bool lost)
 {
-	return ic->create && ic->destroy && ic->start && ic->stop &&
-	       ic->is_up && ic->down_count && ic->min_down_us && ic->post &&
-	       ic->post64 && ic->barrier && ic->read64 && ic->ring &&
-	       (!(ic->caps & YOKE_IC_MESSAGE) || (ic->send && ic->max_message));
+	unsigned long flags;
+
+	spin_lock_irqsave(&link->lock, flags);
+	WRITE_ONCE(link->present, false);
+	link->lost |= lost;
+	spin_unlock_irqrestore(&link->lock, flags);
+	synchronize_rcu();
 }
-
-int yoke_interconnect_register(const struct yoke_interconnect *ic)
-{
-	int i, free = -1, err = 0;
-
-	if (!ic || ic->abi != YOKE_INTERCONNECT_ABI || ic->reserved ||
-	    !ic->kind[0] || strnlen(ic->kind, YOKE_KIND_LEN) == YOKE_KIND_LEN ||
-	    !yoke_sys_kind_complete(ic))
-		return -EINVAL;
-
-	mutex_lock(&yoke_sys_kinds_lock);
-	for (i = 0; i < YOKE_SYS_KINDS && !err; i++) {
-		if (!yoke_sys_kinds[i]) {
-			if (free < 0)
-				free = i;
-		} else if (!strcmp(yoke_sys_kinds[i]->kind, ic->kind)) {
-			err = -EEXIST;
-		}
-	}
-	if (!err && free < 0)
-		err = -ENOSPC;
-	if (!err)
-		yoke_sys_kinds[free] = ic;
-	mutex_unlock(&yoke_sys_kinds_lock);
-	return err;
-}
-EXPORT_SYMBOL_GPL(yoke_interconnect_register);
-
-void yoke_interconnect_unregister(const struct yoke_interconnect *ic)
-{
-	int i;
-
-	mutex_lock(&yoke_sys_kinds_lock);
-	for (i = 0; i < YOKE_SYS_KINDS; i++)
-		if (yoke_sys_kinds[i] == ic)
-			yoke_sys_kinds[i] = NULL;
-	mutex_unlock(&yoke_sys_kinds_lock);
-}
-EXPORT_SYMBOL_GPL(yoke_interconnect_unregister);
 
 void yoke_link_gone(struct yoke_link *link)
 {
-	WRITE_ONCE(link->gone, true);
-	synchronize_rcu();
+	yoke_sys_link_hide(link, true);
 	link->ops->changed(link->data);
+	yoke_sys_link_kick(link, 0);
 }
 EXPORT_SYMBOL_GPL(yoke_link_gone);
 
@@ -106,6 +88,12 @@ void yoke_link_changed(struct yoke_link *link)
 	link->ops->changed(link->data);
 }
 EXPORT_SYMBOL_GPL(yoke_link_changed);
+
+void yoke_link_prepare(struct yoke_link *link)
+{
+	yoke_sys_link_kick(link, 0);
+}
+EXPORT_SYMBOL_GPL(yoke_link_prepare);
 
 void yoke_link_doorbell(struct yoke_link *link)
 {
@@ -119,217 +107,203 @@ void yoke_link_message(struct yoke_link *link, const void *message, u32 len)
 }
 EXPORT_SYMBOL_GPL(yoke_link_message);
 
-/* The kind, with a reference on its module; NULL: not there, or going. */
-static const struct yoke_interconnect *yoke_sys_kind_get(const char *kind)
+/* Gives the device back. It is not shown any more; `life` is held. */
+static void yoke_sys_link_release(struct yoke_link *link)
 {
-	const struct yoke_interconnect *found = NULL;
-	int i;
-
-	mutex_lock(&yoke_sys_kinds_lock);
-	for (i = 0; i < YOKE_SYS_KINDS; i++) {
-		if (yoke_sys_kinds[i] &&
-		    !strcmp(yoke_sys_kinds[i]->kind, kind) &&
-		    try_module_get(yoke_sys_kinds[i]->owner))
-			found = yoke_sys_kinds[i];
-	}
-	mutex_unlock(&yoke_sys_kinds_lock);
-	return found;
+	/* Who hid it may still be waiting for the last readers. */
+	synchronize_rcu();
+	link->ic->stop(link->priv);
+	link->ic->destroy(link->priv);
+	module_put(link->ic->owner);
+	link->ic = NULL;
+	link->priv = NULL;
 }
 
-/* May sleep. ERR_PTR on failure. @ops and @data outlive the link. */
-struct yoke_link *yoke_sys_link_create(const char *kind, const char *device,
-				       const struct yoke_sys_link_ops *ops,
-				       void *data)
+/* What start() gave is worth something; a window that was once shown does not shrink. */
+static int yoke_sys_window_check(const struct yoke_link *link,
+				 struct yoke_window *window)
 {
-	struct yoke_link *link;
+	if (!window->in || !window->in_size)
+		return -EIO;
+	if (link->lives && window->in_size < link->window.in_size)
+		return -ENOSPC;
+	if (link->lives)
+		window->in_size = link->window.in_size;
+	return 0;
+}
+
+/* Shows the device to readers, unless it went meanwhile. `life` is held. */
+static bool yoke_sys_link_show(struct yoke_link *link)
+{
+	unsigned long flags;
+	bool lost;
+
+	spin_lock_irqsave(&link->lock, flags);
+	lost = link->lost;
+	if (!lost)
+		/* Pairs with yoke_sys_link_enter(): what is read there was set before. */
+		smp_store_release(&link->present, true);
+	spin_unlock_irqrestore(&link->lock, flags);
+	return !lost;
+}
+
+/* A driver that answers nonsense must not look like success. */
+static int yoke_sys_errno(int err)
+{
+	return !err || IS_ERR_VALUE((long)err) ? err : -EIO;
+}
+
+/* Takes the device, if it is there. `life` is held, the link has none. */
+static int yoke_sys_link_acquire(struct yoke_link *link)
+{
+	const struct yoke_interconnect *ic = yoke_sys_kind_get(link->kind);
+	struct yoke_window window = {};
+	unsigned long flags;
 	int err;
 
-	if (strlen(device) >= YOKE_DEVICE_LEN)
+	if (!ic)
+		return -ENODEV;
+	/* From create() on the driver may say that the device goes. */
+	spin_lock_irqsave(&link->lock, flags);
+	link->lost = false;
+	spin_unlock_irqrestore(&link->lock, flags);
+	err = yoke_sys_errno(ic->create(link, link->device, &link->priv));
+	if (err) {
+		module_put(ic->owner);
+		return err;
+	}
+	err = yoke_sys_errno(ic->start(link->priv, &window));
+	if (err) {
+		ic->destroy(link->priv);
+		module_put(ic->owner);
+		return err;
+	}
+	link->ic = ic;
+	err = yoke_sys_window_check(link, &window);
+	if (!err) {
+		link->window.in = window.in;
+		WRITE_ONCE(link->window.in_size, window.in_size);
+		WRITE_ONCE(link->window.out_size, window.out_size);
+		WRITE_ONCE(link->caps, ic->caps);
+		link->lives++;
+		err = yoke_sys_link_show(link) ? 0 : -ENODEV;
+	}
+	if (err)
+		yoke_sys_link_release(link);
+	return err;
+}
+
+/* Takes the device, or tells why not, and when to look again. `life` is held. */
+static void yoke_sys_link_look(struct yoke_link *link)
+{
+	link->error = yoke_sys_link_acquire(link);
+	if (!link->error)
+		link->retry_s = YOKE_SYS_RETRY_MIN_S;
+	/* Who waits for a device to come is told when it does. */
+	if (link->error && link->error != -ENODEV) {
+		yoke_sys_link_kick(link, link->retry_s);
+		link->retry_s = min(link->retry_s * 2, YOKE_SYS_RETRY_MAX_S);
+	}
+	link->ops->changed(link->data);
+}
+
+static void yoke_sys_link_work(struct work_struct *work)
+{
+	struct yoke_link *link = container_of(to_delayed_work(work),
+					      struct yoke_link, work);
+
+	mutex_lock(&link->life);
+	if (link->ic && READ_ONCE(link->lost))
+		yoke_sys_link_release(link);
+	if (!link->ic)
+		yoke_sys_link_look(link);
+	else if (link->ic->prepare)
+		link->ic->prepare(link->priv);
+	mutex_unlock(&link->life);
+}
+
+static struct yoke_link *yoke_sys_link_alloc(const char *kind, const char *device)
+{
+	struct yoke_link *link;
+
+	if (strlen(device) >= YOKE_DEVICE_LEN || strlen(kind) >= YOKE_KIND_LEN)
 		return ERR_PTR(-EINVAL);
 	link = kzalloc(sizeof(*link), GFP_KERNEL);
 	if (!link)
 		return ERR_PTR(-ENOMEM);
-	link->ops = ops;
-	link->data = data;
-	link->ic = yoke_sys_kind_get(kind);
-	err = link->ic ? link->ic->create(link, device, &link->priv) : -ENODEV;
-	if (!err)
-		return link;
-	if (link->ic)
-		module_put(link->ic->owner);
-	kfree(link);
-	/* A driver that answers nonsense must not look like success. */
-	return ERR_PTR(IS_ERR_VALUE((long)err) ? err : -EIO);
+	link->queue = alloc_ordered_workqueue("yoke_device", 0);
+	if (!link->queue) {
+		kfree(link);
+		return ERR_PTR(-ENOMEM);
+	}
+	strscpy(link->kind, kind);
+	strscpy(link->device, device);
+	link->retry_s = YOKE_SYS_RETRY_MIN_S;
+	mutex_init(&link->life);
+	spin_lock_init(&link->lock);
+	INIT_DELAYED_WORK(&link->work, yoke_sys_link_work);
+	return link;
 }
 
-/* May sleep. The link is stopped. */
+/* May sleep. @ops and @data may be called no more when it returns. */
 void yoke_sys_link_destroy(struct yoke_link *link)
 {
-	link->ic->destroy(link->priv);
-	module_put(link->ic->owner);
+	unsigned long flags;
+
+	mutex_lock(&yoke_sys_kinds_lock);
+	list_del(&link->entry);
+	mutex_unlock(&yoke_sys_kinds_lock);
+	spin_lock_irqsave(&link->lock, flags);
+	link->closing = true;
+	spin_unlock_irqrestore(&link->lock, flags);
+	cancel_delayed_work_sync(&link->work);
+	yoke_sys_link_hide(link, false);
+	/* Waits for a driver that is in yoke_link_gone(). */
+	mutex_lock(&link->life);
+	if (link->ic)
+		yoke_sys_link_release(link);
+	mutex_unlock(&link->life);
+	destroy_workqueue(link->queue);
+	mutex_destroy(&link->life);
 	kfree(link);
-}
-
-/* May sleep. */
-int yoke_sys_link_start(struct yoke_link *link, struct yoke_window *window)
-{
-	int err = link->ic->start(link->priv, window);
-
-	if (!err && (!window->in || !window->in_size)) {
-		link->ic->stop(link->priv);
-		return -EIO;
-	}
-	return err;
-}
-
-/* May sleep. */
-void yoke_sys_link_stop(struct yoke_link *link)
-{
-	link->ic->stop(link->priv);
-}
-
-u32 yoke_sys_link_caps(const struct yoke_link *link)
-{
-	return link->ic->caps;
-}
-
-u32 yoke_sys_link_max_message(const struct yoke_link *link)
-{
-	return link->ic->caps & YOKE_IC_MESSAGE ? link->ic->max_message : 0;
-}
-
-bool yoke_sys_link_is_up(const struct yoke_link *link)
-{
-	bool up = false;
-
-	if (yoke_sys_link_enter(link)) {
-		up = link->ic->is_up(link->priv);
-		yoke_sys_link_leave();
-	}
-	return up;
-}
-
-/* All ones when the device is gone: the last of all downs. */
-u64 yoke_sys_link_down_count(const struct yoke_link *link)
-{
-	u64 count = U64_MAX;
-
-	if (yoke_sys_link_enter(link)) {
-		count = link->ic->down_count(link->priv);
-		yoke_sys_link_leave();
-	}
-	return count;
-}
-
-u32 yoke_sys_link_min_down_us(const struct yoke_link *link)
-{
-	u32 us = 0;
-
-	if (yoke_sys_link_enter(link)) {
-		us = link->ic->min_down_us(link->priv);
-		yoke_sys_link_leave();
-	}
-	return us;
-}
-
-int yoke_sys_link_post(const struct yoke_link *link, u64 offset,
-		       const void *src, u64 len)
-{
-	int err = -ENOTCONN;
-
-	if (yoke_sys_link_enter(link)) {
-		err = link->ic->post(link->priv, offset, src, len);
-		yoke_sys_link_leave();
-	}
-	return err;
-}
-
-int yoke_sys_link_post64(const struct yoke_link *link, u64 offset, u64 value)
-{
-	int err = -ENOTCONN;
-
-	if (yoke_sys_link_enter(link)) {
-		err = link->ic->post64(link->priv, offset, value);
-		yoke_sys_link_leave();
-	}
-	return err;
-}
-
-void yoke_sys_link_barrier(const struct yoke_link *link)
-{
-	/* In parentheses: barrier() is also a macro. */
-	if (yoke_sys_link_enter(link)) {
-		(link->ic->barrier)(link->priv);
-		yoke_sys_link_leave();
-	}
-}
-
-u64 yoke_sys_link_read64(const struct yoke_link *link, u64 offset)
-{
-	u64 value = U64_MAX;
-
-	if (yoke_sys_link_enter(link)) {
-		value = link->ic->read64(link->priv, offset);
-		yoke_sys_link_leave();
-	}
-	return value;
-}
-
-void yoke_sys_link_ring(const struct yoke_link *link)
-{
-	if (yoke_sys_link_enter(link)) {
-		link->ic->ring(link->priv);
-		yoke_sys_link_leave();
-	}
 }
 
 /*
- * Our own window, [p, p + len) checked by the caller. Nothing happens, and the
- * answer is -ENOTCONN, once the device is gone. A long copy or zeroing is the
- * caller's to cut: this holds the CPU.
+ * May sleep. A link whose device is not there waits for it, if there is a driver
+ * of its kind. ERR_PTR on other failures. @ops and @data outlive the link.
  */
-int yoke_sys_link_copy(const struct yoke_link *link, void *dst,
-		       const void *src, size_t len)
+struct yoke_link *yoke_sys_link_create(const char *kind, const char *device,
+				       const struct yoke_sys_link_ops *ops,
+				       void *data)
 {
-	if (!yoke_sys_link_enter(link))
-		return -ENOTCONN;
-	yoke_sys_copy(dst, src, len);
-	yoke_sys_link_leave();
-	return 0;
+	const struct yoke_interconnect *ic = yoke_sys_kind_get(kind);
+	struct yoke_link *link;
+	int err;
+
+	if (!ic)
+		return ERR_PTR(-ENODEV);
+	module_put(ic->owner);
+	link = yoke_sys_link_alloc(kind, device);
+	if (IS_ERR(link))
+		return link;
+	link->ops = ops;
+	link->data = data;
+	/* Before the look: a device that comes after it is not missed. */
+	mutex_lock(&yoke_sys_kinds_lock);
+	list_add(&link->entry, &yoke_sys_links);
+	mutex_unlock(&yoke_sys_kinds_lock);
+	mutex_lock(&link->life);
+	err = link->ic ? 0 : yoke_sys_link_acquire(link);
+	link->error = err;
+	mutex_unlock(&link->life);
+	if (!err || err == -ENODEV)
+		return link;
+	yoke_sys_link_destroy(link);
+	return ERR_PTR(err);
 }
 
-int yoke_sys_link_zero(const struct yoke_link *link, void *dst, size_t len)
+/* 0: the link has its device; else why not. Any context. */
+int yoke_sys_link_error(const struct yoke_link *link)
 {
-	if (!yoke_sys_link_enter(link))
-		return -ENOTCONN;
-	yoke_sys_zero(dst, len);
-	yoke_sys_link_leave();
-	return 0;
-}
-
-int yoke_sys_link_load64(const struct yoke_link *link, const void *p, u64 *value)
-{
-	if (!yoke_sys_link_enter(link))
-		return -ENOTCONN;
-	*value = smp_load_acquire((const u64 *)p);
-	yoke_sys_link_leave();
-	return 0;
-}
-
-int yoke_sys_link_store64(const struct yoke_link *link, void *p, u64 value)
-{
-	if (!yoke_sys_link_enter(link))
-		return -ENOTCONN;
-	smp_store_release((u64 *)p, value);
-	yoke_sys_link_leave();
-	return 0;
-}
-
-/* May sleep, so it is not for devices that can be taken away (the contract). */
-int yoke_sys_link_send(const struct yoke_link *link, const void *message,
-		       u32 len)
-{
-	if (!(link->ic->caps & YOKE_IC_MESSAGE))
-		return -EOPNOTSUPP;
-	return link->ic->send(link->priv, message, len);
+	return READ_ONCE(link->present) ? 0 : (READ_ONCE(link->error) ?: -ENODEV);
 }

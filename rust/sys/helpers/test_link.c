@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * For the KUnit suite of interconnect.rs: a kind of link, `kunit`, whose two
- * ends `a` and `b` are memory of this kernel. Posts arrive at once.
+ * ends `a` and `b` are memory of this kernel. Posts arrive at once. The device of
+ * an end can be taken away and given back, at chosen moments.
  */
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -13,7 +14,12 @@
 static struct yoke_test_end {
 	struct yoke_link *link;
 	u8 *window;
+	size_t size;		/* of the window; 0: YOKE_TEST_WINDOW */
 	u64 downs;
+	bool away;		/* there is no device */
+	bool goes;		/* it is taken away inside of the next start() */
+	bool flaps;		/* the link does, inside of the next read64() */
+	u32 prepared;
 } yoke_test_ends[2];
 
 static struct yoke_test_end *yoke_test_peer(struct yoke_test_end *end)
@@ -29,6 +35,8 @@ static int yoke_test_create(struct yoke_link *link, const char *device,
 	if (strcmp(device, "a") && strcmp(device, "b"))
 		return -ENODEV;
 	end = &yoke_test_ends[device[0] == 'b'];
+	if (end->away)
+		return -ENODEV;
 	if (end->link)
 		return -EBUSY;
 	end->link = link;
@@ -59,13 +67,25 @@ static int yoke_test_start(void *priv, struct yoke_window *window)
 	if (!end->window)
 		return -ENOMEM;
 	window->in = end->window;
-	window->in_size = YOKE_TEST_WINDOW;
+	window->in_size = end->size ?: YOKE_TEST_WINDOW;
 	window->out_size = YOKE_TEST_WINDOW;
 	if (yoke_test_is_up(end)) {
 		yoke_link_changed(end->link);
 		yoke_link_changed(yoke_test_peer(end)->link);
 	}
+	if (end->goes) {
+		end->goes = false;
+		end->away = true;
+		yoke_link_gone(end->link);
+	}
 	return 0;
+}
+
+static void yoke_test_prepare(void *priv)
+{
+	struct yoke_test_end *end = priv;
+
+	end->prepared++;
 }
 
 static void yoke_test_stop(void *priv)
@@ -80,7 +100,7 @@ static void yoke_test_stop(void *priv)
 		yoke_link_changed(peer->link);
 }
 
-static u64 yoke_test_down_count(void *priv)
+static u64 yoke_test_generation(void *priv)
 {
 	struct yoke_test_end *end = priv;
 
@@ -124,13 +144,19 @@ static void yoke_test_barrier(void *priv)
 	smp_wmb();
 }
 
-static u64 yoke_test_read64(void *priv, u64 offset)
+static u64 yoke_test_read64(void *priv, u64 offset, u64 *generation)
 {
-	u8 *from = yoke_test_at(priv, offset, 8);
+	struct yoke_test_end *end = priv;
+	u8 *from = yoke_test_at(end, offset, 8);
+	u64 value = U64_MAX;
 
-	if (!yoke_test_is_up(priv) || !from)
-		return U64_MAX;
-	return le64_to_cpup((__le64 *)from);
+	if (yoke_test_is_up(end) && from)
+		value = le64_to_cpup((__le64 *)from);
+	if (end->flaps)
+		end->downs++;
+	end->flaps = false;
+	*generation = end->downs;
+	return value;
 }
 
 static void yoke_test_ring(void *priv)
@@ -149,6 +175,7 @@ static int yoke_test_send(void *priv, const void *message, u32 len)
 
 static struct yoke_interconnect yoke_test_kind = {
 	.abi = YOKE_INTERCONNECT_ABI,
+	.struct_size = sizeof(struct yoke_interconnect),
 	.caps = YOKE_IC_WINDOW | YOKE_IC_READ_BACK | YOKE_IC_MESSAGE,
 	.max_message = 64,
 	.kind = "kunit",
@@ -157,8 +184,9 @@ static struct yoke_interconnect yoke_test_kind = {
 	.destroy = yoke_test_destroy,
 	.start = yoke_test_start,
 	.stop = yoke_test_stop,
+	.prepare = yoke_test_prepare,
 	.is_up = yoke_test_is_up,
-	.down_count = yoke_test_down_count,
+	.generation = yoke_test_generation,
 	.min_down_us = yoke_test_min_down_us,
 	.post = yoke_test_post,
 	.post64 = yoke_test_post64,
@@ -168,22 +196,31 @@ static struct yoke_interconnect yoke_test_kind = {
 	.send = yoke_test_send,
 };
 
+static int yoke_test_refused(const struct yoke_interconnect *bad)
+{
+	return yoke_interconnect_register(bad) == -EINVAL ? 0 : -EIO;
+}
+
 /* 0: the kind can be registered once, and nonsense not at all. */
 int yoke_sys_test_link_register(void)
 {
 	struct yoke_interconnect bad = yoke_test_kind;
+	int err;
 
+	memset(yoke_test_ends, 0, sizeof(yoke_test_ends));
 	bad.abi = 0;
-	if (yoke_interconnect_register(&bad) != -EINVAL)
-		return -EIO;
+	err = yoke_test_refused(&bad);
+	bad = yoke_test_kind;
+	bad.struct_size = sizeof(bad) + 8;
+	err = err ?: yoke_test_refused(&bad);
+	bad.struct_size = offsetof(struct yoke_interconnect, send);
+	err = err ?: yoke_test_refused(&bad);
 	bad = yoke_test_kind;
 	bad.ring = NULL;
-	if (yoke_interconnect_register(&bad) != -EINVAL)
-		return -EIO;
+	err = err ?: yoke_test_refused(&bad);
 	memset(&bad.kind, 'x', sizeof(bad.kind));
-	if (yoke_interconnect_register(&bad) != -EINVAL)
-		return -EIO;
-	if (yoke_interconnect_register(&yoke_test_kind))
+	err = err ?: yoke_test_refused(&bad);
+	if (err || yoke_interconnect_register(&yoke_test_kind))
 		return -EIO;
 	return yoke_interconnect_register(&yoke_test_kind) == -EEXIST ? 0 : -EIO;
 }
@@ -196,5 +233,41 @@ void yoke_sys_test_link_unregister(void)
 /* The device of end `a` is taken away. */
 void yoke_sys_test_link_gone(void)
 {
-	yoke_link_gone(yoke_test_ends[0].link);
+	struct yoke_test_end *end = &yoke_test_ends[0];
+
+	end->away = true;
+	if (end->link)
+		yoke_link_gone(end->link);
+}
+
+/* It is there again, with a window of @size bytes (0: the usual). */
+void yoke_sys_test_link_back(size_t size)
+{
+	yoke_test_ends[0].away = false;
+	yoke_test_ends[0].size = size;
+	yoke_interconnect_device("kunit", "a");
+}
+
+/* It will go in the middle of the next start(). */
+void yoke_sys_test_link_goes(void)
+{
+	yoke_test_ends[0].goes = true;
+}
+
+/* The link of end `a` will flap while the next fence reads. */
+void yoke_sys_test_link_flaps(void)
+{
+	yoke_test_ends[0].flaps = true;
+}
+
+/* Has end `a` prepared. */
+void yoke_sys_test_link_prepare(void)
+{
+	yoke_link_prepare(yoke_test_ends[0].link);
+}
+
+/* How often it was. */
+u32 yoke_sys_test_link_prepared(void)
+{
+	return READ_ONCE(yoke_test_ends[0].prepared);
 }

@@ -65,8 +65,10 @@ mod tests {
     fn a_kind_must_be_registered() -> Result {
         assert_eq!(open(c"a").err(), Some(ENODEV));
         let kind = Kind::register()?;
-        assert_eq!(open(c"nonsense").err(), Some(ENODEV));
+        // No such device yet.
+        assert_eq!(open(c"nonsense")?.absence(), Some(ENODEV));
         let link = open(c"a")?;
+        assert_eq!(link.absence(), None);
         assert_eq!(open(c"a").err(), Some(EBUSY));
         assert!(link.caps().has(Caps::WINDOW) && !link.caps().has(Caps::ATOMICS));
         drop(link);
@@ -114,9 +116,10 @@ mod tests {
         assert_eq!(b.events().bytes.load(Relaxed), 4);
         assert_eq!(a.send(&[0; 65]), Err(EMSGSIZE));
         let events = b.events().clone();
+        let before = a.generation();
         drop(b);
         assert!(!a.is_up());
-        assert_eq!(a.down_count(), 1);
+        assert_ne!(a.generation(), before);
         assert_eq!(a.min_down_us(), 1000);
         assert_eq!(a.events().changes.load(Relaxed), 2);
         assert_eq!(a.post(0, b"x"), Err(ENOTCONN));
@@ -126,22 +129,152 @@ mod tests {
         Ok(())
     }
 
+    /// Waits, with a bound, until something holds that other threads bring about.
+    fn soon(what: impl Fn() -> bool) -> bool {
+        for _ in 0..1000 {
+            if what() {
+                return true;
+            }
+            crate::time::sleep_us(1000);
+        }
+        false
+    }
+
+    fn gone() {
+        // SAFETY: the kind is registered; so for all below.
+        unsafe { ffi::yoke_sys_test_link_gone() };
+    }
+
+    fn back(size: usize) {
+        // SAFETY: see gone().
+        unsafe { ffi::yoke_sys_test_link_back(size) };
+    }
+
     #[test]
     fn a_device_that_is_gone_is_not_touched() -> Result {
         let _kind = Kind::register()?;
         let a = open(c"a")?;
         a.store64(0, 1)?;
-        // SAFETY: end `a` is open.
-        unsafe { ffi::yoke_sys_test_link_gone() };
-        assert_eq!(a.events().changes.load(Relaxed), 1);
+        gone();
+        assert!(a.events().changes.load(Relaxed) >= 1);
         assert!(!a.is_up());
-        assert_eq!(a.down_count(), u64::MAX);
+        assert_eq!(a.absence(), Some(ENODEV));
+        assert_eq!(a.generation(), u64::MAX);
+        assert_eq!(a.min_down_us(), 0);
+        assert_eq!(a.window_bytes(), 8192);
         assert_eq!(a.load64(0), Err(ENOTCONN));
         assert_eq!(a.store64(0, 2), Err(ENOTCONN));
         assert_eq!(a.write(0, b"x"), Err(ENOTCONN));
         assert_eq!(a.zero(0, 8), Err(ENOTCONN));
         assert_eq!(a.post(0, b"x"), Err(ENOTCONN));
-        assert_eq!(a.read64(0), u64::MAX);
+        assert_eq!(a.send(b"x"), Err(ENOTCONN));
+        assert_eq!(a.fence(0).word, u64::MAX);
+        Ok(())
+    }
+
+    #[test]
+    fn a_device_that_comes_back_is_taken() -> Result {
+        let _kind = Kind::register()?;
+        let (a, b) = (open(c"a")?, open(c"b")?);
+        a.store64(0, 1)?;
+        for _ in 0..3 {
+            let (before, changes) = (a.generation(), a.events().changes.load(Relaxed));
+            gone();
+            assert!(soon(|| !b.is_up()));
+            back(0);
+            assert!(soon(|| a.is_up() && b.is_up()));
+            assert_eq!(a.absence(), None);
+            // Another life, and memory that nobody has written.
+            assert_ne!(a.generation(), before);
+            assert_eq!(a.load64(0)?, 0);
+            a.store64(0, 1)?;
+            assert!(a.events().changes.load(Relaxed) > changes);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_yet_is_waited_for() -> Result {
+        let _kind = Kind::register()?;
+        gone();
+        let a = open(c"a")?;
+        assert_eq!(a.absence(), Some(ENODEV));
+        assert!(!a.caps().has(Caps::WINDOW));
+        back(0);
+        assert!(soon(|| a.absence().is_none()));
+        assert!(a.caps().has(Caps::WINDOW));
+        assert_eq!(a.load64(0)?, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_driver_that_comes_back_gets_its_links() -> Result {
+        let kind = Kind::register()?;
+        gone();
+        let a = open(c"a")?;
+        drop(kind);
+        // Registering makes a new world, in which the device is there.
+        let _kind = Kind::register()?;
+        assert!(soon(|| a.absence().is_none()));
+        Ok(())
+    }
+
+    #[test]
+    fn a_window_that_comes_back_smaller_is_refused_until_it_fits() -> Result {
+        let _kind = Kind::register()?;
+        let a = open(c"a")?;
+        assert_eq!(a.window_bytes(), 8192);
+        gone();
+        back(4096);
+        assert!(soon(|| a.absence() == Some(ENOSPC)));
+        assert_eq!(a.load64(0), Err(ENOTCONN));
+        back(0);
+        assert!(soon(|| a.absence().is_none()));
+        assert_eq!(a.window_bytes(), 8192);
+        Ok(())
+    }
+
+    /// A removal that begins while the device is being started: yoke must not use what the driver then takes down.
+    #[test]
+    fn a_device_that_goes_while_it_starts_is_not_used() -> Result {
+        let _kind = Kind::register()?;
+        // SAFETY: see gone().
+        unsafe { ffi::yoke_sys_test_link_goes() };
+        let a = open(c"a")?;
+        assert_eq!(a.absence(), Some(ENODEV));
+        assert_eq!(a.load64(0), Err(ENOTCONN));
+        assert!(!a.is_up());
+        back(0);
+        assert!(soon(|| a.absence().is_none()));
+        assert_eq!(a.load64(0)?, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_flap_under_a_fence_changes_its_generation() -> Result {
+        let _kind = Kind::register()?;
+        let (a, b) = (open(c"a")?, open(c"b")?);
+        b.store64(4096, 7)?;
+        let before = a.generation();
+        let sample = a.fence(4096);
+        assert_eq!((sample.word, sample.generation), (7, before));
+        // SAFETY: see gone().
+        unsafe { ffi::yoke_sys_test_link_flaps() };
+        let sample = a.fence(4096);
+        assert_eq!(sample.word, 7);
+        assert_ne!(sample.generation, before);
+        Ok(())
+    }
+
+    #[test]
+    fn a_driver_is_called_to_prepare() -> Result {
+        let _kind = Kind::register()?;
+        let _a = open(c"a")?;
+        // SAFETY: see gone(); end `a` is open.
+        unsafe {
+            ffi::yoke_sys_test_link_prepare();
+            assert!(soon(|| ffi::yoke_sys_test_link_prepared() == 1));
+        }
         Ok(())
     }
 

@@ -149,7 +149,7 @@ impl LinkItem {
 /// Why a link could not be enabled, in words.
 fn why(error: Error) -> &'static str {
     if error == ENODEV {
-        "there is no such device, or its interconnect driver is not loaded"
+        "no driver of this interconnect is loaded"
     } else if error == EBUSY {
         "the device has another user"
     } else if error == ENOSPC {
@@ -157,7 +157,7 @@ fn why(error: Error) -> &'static str {
     } else if error == EEXIST {
         "there is a link of this name already"
     } else if error == EOPNOTSUPP {
-        "the interconnect has no window that can be read back"
+        "the device cannot carry a link: it has no window that can be read back"
     } else if error == ENOMEM {
         "not enough memory"
     } else {

@@ -39,6 +39,10 @@ pub(crate) trait Client: Send + Sync {
     /// It does not any more: nothing that was posted and not proved is proved.
     fn link_down(&self, link: LinkId, epoch: LinkEpoch);
 
+    /// What stood in the own window of this link is gone, with its device. The link is down, or will be soon; told before
+    /// it is up again.
+    fn window_gone(&self, link: &Arc<Port>);
+
     /// The partner is gone, with what was not acknowledged. All links are down.
     fn session_gone(&self, node: NodeId, reason: GoneReason);
 

@@ -56,7 +56,40 @@ impl Display for LinkReason<'_> {
     }
 }
 
+/// Why a link has no device, a sentence.
+fn absence_reason(error: Error) -> &'static str {
+    if error == ENODEV {
+        "its device is not there: waiting for it"
+    } else if error == EBUSY {
+        "its device has another user: trying again"
+    } else if error == ENOSPC {
+        "its device's window is too small: trying again"
+    } else if error == ENOMEM {
+        "there is no memory for its window: trying again"
+    } else if error == EOPNOTSUPP {
+        "its device cannot carry a link"
+    } else {
+        "its device cannot be set up: trying again"
+    }
+}
+
 impl LinkFace {
+    /// Its state; `down` as long as its device was never there.
+    fn state(&self) -> &'static str {
+        self.look(|link| link_word(link.state())).unwrap_or("down")
+    }
+
+    fn reason(&self, text: &mut Text<'_>) -> Result {
+        if let Some(error) = self.port.trouble() {
+            return text.line(absence_reason(error));
+        }
+        // Its device has just come.
+        if self.look(|_| ()).is_err() {
+            return text.line("the peer has not answered yet");
+        }
+        self.look(|link| text.put(format_args!("{}\n", LinkReason(link))))?
+    }
+
     fn look<R>(&self, look: impl FnOnce(&Link) -> R) -> Result<R> {
         self.shared
             .look(|inner| inner.session.link(self.port.id()).map(look))
@@ -64,7 +97,8 @@ impl LinkFace {
     }
 
     fn peer(&self, text: &mut Text<'_>) -> Result {
-        match self.look(|link| link.receiving().map(|contact| contact.peer.node))? {
+        let node = self.look(|link| link.receiving().map(|contact| contact.peer.node));
+        match node.ok().flatten() {
             Some(node) => text.put(format_args!("{}\n", node.get())),
             None => text.line("-"),
         }
@@ -81,18 +115,15 @@ impl ClassItem for LinkFace {
             text.bytes(face.port.device().to_bytes())?;
             text.line("")
         }),
-        Attr::ro(c"state", |face, text| {
-            text.line(face.look(|link| link_word(link.state()))?)
-        }),
-        Attr::ro(c"reason", |face, text| {
-            face.look(|link| text.put(format_args!("{}\n", LinkReason(link))))?
-        }),
+        Attr::ro(c"state", |face, text| text.line(face.state())),
+        Attr::ro(c"reason", |face, text| face.reason(text)),
         Attr::ro(c"peer", |face, text| face.peer(text)),
         Attr::ro(c"down_count", |face, text| {
-            text.put(format_args!("{}\n", face.port.link().down_count()))
+            text.put(format_args!("{}\n", face.port.downs.get()))
         }),
         Attr::ro(c"latency_us", |face, text| {
-            let ns = face.look(|link| link.round_trip_ns())?.unwrap_or(0);
+            let ns = face.look(|link| link.round_trip_ns());
+            let ns = ns.ok().flatten().unwrap_or(0);
             text.put(format_args!("{}\n", ns / 1000))
         }),
         Attr::ro(c"posted_bytes", |face, text| {

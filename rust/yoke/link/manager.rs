@@ -62,6 +62,18 @@ pub(crate) struct Inner {
     hooks: [Option<PanicHook<Port>>; LINKS],
 }
 
+impl Inner {
+    /// The session knows of the link from the first time on that its device is there.
+    fn join(&mut self, port: &Port) -> Result<(), &'static str> {
+        match port.layout() {
+            Some(layout) if self.session.link(port.id()).is_none() => {
+                self.session.add_link(port.id(), layout, port.settings())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What the thread shares with everybody else.
 #[pin_data]
 pub(crate) struct Shared {
@@ -154,11 +166,27 @@ impl Manager {
             LinkId::all().find(taken).ok_or(ENOSPC)?
         };
         // The caller holds the controller's lock: the number stays free.
-        let port = Port::open(free, name, interconnect, device, &self.shared.wake)?;
+        settings.check().map_err(|which| {
+            pr_err!(
+                "link {}: {which} is out of range\n",
+                name.to_str().unwrap_or("?")
+            );
+            EINVAL
+        })?;
+        let wake = &self.shared.wake;
+        let port = Port::open(free, name, interconnect, device, wake, settings)?;
+        if port.trouble().is_some() {
+            pr_info!(
+                "link {}: device {} is not there; waiting for it\n",
+                name.to_str().unwrap_or("?"),
+                device.to_str().unwrap_or("?")
+            );
+        }
         let hook = PanicHook::new(port.clone())?;
         self.shared.faces.add_link(&port, &self.shared)?;
         let mut inner = self.shared.session.lock();
-        if let Err(reason) = inner.session.add_link(free, port.layout(), settings) {
+        // One without a device joins the session with its first look at it.
+        if let Err(reason) = inner.join(&port) {
             drop(inner);
             pr_err!("link {}: {reason}\n", name.to_str().unwrap_or("?"));
             self.shared.faces.remove_link(free);
@@ -255,12 +283,18 @@ impl Shared {
     fn poll(self: &Arc<Self>, id: LinkId) -> Option<Arc<Port>> {
         let mut inner = self.session.lock();
         let port = inner.ports.get(id.index())?.clone()?;
+        // It fails for a session that is closed, and then nothing is polled.
+        inner.join(&port).ok()?;
+        let lost = port.lost_memory();
         let carrier = port.carrier();
         inner
             .session
             .poll(id, boottime_ns(), carrier, &port.own(), &port.peers());
         drop(inner);
         self.tell_all();
+        if lost {
+            self.each(|client| client.window_gone(&port));
+        }
         Some(port)
     }
 
@@ -319,6 +353,9 @@ impl Shared {
                 epoch,
                 reason,
             } => {
+                if let Some(port) = self.port(link) {
+                    port.downs.add(1);
+                }
                 self.each(|client| client.link_down(link, epoch));
                 pr_warn!("{}\n", format_args!("{link} is down: {reason}"));
             }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! One enabled link of this controller: the driver's end, and who uses which part of its window.
+//!
+//! Its device may come later, go, and come back. What the window is like is known from the first time on, and stays.
 
 use super::window::{Own, Peers};
 use crate::counter::Counter;
@@ -8,12 +10,15 @@ use kernel::{
     new_mutex,
     prelude::*,
     str::{CStr, CString},
-    sync::{Arc, Mutex},
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc, Mutex, SetOnce,
+    },
 };
 use yoke_core::{
     ids::LinkId,
-    link::Carrier,
-    window::{epoch_word_at, Carver, Layout, EPOCH_WORDS},
+    link::{Carrier, Settings},
+    window::{epoch_word_at, Carver, Layout, Place, EPOCH_WORDS},
 };
 use yoke_sys::{
     event::Event,
@@ -23,6 +28,9 @@ use yoke_sys::{
 
 /// Entries of the message ring in each window: what is not read yet, at most.
 const RING_ENTRIES: u32 = 64;
+
+/// No device, where [`Link::memory`] has a number.
+const NO_MEMORY: u32 = u32::MAX;
 
 /// Wakes the manager's thread.
 pub(crate) struct Wake(pub(crate) Arc<Event>);
@@ -44,23 +52,30 @@ pub(crate) struct Port {
     name: CString,
     interconnect: CString,
     device: CString,
-    layout: Layout,
+    settings: Settings,
+    /// Empty until the device was there for the first time.
+    layout: SetOnce<Layout>,
     link: Link<Wake>,
+    /// The memory that the manager has seen last.
+    memory: Atomic<u32>,
+    /// How often it went down.
+    pub(crate) downs: Counter,
     /// Bytes of slots and headers that volumes posted over it.
     pub(crate) posted_bytes: Counter,
     /// Epoch words that volumes read through it.
     pub(crate) fences: Counter,
-    /// Regions of the own window that are granted to the peer.
+    /// Regions of the own window that are granted to the peer; empty as long as `layout` is.
     #[pin]
-    pub(crate) carver: Mutex<Carver>,
+    carver: Mutex<Option<Carver>>,
 }
 
 impl Port {
-    /// Binds to the device and enables the link.
+    /// Binds to the device and enables the link; a device that is not there yet is waited for.
     ///
     /// # Errors
     ///
-    /// As [`Link::open`]; `EOPNOTSUPP`: the interconnect has no windows that can be read back.
+    /// As [`Link::open`]; `EOPNOTSUPP`: the interconnect has no windows that can be read back; `ENOSPC`: the window is too
+    /// small.
     #[inline(never)]
     pub(crate) fn open(
         id: LinkId,
@@ -68,32 +83,48 @@ impl Port {
         interconnect: &CStr,
         device: &CStr,
         wake: &Arc<Event>,
+        settings: Settings,
     ) -> Result<Arc<Self>> {
         let events = Arc::new(Wake(wake.clone()), GFP_KERNEL)?;
         let link = Link::open(interconnect, device, events)?;
-        if !link.caps().has(Caps::WINDOW) || !link.caps().has(Caps::READ_BACK) {
-            return Err(EOPNOTSUPP);
-        }
-        let layout = Layout::new(link.window_bytes(), RING_ENTRIES).ok_or(ENOSPC)?;
         let (name, interconnect, device) = (
             CString::try_from(name)?,
             CString::try_from(interconnect)?,
             CString::try_from(device)?,
         );
-        Arc::pin_init(
+        let port = Arc::pin_init(
             pin_init!(Port {
                 id,
                 name,
                 interconnect,
                 device,
-                layout,
+                settings,
+                layout: SetOnce::new(),
                 link,
+                memory: Atomic::new(NO_MEMORY),
+                downs: Counter::new(),
                 posted_bytes: Counter::new(),
                 fences: Counter::new(),
-                carver <- new_mutex!(Carver::new(*layout)),
+                carver <- new_mutex!(None),
             }),
             GFP_KERNEL,
-        )
+        )?;
+        match port.trouble() {
+            Some(error) if error != ENODEV => Err(error),
+            _ => Ok(port),
+        }
+    }
+
+    /// Why nothing can go over it yet; `None` if its device is there and good.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        let caps = self.link.caps();
+        if let Some(error) = self.link.absence() {
+            Some(error)
+        } else if !caps.has(Caps::WINDOW) || !caps.has(Caps::READ_BACK) {
+            Some(EOPNOTSUPP)
+        } else {
+            self.layout().is_none().then_some(ENOSPC)
+        }
     }
 
     /// Its number.
@@ -116,9 +147,41 @@ impl Port {
         &self.device
     }
 
-    /// Where things stand in the own window.
-    pub(crate) fn layout(&self) -> Layout {
-        self.layout
+    /// How it is watched.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Where things stand in the own window; `None` as long as its device was never there, or has too small a window.
+    pub(crate) fn layout(&self) -> Option<Layout> {
+        if let Some(layout) = self.layout.copy() {
+            return Some(layout);
+        }
+        let layout = Layout::new(self.link.window_bytes(), RING_ENTRIES)?;
+        if self.layout.populate(layout) {
+            *self.carver.lock() = Some(Carver::new(layout));
+        }
+        self.layout.copy()
+    }
+
+    /// Room for a region with this many slots in the own window.
+    pub(crate) fn carve(&self, slots: u32) -> Option<Place> {
+        let mut carver = self.carver.lock();
+        (*carver).as_mut()?.carve(slots)
+    }
+
+    /// The region is free again.
+    pub(crate) fn give_back(&self, place: Place) {
+        if let Some(carver) = &mut *self.carver.lock() {
+            carver.give_back(place);
+        }
+    }
+
+    /// Whether what stood in the window is gone, with the device, since the last call. For the manager's thread.
+    pub(crate) fn lost_memory(&self) -> bool {
+        let now = self.link.memory().map_or(NO_MEMORY, u32::from);
+        let before = self.memory.xchg(now, Relaxed);
+        before != NO_MEMORY && before != now
     }
 
     /// The driver's end.
@@ -137,12 +200,12 @@ impl Port {
         Peers(&self.link)
     }
 
-    /// What the driver says of it; the count is read last, so that a down in between shows.
+    /// What the driver says of it; the generation is read last, so that a down in between shows.
     pub(crate) fn carrier(&self) -> Carrier {
         let up = self.link.is_up();
         Carrier {
             up,
-            downs: self.link.down_count(),
+            downs: self.link.generation(),
         }
     }
 }

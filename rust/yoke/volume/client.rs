@@ -177,6 +177,12 @@ impl Client for Mirror {
         drop(gone);
     }
 
+    fn window_gone(&self, link: &Arc<Port>) {
+        for member in &self.state.lock().members {
+            member.volume.window_gone(link);
+        }
+    }
+
     fn session_gone(&self, _node: NodeId, _reason: GoneReason) {
         let mut state = self.state.lock();
         state.partner = None;
@@ -228,7 +234,7 @@ impl Shared {
             .filter(|lane| Arc::ptr_eq(&lane.port, port));
         let place = match &known {
             Some(lane) => lane.place,
-            None => port.carver.lock().carve(self.log.blocks()),
+            None => port.carve(self.log.blocks()),
         };
         if place.is_none() {
             pr_warn!(
@@ -241,6 +247,7 @@ impl Shared {
             port: port.clone(),
             place,
             life: Some(contact.epoch),
+            memory: port.link().memory(),
             peer_window: contact.window,
         };
         let mut inner = self.inner.lock();
@@ -268,6 +275,22 @@ impl Shared {
             lane.life = None;
         }
         inner.core.handle(Input::LinkDown { link }, boottime_ns());
+        drop(inner);
+        self.wake.set();
+    }
+
+    /// What the partner wrote to the own window is gone: nothing is to be taken over from there. The region keeps its
+    /// place, for when the device is back.
+    fn window_gone(&self, port: &Arc<Port>) {
+        let link = port.id();
+        let mut inner = self.inner.lock();
+        let lane = inner.lane_of(link);
+        if let Some(lane) = lane.filter(|lane| Arc::ptr_eq(&lane.port, port)) {
+            let place = lane.place;
+            inner
+                .core
+                .handle(Input::Room { link, place }, boottime_ns());
+        }
         drop(inner);
         self.wake.set();
     }
@@ -304,7 +327,7 @@ impl Shared {
             if let Some(lane) = lane {
                 lane.set_word(0);
                 if let Some(place) = lane.place {
-                    lane.port.carver.lock().give_back(place);
+                    lane.port.give_back(place);
                 }
             }
         }

@@ -11,7 +11,7 @@ use yoke_core::{
     volume::{FenceSample, Input, PostTo, Token},
     window::{epoch_word_at, Layout, Place, SLOT_DATA},
 };
-use yoke_sys::{crc::crc32c, pages::Pages, time::boottime_ns, BLOCK};
+use yoke_sys::{crc::crc32c, interconnect::Sample, pages::Pages, time::boottime_ns, BLOCK};
 
 /// How much is zeroed at once: it holds the CPU.
 const ZERO_AT_ONCE: u64 = 32 << 10;
@@ -24,6 +24,8 @@ pub(crate) struct Lane {
     pub(crate) place: Option<Place>,
     /// The life of the link; `None` while it carries nothing.
     pub(crate) life: Option<LinkEpoch>,
+    /// The memory of the own window when the link came up: with another one, or none, the region is gone.
+    pub(crate) memory: Option<u16>,
     /// What the partner's window is like.
     pub(crate) peer_window: Layout,
 }
@@ -62,14 +64,17 @@ impl Lane {
         self.port.fences.add(1);
         link.barrier();
         let issued_ns = boottime_ns();
-        let word = match epoch_word_at(to.place.epoch_word) {
-            Some(at) => link.read64(at),
-            None => u64::MAX,
+        let sample = match epoch_word_at(to.place.epoch_word) {
+            Some(at) => link.fence(at),
+            None => Sample {
+                word: u64::MAX,
+                generation: u64::MAX,
+            },
         };
         FenceSample {
             issued_ns,
-            word,
-            downs: link.down_count(),
+            word: sample.word,
+            downs: sample.generation,
         }
     }
 
@@ -105,17 +110,19 @@ impl Lane {
         memory.crc32c(block, 0)
     }
 
-    /// Tells the machine what stands in the slots of the volume's region.
+    /// Tells the machine what stands in the slots of the volume's region; or that it is gone, where the device went.
     pub(crate) fn scan(&self, shared: &Shared, token: Token, epoch: Epoch) {
+        let memory = self.port.link().memory();
         let slots = self.place.map_or(0, |place| place.slots);
-        for slot in 0..slots {
-            let _ = self.scan_slot(shared, token, epoch, slot);
+        let read = (0..slots).try_for_each(|slot| self.scan_slot(shared, token, epoch, slot));
+        let whole = read.is_ok() && self.place.is_some() && memory == self.memory;
+        let mut inner = shared.inner.lock();
+        let now = boottime_ns();
+        if !whole || self.port.link().memory() != self.memory {
+            let (link, place) = (self.port.id(), self.place);
+            inner.core.handle(Input::Room { link, place }, now);
         }
-        shared
-            .inner
-            .lock()
-            .core
-            .handle(Input::Scanned { token }, boottime_ns());
+        inner.core.handle(Input::Scanned { token }, now);
     }
 
     fn scan_slot(&self, shared: &Shared, token: Token, epoch: Epoch, slot: u32) -> Result {

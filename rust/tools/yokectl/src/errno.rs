@@ -8,6 +8,7 @@ const ENODEV: i32 = 19;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 const ENOSPC: i32 = 28;
+const EOPNOTSUPP: i32 = 95;
 const EALREADY: i32 = 114;
 const EMEDIUMTYPE: i32 = 124;
 
@@ -15,7 +16,7 @@ const EMEDIUMTYPE: i32 = 124;
 pub(crate) fn explain(file: &str, error: &io::Error) -> String {
     let known = match (file, error.raw_os_error()) {
         ("enable", Some(ENODEV)) => {
-            "there is no such device, or its interconnect driver (yoke_ntb) is not loaded"
+            "there is no such device, or no driver of this interconnect (yoke_ntb) is loaded"
         }
         ("enable", Some(EBUSY)) => "it is in use, or the device has another user",
         ("enable", Some(EMEDIUMTYPE)) => {
@@ -25,6 +26,10 @@ pub(crate) fn explain(file: &str, error: &io::Error) -> String {
             "the appliance, the node or the device is not set (yokectl node)"
         }
         ("command", Some(EBUSY)) => "somebody holds its disk; unmount or close it first",
+        ("enable", Some(ENOSPC)) => {
+            "there are as many as yoke can hold, or the device's memory window is too small"
+        }
+        ("enable", Some(EOPNOTSUPP)) => "the device cannot carry a link (the kernel log says why)",
         ("command", Some(EPERM)) => "it is not possible now",
         ("command", Some(EALREADY)) => "it is so already, or under way",
         ("mkdir", Some(ENOSPC)) => "there are as many as yoke can hold",

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The inbound window: own memory that the peer writes.
+
+use crate::{
+    bindings as raw,
+    fit::{self, Limits, Wish, Wishes},
+    PEER,
+};
+use core::ptr::NonNull;
+use kernel::{bindings, error::to_result, prelude::*};
+
+/// Smaller memory will be tried, so nobody needs to hear that the larger one is not to be had.
+const QUIET: c_ulong = bindings::DMA_ATTR_NO_WARN as c_ulong;
+
+/// Memory of the device that the bridge moves data with.
+struct Memory {
+    device: *mut bindings::device,
+    len: usize,
+    base: NonNull<c_void>,
+    address: bindings::dma_addr_t,
+}
+
+impl Memory {
+    /// Zeroed. Context: may sleep.
+    ///
+    /// # Safety
+    ///
+    /// `device` is there until this is dropped.
+    unsafe fn new(device: *mut bindings::device, len: u64) -> Option<Self> {
+        let len = usize::try_from(len).ok()?;
+        let mut address = 0;
+        // SAFETY: by the function's contract; `address` is valid for a write.
+        let base = unsafe {
+            bindings::dma_alloc_attrs(device, len, &mut address, bindings::GFP_KERNEL, QUIET)
+        };
+        Some(Memory {
+            device,
+            len,
+            base: NonNull::new(base)?,
+            address,
+        })
+    }
+
+    /// Where the first address with this alignment is, if `size` bytes follow it.
+    fn offset(&self, wish: Wish) -> Option<usize> {
+        let at = wish.rounded(self.address)?;
+        let offset = usize::try_from(at - self.address).ok()?;
+        let end = offset.checked_add(usize::try_from(wish.size).ok()?)?;
+        (end <= self.len).then_some(offset)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated in new() with these values, for a device that is still there.
+        unsafe {
+            bindings::dma_free_attrs(
+                self.device,
+                self.len,
+                self.base.as_ptr(),
+                self.address,
+                QUIET,
+            );
+        }
+    }
+}
+
+/// Own memory behind one window of the bridge. Dropping it withdraws it from the bridge, then frees it.
+pub(crate) struct Inbound {
+    ntb: *mut raw::ntb_dev,
+    index: c_int,
+    memory: Memory,
+    offset: usize,
+    size: u64,
+}
+
+/// The limits of a window, as the bridge's driver says them; `None`: the peer is not there to tell.
+///
+/// # Safety
+///
+/// `ntb` is a registered device with `mw_get_align`.
+unsafe fn limits(ntb: *mut raw::ntb_dev, index: c_int) -> Option<Limits> {
+    let (mut address, mut unit, mut largest) = (0, 0, 0);
+    // Not ntb_mw_get_align(): that refuses while the link is down, for bridges whose peer decides. Those answer here with
+    // an error of their own, or with what reads from a peer that is not there.
+    // SAFETY: by the function's contract; the results are valid for writes.
+    to_result(unsafe {
+        let get = (*(*ntb).ops).mw_get_align?;
+        get(ntb, PEER, index, &mut address, &mut unit, &mut largest)
+    })
+    .ok()?;
+    Limits::new(address, unit, largest)
+}
+
+impl Inbound {
+    /// Allocates zeroed memory for the window that both ends choose, as much as it takes and as is to be had, and points
+    /// the bridge at it; where the peer has to be there for that, [`Self::translate`] does. `reach`: the size of the
+    /// outbound window, which the inbound one is expected to have where nobody knows better.
+    ///
+    /// Context: may sleep, with some bridges for seconds.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: the bridge has no inbound translation; `ENOSPC`: no window is large enough; `ENOMEM`: there is no
+    /// memory that it would take; what the bridge's driver says.
+    ///
+    /// # Safety
+    ///
+    /// `ntb` is a registered device and stays so until this is dropped.
+    pub(crate) unsafe fn new(ntb: *mut raw::ntb_dev, reach: (c_int, u64)) -> Result<Self> {
+        // SAFETY: by the function's contract; so for all below.
+        if unsafe { (*(*ntb).ops).mw_set_trans.is_none() } {
+            return Err(EOPNOTSUPP);
+        }
+        // SAFETY: see above.
+        let count = unsafe { raw::ntb_mw_count(ntb, PEER) }.max(0);
+        // SAFETY: see above.
+        let size_of = |index| unsafe { limits(ntb, index) }.map_or(0, |limits| limits.largest);
+        let Some((index, _)) = fit::choose((0..count).map(size_of)) else {
+            // SAFETY: see above.
+            let known = (0..count).any(|index| unsafe { limits(ntb, index) }.is_some());
+            if known {
+                return Err(ENOSPC);
+            }
+            // SAFETY: see above.
+            return unsafe { Self::for_a_peer_to_come(ntb, reach) };
+        };
+        let index = index as c_int;
+        // SAFETY: see above.
+        let limits = unsafe { limits(ntb, index) }.ok_or(EIO)?;
+        let mut had_memory = false;
+        for wish in Wishes::new(limits) {
+            // SAFETY: see above.
+            let Some(inbound) = (unsafe { Self::allocate(ntb, index, wish) }) else {
+                continue;
+            };
+            had_memory = true;
+            match inbound.point(&limits) {
+                Ok(()) => return Ok(inbound),
+                // It wants what it does not say, such as another alignment.
+                Err(error) if error == EINVAL => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(if had_memory { EINVAL } else { ENOMEM })
+    }
+
+    /// Memory for a window of which nothing is known but that it should be as large as the outbound one. Aligned to the
+    /// power of two in its size, that is good for every bridge.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::new`].
+    unsafe fn for_a_peer_to_come(ntb: *mut raw::ntb_dev, reach: (c_int, u64)) -> Result<Self> {
+        let limits = Limits::new(4096, 4096, reach.1).ok_or(ENOSPC)?;
+        Wishes::new(limits)
+            .filter(|wish| wish.align >= fit::power_of_two_in(wish.size))
+            // SAFETY: by the function's contract.
+            .find_map(|wish| unsafe { Self::allocate(ntb, reach.0, wish) })
+            .ok_or(ENOMEM)
+    }
+
+    /// Memory as wished, if there is.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::new`].
+    unsafe fn allocate(ntb: *mut raw::ntb_dev, index: c_int, wish: Wish) -> Option<Self> {
+        // SAFETY: by the function's contract.
+        let device = unsafe { raw::ntb_get_dma_dev(ntb) };
+        fit::lengths(wish).find_map(|len| {
+            // SAFETY: the device below `ntb`, which stays as long.
+            let memory = unsafe { Memory::new(device, len) }?;
+            let offset = memory.offset(wish)?;
+            Some(Inbound {
+                ntb,
+                index,
+                memory,
+                offset,
+                size: wish.size,
+            })
+        })
+    }
+
+    /// Points the bridge at the memory. Context: may sleep.
+    fn point(&self, limits: &Limits) -> Result {
+        let address = self.memory.address + self.offset as u64;
+        let size = limits.floor(self.size);
+        if size == 0 || !limits.allow(address, size) {
+            return Err(EINVAL);
+        }
+        if size < self.size {
+            kernel::pr_warn_once!(
+                "the peer's bridge reaches {} KiB of a window of {} KiB\n",
+                size / 1024,
+                self.size / 1024
+            );
+        }
+        // SAFETY: the device is registered as long as this lives.
+        to_result(unsafe { raw::ntb_mw_set_trans(self.ntb, PEER, self.index, address, size) })
+    }
+
+    /// Points the bridge at the memory again, now that the peer is there: where its end was reset, or decides on the
+    /// window, nobody can reach the memory before. Context: may sleep, with some bridges for seconds.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: the bridge does not say what it takes; `EINVAL`: this memory does not fit; what the bridge's driver says.
+    pub(crate) fn translate(&self) -> Result {
+        // SAFETY: the device is registered as long as this lives.
+        let limits = unsafe { limits(self.ntb, self.index) }.ok_or(EIO)?;
+        self.point(&limits)
+    }
+
+    /// Where it is, and how long.
+    pub(crate) fn memory(&self) -> (*mut c_void, u64) {
+        // SAFETY: inside of the allocation, by offset().
+        let base = unsafe { self.memory.base.as_ptr().byte_add(self.offset) };
+        (base, self.size)
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        // SAFETY: the device is still registered. The bridge forgets the address before the memory is freed.
+        unsafe { raw::ntb_mw_clear_trans(self.ntb, PEER, self.index) };
+    }
+}
