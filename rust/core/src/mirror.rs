@@ -4,6 +4,7 @@
 pub mod header;
 pub mod message;
 pub mod presence;
+pub mod proof;
 pub mod standing;
 
 pub mod entry;

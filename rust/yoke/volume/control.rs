@@ -9,13 +9,18 @@ use super::{
     blocks::NodeBlocks,
     destage::Bounce,
     front::Front,
+    lanes::Posting,
     shared::{destage_end, Ends, Own, Shared, UNITS},
 };
 use crate::link::{Manager, Outlet};
 use kernel::{prelude::*, sync::Arc};
 use yoke_core::{
-    mirror::header::{Content, SlotHeader},
-    volume::{Action, FenceSample, Input, LongRange, PassEnd, PassId, PostTo, Token, BLOCKS_MAX},
+    ids::LINK_COUNT,
+    mirror::{
+        header::{Content, SlotHeader},
+        proof::{nothing_proved, Batch, Post},
+    },
+    volume::{Action, Input, LongRange, PassEnd, PassId, PostTo, Token, BLOCKS_MAX},
 };
 use yoke_sys::{
     backing::{BackingDev, IoOp},
@@ -42,6 +47,8 @@ pub(super) struct Control {
     /// One block for pieced reads.
     pub(super) piece: Arc<Pages>,
     pub(super) runs: u32,
+    /// What was posted and not fenced yet, by the number of the link.
+    pub(super) posts: KVec<Batch>,
 }
 
 impl Control {
@@ -68,6 +75,15 @@ impl Control {
                 .wake
                 .wait(Some(deadline.min(now.saturating_add(IDLE_NS))));
         }
+    }
+
+    /// No posts yet. Errors: `ENOMEM`.
+    pub(super) fn batches() -> Result<KVec<Batch>> {
+        let mut batches = KVec::with_capacity(LINK_COUNT, GFP_KERNEL)?;
+        for _ in 0..LINK_COUNT {
+            batches.push(Batch::new(), GFP_KERNEL)?;
+        }
+        Ok(batches)
     }
 
     fn handle(&self, input: Input<'_>) {
@@ -118,12 +134,8 @@ impl Control {
             Action::WriteNodeBlock { token, block } => {
                 self.blocks.write(&self.dev, &self.shared, token, &block)
             }
-            Action::PostSlot { to, slot, header } => self.post(&to, slot, header),
-            Action::PostInvalid { to, slot } => {
-                if let Some(lane) = self.lane(&to) {
-                    lane.withdraw(&to, slot);
-                }
-            }
+            Action::PostSlot { to, slot, header } => self.post_slot(&to, slot, header),
+            Action::PostInvalid { to, slot } => self.post(&to, Post::Invalid(slot)),
             Action::Fence { token, to } => self.fence(token, &to),
             Action::SetWord { token, link, word } => {
                 if let Some(lane) = self.shared.inner.lock().lane_of(link) {
@@ -174,27 +186,31 @@ impl Control {
         self.shared.inner.lock().lane(to)
     }
 
-    fn post(&self, to: &PostTo, slot: u32, header: SlotHeader) {
-        let Some(lane) = self.lane(to) else { return };
-        if matches!(header.content, Content::Tombstone { .. }) {
-            return lane.post_header(to, slot, &header);
-        }
-        if let Ok(crc) = self.shared.log.crc32c(slot, 0) {
+    fn post_slot(&mut self, to: &PostTo, slot: u32, mut header: SlotHeader) {
+        if matches!(header.content, Content::Data { .. }) {
+            // A slot of the log, so its data is there.
+            let crc = self.shared.log.crc32c(slot, 0).unwrap_or(0);
+            header.content = Content::Data { crc };
             self.shared.stats.copied.add(1);
-            let content = Content::Data { crc };
-            let header = SlotHeader { content, ..header };
-            lane.post(to, &self.shared.log, slot, &header);
+        }
+        self.post(to, Post::Slot(slot, header));
+    }
+
+    /// Posts. Over a lane that lives no more it comes to nothing, and so does the fence.
+    fn post(&mut self, to: &PostTo, post: Post) {
+        let (lane, batch) = (self.lane(to), self.posts.get_mut(to.link.index()));
+        if let (Some(lane), Some(batch)) = (&lane, batch) {
+            let log = &*self.shared.log;
+            batch.post(&Posting { lane, log }, to, post);
         }
     }
 
-    fn fence(&self, token: Token, to: &PostTo) {
-        let sample = match self.lane(to) {
-            Some(lane) => lane.fence(to),
-            None => FenceSample {
-                issued_ns: boottime_ns(),
-                word: u64::MAX,
-                downs: u64::MAX,
-            },
+    fn fence(&mut self, token: Token, to: &PostTo) {
+        let (lane, batch) = (self.lane(to), self.posts.get_mut(to.link.index()));
+        let log = &*self.shared.log;
+        let sample = match (&lane, batch) {
+            (Some(lane), Some(batch)) => batch.fence(&Posting { lane, log }, to),
+            _ => nothing_proved(boottime_ns()),
         };
         self.handle(Input::Fenced { token, sample });
     }

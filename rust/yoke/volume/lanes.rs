@@ -7,11 +7,14 @@ use crate::link::Port;
 use kernel::{prelude::*, sync::Arc};
 use yoke_core::{
     ids::{Epoch, LinkEpoch},
-    mirror::header::{Content, SlotHeader, HEADER_SIZE},
+    mirror::{
+        header::{Content, SlotHeader, HEADER_SIZE},
+        proof::{nothing_proved, Post, Way},
+    },
     volume::{FenceSample, Input, PostTo, Token},
     window::{epoch_word_at, Layout, Place, SLOT_DATA},
 };
-use yoke_sys::{crc::crc32c, interconnect::Sample, pages::Pages, time::boottime_ns, BLOCK};
+use yoke_sys::{crc::crc32c, pages::Pages, time::boottime_ns, BLOCK};
 
 /// How much is zeroed at once: it holds the CPU.
 const ZERO_AT_ONCE: u64 = 32 << 10;
@@ -31,31 +34,31 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Posts one slot: data, then header. A link that is down drops it.
-    pub(crate) fn post(&self, to: &PostTo, log: &Pages, slot: u32, header: &SlotHeader) {
+    /// Posts one slot: data, then header. A tombstone is a header alone.
+    ///
+    /// # Errors
+    ///
+    /// Not all of it was posted: no fence may count for it. So for [`Self::withdraw`].
+    pub(crate) fn post(&self, to: &PostTo, log: &Pages, slot: u32, header: &SlotHeader) -> Result {
         let link = self.port.link();
-        if let (Some(data), Some(at)) = (to.place.data_at(slot), to.place.header_at(slot)) {
-            let _ = link.post_block(data, log, slot);
+        let at = to.place.header_at(slot).ok_or(ERANGE)?;
+        if matches!(header.content, Content::Data { .. }) {
+            let data = to.place.data_at(slot).ok_or(ERANGE)?;
+            link.post_block(data, log, slot)?;
             link.barrier();
-            let _ = link.post(at, &header.encode(to.epoch));
-            self.port.posted_bytes.add(SLOT_DATA + HEADER_SIZE as u64);
+            self.port.posted_bytes.add(SLOT_DATA);
         }
-    }
-
-    /// Posts a header that has no data with it. A link that is down drops it.
-    pub(crate) fn post_header(&self, to: &PostTo, slot: u32, header: &SlotHeader) {
-        if let Some(at) = to.place.header_at(slot) {
-            let _ = self.port.link().post(at, &header.encode(to.epoch));
-            self.port.posted_bytes.add(HEADER_SIZE as u64);
-        }
+        link.post(at, &header.encode(to.epoch))?;
+        self.port.posted_bytes.add(HEADER_SIZE as u64);
+        Ok(())
     }
 
     /// Posts a header of zeroes.
-    pub(crate) fn withdraw(&self, to: &PostTo, slot: u32) {
-        if let Some(at) = to.place.header_at(slot) {
-            let _ = self.port.link().post(at, &[0; HEADER_SIZE]);
-            self.port.posted_bytes.add(HEADER_SIZE as u64);
-        }
+    pub(crate) fn withdraw(&self, to: &PostTo, slot: u32) -> Result {
+        let at = to.place.header_at(slot).ok_or(ERANGE)?;
+        self.port.link().post(at, &[0; HEADER_SIZE])?;
+        self.port.posted_bytes.add(HEADER_SIZE as u64);
+        Ok(())
     }
 
     /// Reads the epoch word through the link, after everything that this CPU has posted.
@@ -64,13 +67,10 @@ impl Lane {
         self.port.fences.add(1);
         link.barrier();
         let issued_ns = boottime_ns();
-        let sample = match epoch_word_at(to.place.epoch_word) {
-            Some(at) => link.fence(at),
-            None => Sample {
-                word: u64::MAX,
-                generation: u64::MAX,
-            },
+        let Some(at) = epoch_word_at(to.place.epoch_word) else {
+            return nothing_proved(issued_ns);
         };
+        let sample = link.fence(at);
         FenceSample {
             issued_ns,
             word: sample.word,
@@ -163,5 +163,33 @@ impl Lane {
             crc = crc32c(crc, &piece);
         }
         Ok(crc)
+    }
+}
+
+/// A lane with the log whose slots are posted over it.
+pub(crate) struct Posting<'a> {
+    pub(crate) lane: &'a Lane,
+    pub(crate) log: &'a Pages,
+}
+
+impl Way for Posting<'_> {
+    fn now(&self) -> u64 {
+        boottime_ns()
+    }
+
+    fn min_down_ns(&self) -> u64 {
+        u64::from(self.lane.port.link().min_down_us()).saturating_mul(1000)
+    }
+
+    fn send(&self, to: &PostTo, post: &Post) -> bool {
+        let sent = match post {
+            Post::Slot(slot, header) => self.lane.post(to, self.log, *slot, header),
+            Post::Invalid(slot) => self.lane.withdraw(to, *slot),
+        };
+        sent.is_ok()
+    }
+
+    fn fence(&self, to: &PostTo) -> FenceSample {
+        self.lane.fence(to)
     }
 }

@@ -117,6 +117,7 @@ impl Volume {
             bounce,
             piece,
             runs: 0,
+            posts: Control::batches()?,
         };
         let mut volume = Volume {
             keeper: None,

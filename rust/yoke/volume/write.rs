@@ -4,12 +4,15 @@
 
 use super::{
     front::Front,
-    lanes::Lane,
+    lanes::{Lane, Posting},
     shared::{status, Shared, Then, Waiting},
 };
 use kernel::prelude::*;
 use yoke_core::{
-    mirror::header::{Content, SlotHeader},
+    mirror::{
+        header::{Content, SlotHeader},
+        proof::{nothing_proved, prove},
+    },
     volume::{FenceSample, PostTo, Range, WriteBegin, WriteEnd, WritePlan},
 };
 use yoke_sys::{
@@ -101,28 +104,31 @@ impl Front {
     /// Posts all slots of a write and reads the fence.
     fn post(&self, plan: &WritePlan, to: &PostTo, lane: Option<&Lane>) -> FenceSample {
         let Some(lane) = lane else {
-            return FenceSample {
-                issued_ns: boottime_ns(),
-                word: u64::MAX,
-                downs: u64::MAX,
-            };
+            return nothing_proved(boottime_ns());
         };
-        let slots = plan.slots.iter().take(plan.range.count as usize);
-        for (at, slot) in (0u64..).zip(slots) {
-            let Ok(crc) = self.shared.log.crc32c(*slot, 0) else {
-                continue;
-            };
-            let header = SlotHeader {
-                volume: self.shared.identity.volume,
-                generation: plan.generation,
-                sequence: plan.sequence.saturating_add(at),
-                block: plan.range.block.saturating_add(at),
-                slot: *slot,
-                content: Content::Data { crc },
-            };
-            lane.post(to, &self.shared.log, *slot, &header);
-        }
+        let log = &*self.shared.log;
         self.shared.stats.fences.add(1);
-        lane.fence(to)
+        prove(&Posting { lane, log }, to, || {
+            let slots = plan.slots.iter().take(plan.range.count as usize);
+            (0u64..)
+                .zip(slots)
+                .try_for_each(|(at, slot)| self.post_slot(plan, to, lane, at, *slot))
+                .is_ok()
+        })
+    }
+
+    /// Posts the slot of block `at` of a write.
+    fn post_slot(&self, plan: &WritePlan, to: &PostTo, lane: &Lane, at: u64, slot: u32) -> Result {
+        let header = SlotHeader {
+            volume: self.shared.identity.volume,
+            generation: plan.generation,
+            sequence: plan.sequence.saturating_add(at),
+            block: plan.range.block.saturating_add(at),
+            slot,
+            content: Content::Data {
+                crc: self.shared.log.crc32c(slot, 0)?,
+            },
+        };
+        lane.post(to, &self.shared.log, slot, &header)
     }
 }
