@@ -60,6 +60,27 @@ def test_an_open_volume_holds_its_place(appliance: Appliance) -> None:
     assert owner.volume(VOLUME)["state"] == "mirrored"
 
 
+def test_more_slots_than_the_windows_hold_are_refused_in_words(appliance: Appliance) -> None:
+    """31 MiB hold some 7,800 slots; the volume works alone, and says why."""
+    for node in appliance:
+        node.yokectl("volume", "close", VOLUME)
+    try:
+        for node in appliance:
+            node.open_volume(VOLUME, None, "--home", "0", slots=8192)
+        appliance.a.wait_volume(VOLUME, "solo")
+        reason = f"/sys/block/{appliance.a.disk_of(VOLUME)}/yoke/reason"
+        words = "the volume asks for 8192 slots, and the partner's windows hold 7[0-9][0-9][0-9] at most"
+        appliance.a.wait("the reason", f"grep -q '{words}' {reason}", say=f"cat {reason}")
+        appliance.b.wait("its word", "dmesg | grep -q 'no room for its region of 8192 slots in the window of link'")
+        appliance.a.sh(f"dd if=/dev/zero of=/dev/{appliance.a.disk_of(VOLUME)} bs=4k count=16 oflag=direct status=none")
+    finally:
+        for node in appliance:
+            node.yokectl("volume", "close", VOLUME)
+        for node in appliance:
+            node.open_volume(VOLUME, None, "--home", "0")
+        appliance.a.wait_volume(VOLUME, "mirrored")
+
+
 def test_links_count_what_is_posted_over_them(appliance: Appliance, torture: str, tmp_path: Path) -> None:
     owner = appliance.a
 

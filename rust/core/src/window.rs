@@ -110,6 +110,17 @@ impl Layout {
             None => u64::MAX,
         }
     }
+
+    /// How many slots the largest region has that an empty window of this kind holds.
+    pub fn slots_max(&self) -> u32 {
+        let room = self.size.saturating_sub(self.regions_at());
+        let most = u32::try_from(room / (SLOT_DATA + SLOT_HEADER)).unwrap_or(u32::MAX);
+        // The headers take whole pages, which may cost a slot more.
+        match Place::size_for(most) <= room {
+            true => most,
+            false => most.saturating_sub(1),
+        }
+    }
 }
 
 /// Where a region stands in a window.

@@ -238,9 +238,11 @@ impl Shared {
         };
         if place.is_none() {
             pr_warn!(
-                "volume {}: no room for its region in the window of link {}: not mirrored over it\n",
+                "volume {}: no room for its region of {} slots in the window of link {}, which holds {} at most: not mirrored over it\n",
                 self.name(),
-                port.name().to_str().unwrap_or("?")
+                self.log.blocks(),
+                port.name().to_str().unwrap_or("?"),
+                port.layout().map_or(0, |layout| layout.slots_max())
             );
         }
         let lane = Lane {

@@ -279,8 +279,23 @@ fn why(status: &Status) -> Option<Reason> {
         .or(alone)
 }
 
+/// The most slots that a region can have in the partner's windows, where that is less than the log has.
+fn too_few_slots(front: &Front) -> Option<u32> {
+    let inner = front.shared.inner.lock();
+    let lanes = inner.lanes.iter().flatten();
+    let windows = lanes.filter(|lane| lane.life.is_some());
+    let most = windows.map(|lane| lane.peer_window.slots_max()).max()?;
+    (most < front.shared.log.blocks()).then_some(most)
+}
+
 fn reason(front: &Front, text: &mut Text<'_>) -> Result {
     let reason = why(&front.shared.status());
+    if let (Some(Reason::NoRegion), Some(most)) = (reason, too_few_slots(front)) {
+        let slots = front.shared.log.blocks();
+        return text.put(format_args!(
+            "the volume asks for {slots} slots, and the partner's windows hold {most} at most: open it with fewer at both ends\n"
+        ));
+    }
     sentence(text, reason.as_ref().map(|reason| reason as &dyn Display))
 }
 

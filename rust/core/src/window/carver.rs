@@ -85,6 +85,20 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_region_is_as_large_as_the_layout_says() {
+        for bytes in (20 * PAGE..600 * PAGE).step_by(1111) {
+            let layout = Layout::new(bytes, 64);
+            let most = layout.map_or(0, |layout| layout.slots_max());
+            let fits = |slots| {
+                layout
+                    .map(Carver::<1>::new)
+                    .and_then(|mut carver| carver.carve(slots))
+            };
+            assert!(most > 0 && fits(most).is_some() && fits(most + 1).is_none());
+        }
+    }
+
+    #[test]
     fn regions_do_not_meet_and_holes_are_used_again() {
         let mut offsets = [None; 4];
         let mut given_back = [false; 2];
