@@ -248,9 +248,8 @@ impl Endpoint {
         if let Some(running) = self.running() {
             running.generation.calls.note();
         }
-        if !self.bridge_up() {
-            self.ready.store(false, Relaxed);
-        } else if !self.ready.load(Relaxed) {
+        self.ready.store(false, Relaxed);
+        if self.bridge_up() {
             // SAFETY: the link outlives its endpoint.
             unsafe { raw::yoke_link_prepare(self.link) };
         }

@@ -2,11 +2,12 @@
 
 //! Self-test of yoke_sys: disks, files and directories for scripts to try. This file only wires.
 //!
-//! `/sys/kernel/config/yoke_selftest/disks/NAME/` makes a disk NAME; `rust/sys/selftest/run` drives it.
+//! `/sys/kernel/config/yoke_selftest/disks/NAME/` makes a disk NAME; `rust/sys/selftest/run` drives it; `yoke_selftest/links` is for tests/ntb/test_bridges.py.
 
 #![deny(unsafe_code)]
 
 mod disks;
+mod links;
 mod pass;
 mod ram;
 
@@ -30,12 +31,20 @@ module! {
 /// What the root of the configfs tree shows.
 struct Root {
     disks: Arc<disks::Disks>,
+    links: Arc<links::Links>,
 }
 
 impl Item for Root {
-    const ATTRS: &'static [Attr<Self>] = &[Attr::ro(c"made", |root, text| {
-        text.put(format_args!("{}\n", root.disks.made()))
-    })];
+    const ATTRS: &'static [Attr<Self>] = &[
+        Attr::ro(c"made", |root, text| {
+            text.put(format_args!("{}\n", root.disks.made()))
+        }),
+        Attr::rw(
+            c"links",
+            |root, text| root.links.show(text),
+            |root, input| root.links.store(input),
+        ),
+    ];
 }
 
 /// Says so when the kernel panics.
@@ -50,6 +59,7 @@ impl PanicEvents for LastWord {
 struct SelfTest {
     // Dropped first: no user can reach anything any more.
     subsystem: Option<Subsystem<Root>>,
+    links: Arc<links::Links>,
     _hook: PanicHook<LastWord>,
 }
 
@@ -57,14 +67,17 @@ impl kernel::Module for SelfTest {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let class = Arc::new(Class::new(c"yoke_selftest")?, GFP_KERNEL)?;
         let disks = Arc::new(disks::Disks::new(class), GFP_KERNEL)?;
+        let links = links::Links::new()?;
         let root = Arc::new(
             Root {
                 disks: disks.clone(),
+                links: links.clone(),
             },
             GFP_KERNEL,
         )?;
         let dirs = kernel::kvec![DirEntry::new(c"disks", disks)?]?;
         Ok(Self {
+            links,
             _hook: PanicHook::new(Arc::new(LastWord, GFP_KERNEL)?)?,
             subsystem: Some(Subsystem::new(c"yoke_selftest", root, dirs)?),
         })
@@ -74,6 +87,7 @@ impl kernel::Module for SelfTest {
 impl Drop for SelfTest {
     fn drop(&mut self) {
         self.subsystem = None;
+        self.links.close();
         disk::wait_gone();
         pr_info!("gone\n");
     }

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0
+"""yoke_ntb on bridges that are not like the emulated one.
+
+ntb_test_bridge plays Intel, AMD, Switchtec, look-up tables and EPF with both ends in one machine, as picky as they are;
+yoke_sys_selftest opens a link at each end and holds it against the contract of interconnects.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pair import Machine, Pair
+from yoke_build import kernel, selftest
+from yoke_lab.config import TREE, modules_dir, wants_debug
+from yoke_lab.fixture import bring_up
+
+ENDS = ("6e74:00:00.0", "6e74:00:01.0")
+FILE = "/sys/kernel/config/yoke_selftest/links"
+DEBUGFS = "/sys/kernel/debug/ntb_test_bridge"
+KIB = 1024
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Pair]:
+    assert (modules_dir() / "ntb_test_bridge.ko").is_file(), "modules are missing: make modules"
+    lab = bring_up(f"bridges-{os.getpid()}", TREE / "build" / "lab-logs" / "bridges", links=["ntb0"], memory_mib=512)
+    try:
+        yield Pair(lab)
+    finally:
+        lab.down()
+
+
+@dataclass(frozen=True)
+class End:
+    """A line of the file `links`."""
+
+    up: bool
+    generation: int
+    own_bytes: int
+    peer_bytes: int
+    error: int
+
+
+class Bridge:
+    """The two ends, in machine a."""
+
+    def __init__(self, machine: Machine, module: Path) -> None:
+        self.machine = machine
+        self.module = module
+
+    def load(self, like: str) -> None:
+        modules = modules_dir()
+        self.machine.sh(
+            f"[ -d /sys/module/ntb ] || modprobe ntb; insmod {self.module}/yoke_sys_selftest.ko; "
+            f"insmod {modules}/ntb_test_bridge.ko like={like}; insmod {modules}/yoke_ntb.ko"
+        )
+
+    def unload(self) -> None:
+        self.machine.sh(
+            f"[ ! -e {FILE} ] || echo close > {FILE}; "
+            "for m in yoke_ntb ntb_test_bridge yoke_sys_selftest; do [ ! -d /sys/module/$m ] || rmmod $m || exit 1; done"
+        )
+
+    def open(self) -> None:
+        self.machine.sh(f"echo open ntb {' '.join(ENDS)} > {FILE}")
+
+    def check(self, words: str = "") -> None:
+        self.machine.sh(f"echo check {words} > {FILE}", timeout=120)
+
+    def ends(self) -> tuple[End, End]:
+        lines = [line.split() for line in self.machine.sh(f"cat {FILE}").splitlines()]
+        first, second = (End(up == "1", int(gen), int(own), int(peer), int(err)) for up, gen, own, peer, err in lines)
+        return first, second
+
+    def trans(self, side: int) -> tuple[int, int]:
+        """Size of the translation, and how often one was set."""
+        size, count = self.machine.sh(f"cat {DEBUGFS}/{side}/trans").split()
+        return int(size), int(count)
+
+    def wait_errors(self, *errors: int) -> None:
+        wanted = " ".join(map(str, errors))
+        self.machine.wait(
+            f"errors {wanted}", f'[ "$(cut -d" " -f5 {FILE} | tr "\\n" " ")" = "{wanted} " ]'
+        )
+
+
+@pytest.fixture(scope="module")
+def module() -> Path:
+    return selftest.build(kernel.DEBUG if wants_debug() else kernel.NORMAL)
+
+
+@pytest.fixture
+def bridge(machines: Pair, module: Path, request: pytest.FixtureRequest) -> Iterator[Bridge]:
+    """The modules go after the test; the kernel's log is looked through."""
+    machines.a.mark_log(request.node.name)
+    # The emulated bridge is nobody's matter here.
+    machines.a.sh("[ ! -d /sys/module/ntb_hw_ivshmem ] || rmmod ntb_hw_ivshmem")
+    made = Bridge(machines.a, module)
+    yield made
+    made.unload()
+    assert machines.a.splats() == []
+
+
+# What it plays, and the window that comes of it.
+NATURES = [
+    # The first of two equal windows of the size of the BAR, aligned to it.
+    ("intel", 1024 * KIB, ""),
+    # 3 MiB and the half are not to be had as memory.
+    ("amd", 768 * KIB, ""),
+    ("switchtec", 512 * KIB, ""),
+    ("lut", 64 * KIB, ""),
+    # No doorbells.
+    ("epf", 1024 * KIB, "silent"),
+]
+
+
+@pytest.mark.parametrize(("like", "size", "words"), NATURES)
+def test_a_link_over_a_bridge(bridge: Bridge, like: str, size: int, words: str) -> None:
+    bridge.load(like)
+    bridge.open()
+    bridge.check(words)
+    for number, end in enumerate(bridge.ends()):
+        assert (end.up, end.own_bytes, end.error) == (True, size, 0)
+        assert bridge.trans(number)[0] == size
+    # Again, as after a failover.
+    bridge.machine.sh(f"echo close > {FILE}")
+    bridge.open()
+    bridge.check(words)
+
+
+@pytest.mark.parametrize("like", ["intel", "switchtec", "epf"])
+def test_an_end_is_pulled_out_and_put_in(bridge: Bridge, like: str) -> None:
+    words = "silent" if like == "epf" else ""
+    bridge.load(like)
+    bridge.open()
+    bridge.check(words)
+    for number, name in enumerate(ENDS):
+        before = bridge.ends()
+        sets = bridge.trans(1 - number)[1]
+        bridge.machine.sh(f"echo 1 > /sys/bus/pci/devices/{name}/remove")
+        errors = [0, 0]
+        errors[number] = -19
+        bridge.wait_errors(*errors)
+        assert [end.up for end in bridge.ends()] == [False, False]
+        bridge.machine.sh("echo 1 > /sys/bus/pci/rescan")
+        bridge.check(words)
+        after = bridge.ends()
+        # Both ends know that it was down, and the bridge was told again where the memory is, at both.
+        assert all(new.generation != old.generation for new, old in zip(after, before, strict=True))
+        assert bridge.trans(1 - number)[1] > sets
+
+
+def test_a_flap_that_is_over_when_the_driver_hears_of_it(bridge: Bridge) -> None:
+    bridge.load("amd")
+    bridge.open()
+    bridge.check()
+    before = bridge.ends()
+    bridge.machine.sh(f"echo 1 > {DEBUGFS}/0/flap")
+    after = bridge.ends()
+    assert all(new.generation != old.generation for new, old in zip(after, before, strict=True))
+    bridge.check()
+    # The bridge forgot where the memory is.
+    assert all(bridge.trans(side)[0] == after[side].own_bytes for side in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("like", "error", "words"),
+    [
+        ("tiny", "No space left", "none of its memory windows has 64 KiB"),
+        ("poor", "Cannot allocate memory", "no memory, contiguous"),
+        ("idt", "not supported", "translates addresses at the sending end"),
+    ],
+)
+def test_a_bridge_that_cannot_carry_a_link_is_refused_in_words(
+    bridge: Bridge, like: str, error: str, words: str
+) -> None:
+    bridge.load(like)
+    done = bridge.machine.run(f"echo open ntb {' '.join(ENDS)} > {FILE}")
+    assert done.code != 0 and error in done.stderr.decode(), done.stderr
+    assert words in bridge.machine.log()
+    assert bridge.machine.sh(f"cat {FILE}") == ""
+
+
+def test_links_and_devices_come_and_go_at_once(bridge: Bridge) -> None:
+    """What a removal finds at that moment is what it takes down: nothing starts any more once it has looked."""
+    bridge.load("switchtec")
+    pull = f"for i in $(seq 25); do echo 1 > /sys/bus/pci/devices/{ENDS[0]}/remove; echo 1 > /sys/bus/pci/rescan; done"
+    open_ = f"for i in $(seq 100); do echo open ntb {' '.join(ENDS)} > {FILE}; echo close > {FILE}; done"
+    bridge.machine.sh(f"({pull}) 2>/dev/null & ({open_}) 2>/dev/null & wait", timeout=240)
+    bridge.machine.sh("echo 1 > /sys/bus/pci/rescan")
+    bridge.open()
+    bridge.check()
