@@ -83,9 +83,7 @@ class Bridge:
 
     def wait_errors(self, *errors: int) -> None:
         wanted = " ".join(map(str, errors))
-        self.machine.wait(
-            f"errors {wanted}", f'[ "$(cut -d" " -f5 {FILE} | tr "\\n" " ")" = "{wanted} " ]'
-        )
+        self.machine.wait(f"errors {wanted}", f'[ "$(cut -d" " -f5 {FILE} | tr "\\n" " ")" = "{wanted} " ]')
 
 
 @pytest.fixture(scope="module")
