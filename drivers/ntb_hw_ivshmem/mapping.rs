@@ -30,21 +30,22 @@ impl BarClaim {
     ///
     /// `EBUSY`: somebody else has claimed it.
     pub(crate) fn new(pdev: &pci::Device) -> Result<Self> {
-        let claim = BarClaim {
-            start: pdev.resource_start(BAR as u32)?,
-            len: pdev.resource_len(BAR as u32)?,
-            pdev: pdev.into(),
-        };
-        // SAFETY: The device is valid while `claim` holds a reference; the name is static.
+        let (start, len) = (
+            pdev.resource_start(BAR as u32)?,
+            pdev.resource_len(BAR as u32)?,
+        );
+        // SAFETY: The device is valid; the name is static.
         let ret = unsafe {
             bindings::pci_request_region(raw_pdev(pdev), BAR, c"ntb_hw_ivshmem".as_char_ptr())
         };
-        if ret != 0 {
-            // Not claimed, so not to be released.
-            core::mem::forget(claim);
-            return Err(EBUSY);
-        }
-        Ok(claim)
+        // The reference is taken with the claim, since dropping gives back both.
+        (ret == 0)
+            .then(|| BarClaim {
+                pdev: pdev.into(),
+                start,
+                len,
+            })
+            .ok_or(EBUSY)
     }
 
     /// Physical address of the BAR's first byte.
