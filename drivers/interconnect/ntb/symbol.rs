@@ -21,7 +21,8 @@ impl Symbol {
     fn get(name: &'static CStr) -> Option<Self> {
         // SAFETY: a C string; the reference is put back in Drop.
         let address = unsafe { bindings::__symbol_get(name.as_char_ptr()) };
-        (!address.is_null()).then_some(Symbol { name, address })
+        // Not then_some(): that would make one in any case, and put back what was not got.
+        (!address.is_null()).then(|| Symbol { name, address })
     }
 }
 
