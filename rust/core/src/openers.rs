@@ -175,9 +175,10 @@ impl Openers {
         }
     }
 
-    /// What was cached for openers without state is about to be dropped.
-    pub fn moved(&mut self) {
-        if self.stateless {
+    /// What was cached for openers without state is about to be dropped. While their ownership lasts this changes nothing:
+    /// its end is still to be seen.
+    pub fn moved(&mut self, tenure: Tenure) {
+        if self.stateless && self.is_over(tenure) {
             self.tenure = None;
         }
     }
@@ -277,14 +278,15 @@ mod tests {
         assert!(!openers.is_held());
         assert!(openers.look(Tenure::None) == Fate::Moved);
         assert!(openers.look(Tenure::None) == Fate::Moved);
-        openers.moved();
+        openers.moved(Tenure::None);
         assert!(openers.look(Tenure::None) == Fate::Live);
         assert!(openers.admits(1, Tenure::None));
         assert!(openers.look(owner(3)) == Fate::Live);
         assert!(openers.admits(1, owner(3)));
         assert!(openers.look(owner(5)) == Fate::Moved);
-        openers.moved();
+        openers.moved(owner(5));
         assert!(openers.look(owner(5)) == Fate::Live);
-        assert!(openers.look(owner(6)) == Fate::Moved);
+        openers.moved(owner(5));
+        assert!(openers.look(Tenure::None) == Fate::Moved);
     }
 }

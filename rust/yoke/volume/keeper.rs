@@ -135,8 +135,8 @@ impl Keeper {
     /// Whether openers have outlived their ownership.
     fn look(&mut self) {
         let mut inner = self.shared.inner.lock();
-        let fate = inner.fate();
-        inner.openers.moved();
+        let (fate, tenure) = (inner.fate(), inner.core.tenure());
+        inner.openers.moved(tenure);
         let spoilt = core::mem::take(&mut inner.spoilt);
         drop(inner);
         if fate == Fate::Dead {
