@@ -13,7 +13,7 @@ import pytest
 from attributes import refused
 from yoke_lab.appliance import CONFIG, Appliance, Node
 from yoke_lab.lab import Lab
-from yoke_lab.timing import scaled, wait_for
+from yoke_lab.timing import wait_for
 
 LAB_OPTIONS = {"disk_bytes": [128 << 20, 64 << 20], "memory_mib": 768}
 VOLUME, EXPORTED = "vol0", "export"
@@ -80,8 +80,9 @@ def holding(node: Node, name: str) -> Iterator[Any]:
 
 def stamp(node: Node, name: str, byte: str) -> str:
     """Fills the first block; what reads begin with then."""
-    device = f"/dev/{node.disk_of(name)}"
-    node.sh(f"head -c 4096 /dev/zero | tr '\\0' '\\x{byte}' | dd of={device} oflag=direct bs=4096 count=1 status=none")
+    device, octal = f"/dev/{node.disk_of(name)}", f"{int(byte, 16):o}"
+    fill = f"head -c 4096 /dev/zero | tr '\\0' '\\{octal}'"
+    node.sh(f"{fill} | dd of={device} oflag=direct bs=4096 count=1 iflag=fullblock status=none")
     return byte * 8
 
 
@@ -209,13 +210,13 @@ def test_a_standby_answers_nothing_from_its_cache(appliance: Appliance) -> None:
     stamp(a, VOLUME, "44")
     device = f"/dev/{b.disk_of(VOLUME)}"
     # A descriptor keeps the cache alive in between.
+    read, write = f"dd if={device} bs=4096 count=1", f"dd if=/dev/zero of={device} bs=4096 count=1 conv=fsync,notrunc"
     b.sh(
-        f"exec 9< {device}; ! dd if={device} bs=4096 count=1 status=none > /dev/null 2>&1;"
-        f" ! dd if=/dev/zero of={device} bs=4096 count=1 conv=fsync,notrunc status=none 2> /dev/null;"
-        " end=$((SECONDS + 30)); until ! dd bs=4096 count=1 status=none <&9 > /dev/null 2>&1; do"
-        " ((SECONDS < end)) || exit 1; sleep 0.05; done"
+        f"exec 9< {device}; if {read} > /dev/null 2>&1; then exit 1; fi; if {write} 2> /dev/null; then exit 2; fi;"
+        f" end=$((SECONDS + 30)); while {read} > /dev/null 2>&1; do ((SECONDS < end)) || exit 3; sleep 0.05; done"
     )
-    a.sh(f"dd if=/dev/{a.disk_of(VOLUME)} bs=4096 count=1 status=none | tr -d '\\x44' | cmp - /dev/null")
+    disk = f"/dev/{a.disk_of(VOLUME)}"
+    a.sh(f"dd if={disk} bs=4096 count=1 iflag=direct status=none | tr -d '\\104' | cmp - /dev/null")
 
 
 def test_an_opener_without_state_survives(appliance: Appliance) -> None:
@@ -227,13 +228,14 @@ def test_an_opener_without_state_survives(appliance: Appliance) -> None:
         assert set(ask("reads").values()) == {old}
         b = give(appliance, a, name=EXPORTED)
         new = stamp(b, EXPORTED, "66")
+        wait_for("the end of what is cached", lambda: ask("reads")["buffered"] != old, 10, 0.1)
         away = [ask("reads"), ask("writes")]
         # Retryable for who goes around the cache; an error for the others.
         assert [each["direct"] for each in away] == ["ENOLINK", "ENOLINK"], away
         values = {value for each in away for value in each.values()}
         assert values.isdisjoint({"done", old, new}), away
         give(appliance, b, name=EXPORTED)
-        wait_for("the old descriptors", lambda: ask("reads")["direct"] == new, scaled(10), 0.1)
+        wait_for("the old descriptors", lambda: ask("reads")["direct"] == new, 10, 0.1)
         assert set(ask("reads").values()) == {new}
         assert set(ask("writes").values()) == {"done"}
 
@@ -247,7 +249,7 @@ def test_a_mount_on_a_stateless_volume_is_shut_down(appliance: Appliance) -> Non
     a.wait("its end", f"! touch {MOUNT}/y 2> /dev/null")
     give(appliance, b, name=EXPORTED)
     assert a.run(f"touch {MOUNT}/z; sync -f {MOUNT}").code != 0
-    a.sh(f"umount {MOUNT}; e2fsck -fn {device} >&2 || e2fsck -fp {device} >&2")
+    a.sh(f"umount {MOUNT}; e2fsck -fy {device} >&2 || [ $? -le 1 ]")
 
 
 def export(node: Node, name: str) -> str:
@@ -279,14 +281,14 @@ def test_an_export_that_is_held_through_a_giveback(appliance: Appliance) -> None
     a = appliance.a
     old = stamp(a, EXPORTED, "77")
     disk = export(a, EXPORTED)
-    read = f"dd if={disk} bs=4096 count=1 iflag=direct status=none | head -c 4 | od -An -tx1 | tr -d ' '"
+    read = f"dd if={disk} bs=4096 count=1 iflag=direct status=none | head -c 8 | od -An -tx1 | tr -d ' '"
     try:
         assert a.sh(read) == old
         b = give(appliance, a, name=EXPORTED)
-        stamp(b, EXPORTED, "88")
+        new = stamp(b, EXPORTED, "88")
         assert a.run(f"set -o pipefail; timeout 60 {read}").text != old
         give(appliance, b, name=EXPORTED)
-        a.wait("the export", f'[ "$({read})" = 88888888 ]')
+        a.wait("the export", f'[ "$({read})" = {new} ]')
         a.sh(f"dd if=/dev/zero of={disk} bs=4096 count=4 oflag=direct status=none")
     finally:
         unexport(a, EXPORTED)
@@ -297,7 +299,7 @@ def test_an_export_of_a_volume_with_state_holds_it(appliance: Appliance) -> None
     stamp(a, VOLUME, "99")
     disk = export(a, VOLUME)
     try:
-        assert "held" in refused(a, f"{a.parts.yokectl} giveback {VOLUME}")
+        assert "holds its disk" in refused(a, f"{a.parts.yokectl} giveback {VOLUME}")
         assert a.volume(VOLUME)["state"] == "mirrored"
         b = give(appliance, a, "--force")
         give(appliance, b)
@@ -310,4 +312,4 @@ def test_stateless_is_a_setting(appliance: Appliance) -> None:
     path = f"{CONFIG}/volumes"
     assert appliance.a.sh(f"cat {path}/{VOLUME}/stateless {path}/{EXPORTED}/stateless").split() == ["0", "1"]
     assert "busy" in refused(appliance.a, f"echo 1 > {path}/{VOLUME}/stateless")
-    appliance.a.sh(f"mkdir {path}/x; echo 1 > {path}/x/stateless; ! echo 2 > {path}/x/stateless; rmdir {path}/x")
+    appliance.a.sh(f"mkdir {path}/x; echo 1 > {path}/x/stateless; grep -qx 1 {path}/x/stateless; rmdir {path}/x")
