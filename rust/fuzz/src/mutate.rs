@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A small mutator for bounded runs in tests: no coverage, but the same inputs in every run of one seed.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::cell::Cell;
+use std::panic::{catch_unwind, set_hook, take_hook, AssertUnwindSafe};
+use std::sync::Once;
 
 /// The longest input.
 const LENGTH_MAX: usize = 8192;
@@ -40,6 +42,24 @@ impl Dice {
     }
 }
 
+thread_local! {
+    /// Whether a panic of this thread is what is looked for, and need not be told twice.
+    static LOOKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps the panics of targets quiet, and those alone.
+fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tell = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !LOOKING.get() {
+                tell(panic);
+            }
+        }));
+    });
+}
+
 /// An input that broke a target.
 #[derive(Debug)]
 pub struct Broken {
@@ -55,7 +75,11 @@ pub struct Broken {
 ///
 /// The input, if the target panics.
 pub fn run_one(target: fn(&[u8]), input: &[u8]) -> Result<(), Broken> {
-    catch_unwind(AssertUnwindSafe(|| target(input))).map_err(|panic| Broken {
+    install_hook();
+    LOOKING.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(|| target(input)));
+    LOOKING.set(false);
+    outcome.map_err(|panic| Broken {
         input: input.to_vec(),
         said: panic
             .downcast_ref::<String>()
