@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod allowance;
 pub mod crc;
 pub mod disk;
 pub mod format;
@@ -17,6 +18,7 @@ pub mod link;
 pub mod mirror;
 pub mod openers;
 mod owner;
+pub mod queue;
 pub mod region;
 pub mod ring;
 pub mod session;
