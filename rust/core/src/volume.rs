@@ -12,6 +12,7 @@ mod disk;
 mod fit;
 mod flush;
 mod freeing;
+mod going;
 mod holding;
 mod leases;
 pub mod leaving;

@@ -208,6 +208,12 @@ pub enum Input<'a> {
         /// The link.
         link: LinkId,
     },
+    /// The link is taken away, and this is after its [`Input::LinkDown`]: what is in our own window of it is to be
+    /// done without as soon as that is safe, which [`super::Volume::needs_window`] tells. A `LinkUp` takes it back.
+    LinkGoing {
+        /// The link.
+        link: LinkId,
+    },
     /// From the partner, in order, once.
     Message(Message),
     /// The own block was written, or not, or nobody knows.

@@ -57,9 +57,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
     /// which the shadow was kept. Says whether to go on as one that stands by.
     fn closing_read(&mut self, voided_at: Option<u64>, survey: &Survey) -> bool {
-        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
-        let lease = promised.longer(self.agreed()).link_lease_ns();
-        let wait = self.config.stretch(lease);
+        let wait = self.lapse(survey);
         let sure = voided_at.is_some_and(|at| self.cycle.read_issued >= at.saturating_add(wait));
         if self.is_needed() {
             if self.owner_answers(survey) {
@@ -76,6 +74,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         false
     }
 
+    /// How long, by this clock, the owner may acknowledge on the strength of a word that was changed.
+    pub(crate) fn lapse(&self, survey: &Survey) -> u64 {
+        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
+        let lease = promised.longer(self.agreed()).link_lease_ns();
+        self.config.stretch(lease)
+    }
+
     /// What this controller knows, for a verdict.
     pub(crate) fn facts(&self, forced: bool) -> Facts<'_> {
         Facts {
@@ -90,6 +95,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if survey.top.is_some_and(|top| top.node != self.config.node) {
             self.released_at = None;
         }
+        self.going_read(&survey);
         if let Some(Wanted::Close { voided_at }) = self.wanted {
             if !self.closing_read(voided_at, &survey) {
                 return;
@@ -176,6 +182,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 voided_at: Some(now),
             });
         }
+        self.void_going(now);
         let urgent = self.wanted.is_some() && self.looked_at.is_none();
         let next = self
             .looked_at

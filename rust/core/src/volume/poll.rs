@@ -5,7 +5,7 @@ use super::action::{Action, Input};
 use super::leaving::LeavingEvent;
 use super::machine::{Volume, PIECE};
 use super::plan::FenceSample;
-use super::regions::{Lent, LentState, Link, Question};
+use super::regions::{Going, Lent, LentState, Link, Question};
 use super::states::LentEvent;
 use super::status::Role;
 use super::tickets::Ticket;
@@ -26,6 +26,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Input::SessionGone => self.session_gone(),
             Input::LinkUp { link, life, downs } => self.link_up(link, life, downs),
             Input::LinkDown { link } => self.link_down(link),
+            Input::LinkGoing { link } => self.link_going(link),
             Input::Message(message) => self.message(message),
             Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now),
             Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now),
@@ -49,7 +50,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    fn edit_link(&mut self, link: LinkId, edit: impl FnOnce(&mut Link)) {
+    pub(crate) fn edit_link(&mut self, link: LinkId, edit: impl FnOnce(&mut Link)) {
         if let Some(link) = self.links.get_mut(link.index()) {
             edit(link);
         }
@@ -57,7 +58,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Our own window has, or has no, room for a region. What was in it before is gone.
     fn room(&mut self, link: LinkId, place: Option<Place>) {
-        self.edit_link(link, |link| link.room = place);
+        self.edit_link(link, |link| (link.room, link.going) = (place, Going::No));
         if self.lent(link).state == LentState::Adopted {
             self.log.condemn_link(link.get());
         }
@@ -91,7 +92,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     fn link_up(&mut self, link: LinkId, life: LinkEpoch, downs: u64) {
         self.lose(link);
-        self.edit_link(link, |link| (link.life, link.downs) = (Some(life), downs));
+        self.edit_link(link, |link| {
+            (link.life, link.downs, link.going) = (Some(life), downs, Going::No);
+        });
         self.early_question(life);
     }
 

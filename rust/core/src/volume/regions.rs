@@ -15,6 +15,19 @@ pub(crate) struct Link {
     pub(crate) downs: u64,
     /// Where our own window has room for the volume's region.
     pub(crate) room: Option<Place>,
+    /// Whether it is being taken away.
+    pub(crate) going: Going,
+}
+
+/// How far this controller is with doing without its own window of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Going {
+    /// It stays.
+    No,
+    /// It is to go. What is in it may be needed.
+    Wanted,
+    /// The word of the region is changed, since this time: nothing new can come to rest on it.
+    Voided(u64),
 }
 
 impl Link {
@@ -22,6 +35,7 @@ impl Link {
         life: None,
         downs: 0,
         room: None,
+        going: Going::No,
     };
 }
 

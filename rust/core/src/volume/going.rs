@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A link is taken away while the volume is open: when its window may go (PROTOCOL P12: nothing discards the only copy).
+//!
+//! What the partner granted to us over the link is lost with its `LinkDown`. What we granted to it may be needed: the
+//! partner's record may name it, and what was acknowledged on its strength stands in our window alone when the partner
+//! dies. So the window stays until the partner has retired the region, or its record is seen not to name it any more.
+
+use super::machine::Volume;
+use super::regions::{Going, LentState};
+use super::states::LentEvent;
+use super::tickets::Ticket;
+use crate::disk::node_block::RecordState;
+use crate::ids::{Epoch, LinkId};
+use crate::mirror::entry::Entry;
+use crate::mirror::log::Slab;
+use crate::owner::survey::Survey;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Whether our own window of this link has, or may have, what nobody else has, or an action on it is under way.
+    /// Where it does not, [`super::Input::Room`] with no place may be told, and the window may go.
+    ///
+    /// `false` stays `false` until the link's next `LinkUp`: a grant is an answer to a question that came under a life.
+    pub fn needs_window(&self, link: LinkId) -> bool {
+        match self.lent(link).state {
+            LentState::Idle => false,
+            LentState::Voiding | LentState::Clearing | LentState::Setting | LentState::Fencing => {
+                true
+            }
+            // An owner has adopted what it needs, and knows what of it is in use, by readers too.
+            LentState::Live | LentState::Fenced => !self.is_owner(),
+            LentState::Adopted => !self.is_owner() || self.log.adopted_live() > 0,
+        }
+    }
+
+    /// The link is to be taken away.
+    pub(crate) fn link_going(&mut self, link: LinkId) {
+        self.edit_link(link, |link| link.going = Going::Wanted);
+        // A question that came over it has nobody to answer.
+        self.edit_lent(link, |lent| lent.question = None);
+        self.looked_at = None;
+    }
+
+    /// While standing by: nothing new comes to rest on a window that is to go.
+    pub(crate) fn void_going(&mut self, now: u64) {
+        for link in LinkId::all() {
+            if self.link(link).going != Going::Wanted {
+                continue;
+            }
+            if self.lent(link).state == LentState::Live {
+                self.edit_lent(link, |lent| lent.on(LentEvent::Void));
+            }
+            if !self.lent(link).is_moving() {
+                self.edit_link(link, |link| link.going = Going::Voided(now));
+            }
+        }
+    }
+
+    /// While standing by, all blocks were read. What the owner acknowledges on the strength of a word it acknowledges
+    /// within L, and only when the record that names us has landed: a read that was issued later and does not show the
+    /// region named shows that it holds nothing.
+    pub(crate) fn going_read(&mut self, survey: &Survey) {
+        let wait = self.lapse(survey);
+        for link in LinkId::all() {
+            let Going::Voided(at) = self.link(link).going else {
+                continue;
+            };
+            let named = self
+                .lent(link)
+                .epoch
+                .is_some_and(|epoch| self.is_named_by(survey, epoch));
+            let sure = self.cycle.read_issued >= at.saturating_add(wait);
+            if sure && !named && self.lent(link).state == LentState::Fenced {
+                self.edit_lent(link, |lent| {
+                    lent.on(LentEvent::Forget);
+                    lent.epoch = None;
+                });
+            }
+        }
+    }
+
+    /// Whether the record of the owner names this region of ours.
+    fn is_named_by(&self, survey: &Survey, epoch: Epoch) -> bool {
+        survey.top.is_some_and(|top| match &top.record.state {
+            RecordState::Shadow(shadow) => shadow.names(epoch),
+            RecordState::Disk | RecordState::Released => false,
+        })
+    }
+}
