@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The memory ordering of the message ring, under every interleaving that the memory model allows.
+//! The memory ordering of the message ring, under every interleaving that loom tries.
 #![allow(missing_docs)]
 
+use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::sync::Arc;
 use yoke_core::ids::LinkEpoch;
@@ -13,15 +14,31 @@ use yoke_core::wire::message::{Header, Port, MESSAGE_MAX};
 const USED: usize = 5;
 
 /// Memory with only the words that the test touches: what `copy_in` and `copy_out` do has no order (relaxed).
+///
+/// loom never lets a load take effect after a store behind it, so atomics alone would not show an entry that is given back
+/// before it was read. `touched` does: copying in writes it, copying out reads it, and loom refuses the two without an order.
 struct Loom {
     words: Vec<AtomicU64>,
+    touched: Vec<UnsafeCell<()>>,
+    /// With what order words are stored: anything but `Release` is a fault that must be found.
+    storing: Ordering,
 }
 
+// SAFETY: whether the cells are ever touched at once is what loom is here to judge; there is nothing in them.
+unsafe impl Sync for Loom {}
+
 impl Loom {
-    fn new() -> Self {
+    fn new(storing: Ordering) -> Self {
         Self {
             words: (0..2 * USED + 1).map(|_| AtomicU64::new(0)).collect(),
+            touched: (0..2).map(|_| UnsafeCell::new(())).collect(),
+            storing,
         }
+    }
+
+    /// The cell of the entry that `offset` is in.
+    fn touched(&self, offset: u64) -> &UnsafeCell<()> {
+        &self.touched[offset as usize / 256]
     }
 
     fn word(&self, offset: u64) -> &AtomicU64 {
@@ -43,11 +60,12 @@ impl Region for Loom {
     }
     fn store_release_u64(&self, offset: u64, value: u64) -> Result<(), RegionError> {
         check_word(offset, self.size())?;
-        self.word(offset).store(value, Ordering::Release);
+        self.word(offset).store(value, self.storing);
         Ok(())
     }
     fn copy_in(&self, offset: u64, data: &[u8]) -> Result<(), RegionError> {
         check_range(offset, data.len() as u64, self.size())?;
+        self.touched(offset).with_mut(|_| ());
         for (index, eight) in data.chunks_exact(8).enumerate() {
             let value = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
             self.word(offset + index as u64 * 8)
@@ -57,6 +75,7 @@ impl Region for Loom {
     }
     fn copy_out(&self, offset: u64, data: &mut [u8]) -> Result<(), RegionError> {
         check_range(offset, data.len() as u64, self.size())?;
+        self.touched(offset).with(|_| ());
         for (index, eight) in data.chunks_exact_mut(8).enumerate() {
             let value = self.word(offset + index as u64 * 8).load(Ordering::Relaxed);
             eight.copy_from_slice(&value.to_le_bytes());
@@ -66,15 +85,18 @@ impl Region for Loom {
 }
 
 /// Three messages through a ring of two, so that an entry is used twice: the second use must not overtake the first
-/// reader, and no reader may see half an entry. The checksum would tell; here it must never have to.
-#[test]
-fn no_entry_is_seen_before_it_is_whole_or_overwritten_before_it_is_read() {
+/// reader, and no reader may see half an entry. The checksum would tell; here it must never have to. `pushing` and `giving_back`
+/// are the orders of the words that say so.
+fn three_messages(pushing: Ordering, giving_back: Ordering) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
-    model.check(|| {
+    model.check(move || {
         let epoch = LinkEpoch::new(1 << 40).expect("an epoch");
         let ring = Ring::at(0, 2, 512);
-        let (there, here) = (Arc::new(Loom::new()), Arc::new(Loom::new()));
+        let (there, here) = (
+            Arc::new(Loom::new(pushing)),
+            Arc::new(Loom::new(giving_back)),
+        );
         let mut consumer = Consumer::new(ring, epoch);
         consumer.tell(&*here, true).expect("the word is inside");
 
@@ -120,4 +142,21 @@ fn no_entry_is_seen_before_it_is_whole_or_overwritten_before_it_is_read() {
         }
         sender.join().expect("the sender ends");
     });
+}
+
+#[test]
+fn no_entry_is_seen_before_it_is_whole_or_overwritten_before_it_is_read() {
+    three_messages(Ordering::Release, Ordering::Release);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn an_entry_that_is_given_back_without_order_is_found() {
+    three_messages(Ordering::Release, Ordering::Relaxed);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn an_entry_that_is_pushed_without_order_is_found() {
+    three_messages(Ordering::Relaxed, Ordering::Release);
 }
