@@ -21,6 +21,7 @@ cat > Cargo.toml << 'END'
 name = "finding_loom"
 version = "0.0.0"
 edition = "2021"
+resolver = "3"
 
 [dependencies]
 loom = "=0.7.2"

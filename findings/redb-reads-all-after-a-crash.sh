@@ -20,6 +20,7 @@ cat > Cargo.toml << 'END'
 name = "finding_redb"
 version = "0.0.0"
 edition = "2021"
+resolver = "3"
 
 [dependencies]
 redb = "=2.6.3"

@@ -3,8 +3,9 @@
 # The time-out of a SCSI disk does not bound how long a write lives: it is sent again, and lands long after.
 #
 # Guess: with /sys/block/sdX/device/timeout at 1 s, a write is over, one way or the other, within little more than that.
-# Is: a time-out (counted twice as long as set, about) aborts the command and sends it again, five times. A write whose
-# first commands got lost lands several time-outs after it was submitted, and is answered with success.
+# Is: a time-out (noticed up to a second late) aborts the command and sends it again, five times; twice, where the default of
+# max_medium_access_timeouts then takes the disk off-line (scsi-disk-never-comes-back.sh; raised here). A write whose first
+# commands got lost lands several time-outs after it was submitted, and is answered with success.
 # Why it matters: "longer than the usual time-out of a command" (30 s) does not bound the life of a write that an owner
 # has submitted while the owner's kernel lives, as it does when the owner was paused or cut off and not killed: six times
 # the time-out and its recovery does. The bound T_io has to be taken from that product, or the time-out lowered.
