@@ -8,7 +8,7 @@
 # Why it matters: trials put a dead owner's writes on a `delay` so that they land late. To change the table meanwhile (to
 # cut the path, or to add a fault) makes them land early: such a trial passes without having tried anything. Whoever needs
 # late writes and a change of table puts the change into a device of its own, above or below.
-# Tried: user-mode-linux of Debian 12 (kernel 6.1).
+# Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12).
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

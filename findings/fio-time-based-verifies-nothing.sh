@@ -8,7 +8,7 @@
 # before the whole range is written. Without a run time, every block is read.
 # Why it matters: trials that kill a controller run fio for a time. Such a run is green whatever the volume lost. Verify in a
 # second run of fio without a run time, and refuse a report whose count of reads is not the count of blocks.
-# Tried: fio 3.33 (Debian 12).
+# Tried: fio 3.33 (Debian 12), 3.39 (Debian 13).
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

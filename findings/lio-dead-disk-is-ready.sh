@@ -8,7 +8,7 @@
 # Why it matters: multipath's checkers `tur` and `directio` disagree about such a path: `tur`, the usual one, puts it back
 # into service every few seconds. That a volume cannot serve here has to be said by the ALUA state of its port group, which
 # does answer TEST UNIT READY; errors of reads and writes do not say it. And a cache flush that succeeded proves nothing.
-# Tried: user-mode-linux of Debian 12 (kernel 6.1), iblock on device-mapper's `error`, tcm_loop.
+# Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12), iblock on device-mapper's `error`, tcm_loop.
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

@@ -8,7 +8,7 @@
 # rescans. The other way round a host would go on beyond the end of a device that had become smaller.
 # Why it matters: "hosts see that a volume grew" does not follow from resizing it on all members: an initiator has to rescan
 # (documentation), or the export is taken away and brought back.
-# Tried: user-mode-linux of Debian 12 (kernel 6.1), iblock on device-mapper's `linear`, tcm_loop.
+# Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12), iblock on device-mapper's `linear`, tcm_loop.
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

@@ -9,7 +9,7 @@
 # Why it matters: the NAA name is what a host's udev and multipath take for the identity of a disk. Two volumes that share
 # one become two paths of a single disk, and each other's data is overwritten. An export's serial has to differ within its
 # first 25 hexadecimal digits: a digest of appliance and volume, not a name, and not "appliance, then volume".
-# Tried: user-mode-linux of Debian 12 (kernel 6.1).
+# Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12).
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

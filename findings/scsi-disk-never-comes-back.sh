@@ -9,7 +9,7 @@
 # Why it matters: "retry with back-off until the path is back" never ends on such a disk: it is the host that gave it up.
 # The reason that a volume gives has to look at the state of the disk below (`offline`), and an operator needs the command;
 # an appliance raises max_medium_access_timeouts.
-# Tried: user-mode-linux of Debian 12 (kernel 6.1), scsi_debug, which loses commands here on purpose.
+# Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12), scsi_debug, which loses commands here on purpose.
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

@@ -9,7 +9,7 @@
 # Why it matters: "longer than the usual time-out of a command" (30 s) does not bound the life of a write that an owner
 # has submitted while the owner's kernel lives, as it does when the owner was paused or cut off and not killed: six times
 # the time-out and its recovery does. The bound T_io has to be taken from that product, or the time-out lowered.
-# Tried: user-mode-linux of Debian 12 (kernel 6.1), scsi_debug, which loses commands here on purpose.
+# Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12), scsi_debug, which loses commands here on purpose.
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

@@ -9,7 +9,7 @@
 # its superblock suffices. A file system at the front of the volume does not show.
 # Why it matters: udev, mount and mkfs act on what libblkid says of the *backing* disk. A disk of an appliance then looks
 # like somebody else's, or is mounted or taken into service below the volume. Space kept free behind the data, as in front of it, ends that.
-# Tried: util-linux 2.38.1 with drbd-utils 9.22.0 and nilfs-tools 2.2.9 (Debian 12).
+# Tried: util-linux 2.38.1 and 2.41.5, drbd-utils 9.22.0, nilfs-tools 2.2.9 and 2.2.11 (Debian 12, 13).
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
@@ -41,7 +41,7 @@ try() {
     rm volume
 }
 truncate -s 256M volume
-mkfs.nilfs2 -q volume
+mkfs.nilfs2 -f -q volume
 try nilfs2
 truncate -s 256M volume
 drbdmeta --force 1 v08 "$T/volume" internal create-md 1 > drbd.log 2>&1 || { cat drbd.log; exit 1; }
