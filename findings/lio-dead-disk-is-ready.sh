@@ -3,11 +3,11 @@
 # LIO answers TEST UNIT READY and SYNCHRONIZE CACHE with GOOD for a block device that fails every read and write.
 #
 # Guess: a dead disk behind the target shows as such: MEDIUM ERROR for reads, NOT READY for TEST UNIT READY.
-# Is: reads and writes get NOT READY, logical unit communication failure (02/08/00), whatever the error below was; TEST UNIT
-# READY is GOOD, and so is SYNCHRONIZE CACHE where the device below announces no volatile cache.
-# Why it matters: multipath's checkers `tur` and `directio` disagree about such a path: `tur`, the usual one, puts it back
-# into service every few seconds. That a volume cannot serve here has to be said by the ALUA state of its port group, which
-# does answer TEST UNIT READY; errors of reads and writes do not say it. And a cache flush that succeeded proves nothing.
+# Is: reads and writes get NOT READY, logical unit communication failure (02/08/00); TEST UNIT READY is GOOD, and so is
+# SYNCHRONIZE CACHE where the device below announces no volatile cache.
+# Why it matters: a path checker that asks TEST UNIT READY (multipath's `tur`) cannot see that a volume does not serve here. The
+# ALUA state of its port group has to say so; errors of reads and writes do not. And a cache flush that
+# succeeded proves nothing of the disk.
 # Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12), iblock on device-mapper's `error`, tcm_loop.
 set -eu
 T=$(mktemp -d)

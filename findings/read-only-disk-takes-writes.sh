@@ -7,7 +7,7 @@
 # data is on the disk, and /proc/mounts still says rw. Only writes through a descriptor of the block device are refused.
 # Why it matters: read-only is no fence. An owner that has lost its right to write must refuse writes in its own submit
 # path; set_disk_ro() on the volume, or on the disk below it, stops new openers and nobody else.
-# Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12), ext4; also xfs by hand.
+# Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12), ext4.
 set -eu
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
