@@ -286,6 +286,10 @@ fn superblock_copies_that_differ_under_one_sequence_are_a_conflict() {
         .is_ok_and(|newest| newest.damaged.is_none()));
     assert!(!superblock().fits(1000));
     assert!(superblock().fits(65_536));
+    // What stands at the end of the volume does not stand at the end of its disk.
+    let end = layout::HEADER_BLOCKS + superblock().data_blocks;
+    assert_eq!(end + layout::TAIL_BLOCKS, superblock().disk_blocks);
+    assert!(superblock().fits(end));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! 129..=254  zero
 //! 255        superblock, copy 1
 //! 256..      data
+//! last 256   zero
 //! ```
 
 use crate::ids::{NodeId, NODE_COUNT};
@@ -22,6 +23,10 @@ pub const NODE_BLOCKS: u64 = 2 * NODE_COUNT as u64;
 
 /// The length of the header area (1 MiB). Data begins here.
 pub const HEADER_BLOCKS: u64 = 256;
+
+/// What is left free behind the data of a new volume (1 MiB), zeroed when it is made. Much that stands on disks is looked
+/// for from their end: what somebody puts at the end of the volume would be found at the end of its backing disk, too.
+pub const TAIL_BLOCKS: u64 = 256;
 
 /// How much of each end of a disk is looked at before a volume is made on it (1 MiB).
 pub const PROBE_BLOCKS: u64 = 256;

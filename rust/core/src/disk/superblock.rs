@@ -17,7 +17,7 @@
 use core::fmt;
 
 use super::frame::{self, Block, Identity, Newest, BLOCK_SIZE};
-use super::layout::HEADER_BLOCKS;
+use super::layout::{HEADER_BLOCKS, TAIL_BLOCKS};
 use crate::format::{FormatError, Known, Malformed};
 use crate::ids::NODE_COUNT;
 
@@ -93,7 +93,7 @@ impl Superblock {
     /// room for data, or a uuid is nil.
     pub fn for_disk(identity: Identity, name: VolumeName, disk_blocks: u64) -> Option<Self> {
         let data_blocks = disk_blocks
-            .checked_sub(HEADER_BLOCKS)
+            .checked_sub(HEADER_BLOCKS + TAIL_BLOCKS)
             .filter(|&blocks| blocks > 0)?;
         let named = !identity.appliance.is_nil() && !identity.volume.is_nil();
         named.then_some(Self {

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::ExitCode;
-use yoke_core::disk::layout::{node_block_at, HEADER_BLOCKS, SUPERBLOCK_AT};
+use yoke_core::disk::layout::{node_block_at, HEADER_BLOCKS, SUPERBLOCK_AT, TAIL_BLOCKS};
 use yoke_core::disk::probe::{Contents, Probe};
 use yoke_core::disk::{Block, Identity, NodeBlock, Superblock, VolumeName, BLOCK_SIZE};
 use yoke_core::ids::{NodeId, Uuid, NODE_COUNT};
@@ -43,8 +43,9 @@ pub(crate) fn create(
     let superblock = Superblock::for_disk(identity, name, blocks).ok_or_else(|| {
         Failure::refused(
             format!(
-                "{} has {blocks} blocks of 4 KiB; a volume needs more than {HEADER_BLOCKS}",
-                args.device.display()
+                "{} has {blocks} blocks of 4 KiB; a volume needs more than {}",
+                args.device.display(),
+                HEADER_BLOCKS + TAIL_BLOCKS
             ),
             "take a larger disk",
         )
@@ -157,7 +158,8 @@ fn refuse_living(disk: &File, args: &VolumeCreateArgs) -> anyhow::Result<()> {
 
 fn write(disk: &File, superblock: &Superblock) -> anyhow::Result<()> {
     let mut block = Box::new(Aligned([0; BLOCK_SIZE]));
-    for at in 0..HEADER_BLOCKS {
+    let end = HEADER_BLOCKS + superblock.data_blocks;
+    for at in (0..HEADER_BLOCKS).chain(end..superblock.disk_blocks) {
         disk.write_all_at(&block.0, at * BLOCK_SIZE as u64)?;
     }
     for number in 0..NODE_COUNT as u8 {

@@ -205,10 +205,25 @@ fn a_disk_with_data_or_too_small_is_refused_untouched() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("ext4"));
     assert_eq!(fs::read(&path).unwrap(), data);
-    fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
+    fs::File::create(&path).unwrap().set_len(2 << 20).unwrap();
     let output = machine.run(&["volume", "create", "vol0", "--device", &path]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("larger disk"));
+}
+
+#[test]
+fn what_stood_at_the_end_of_a_disk_is_gone_and_the_volume_ends_before_it() {
+    let machine = Machine::new();
+    let path = disk(machine.root.path(), 8);
+    let mut data = vec![0u8; 8 << 20];
+    data[(8 << 20) - 4096..].fill(0x77);
+    fs::write(&path, &data).unwrap();
+    let create = ["volume", "create", "vol0", "--device", &path, "--force"];
+    let output = machine.run(&create);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains(&format!("of {} bytes", 6 << 20)));
+    let made = fs::read(&path).unwrap();
+    assert!(made[7 << 20..].iter().all(|&byte| byte == 0));
 }
 
 #[test]
