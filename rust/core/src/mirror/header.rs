@@ -232,7 +232,9 @@ mod tests {
     fn every_flipped_bit_is_noticed() {
         let epoch = EPOCH;
         let volume = Uuid::from_bytes([7; 16]);
-        for bit in 0..HEADER_SIZE * 8 {
+        // An interpreter takes a second for each.
+        let step = if cfg!(miri) { 31 } else { 1 };
+        for bit in (0..HEADER_SIZE * 8).step_by(step) {
             let mut raw = header().encode(epoch);
             if let Some(byte) = raw.get_mut(bit / 8) {
                 *byte ^= 1 << (bit % 8);
