@@ -216,7 +216,7 @@ impl fmt::Display for LinkEpoch {
 }
 
 /// A bijection of 64-bit numbers that spreads every input bit over the result (the finaliser of SplitMix64).
-pub(crate) const fn mix(value: u64) -> u64 {
+pub const fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -470,3 +470,168 @@ fn a_link_that_came_back_is_not_copied_from_for_ever() {
         "each write was posted once, by its writer"
     );
 }
+
+/// After a call that is no poll: either the machine says that it wants to be polled, or there is nothing to poll for.
+fn told_or_idle(a: &mut Appliance, n: usize, what: &str) {
+    let now = a.now;
+    if a.node(n).volume.wants_poll() {
+        return;
+    }
+    let action = a.node(n).volume.clone().poll_action(now);
+    // A round of freeing that nobody needs yet may begin at the next deadline.
+    let idle = a.status(n).free > appliance::SLOTS / 4;
+    let action = action.filter(|action| !(idle && matches!(action, Action::PostInvalid { .. })));
+    assert_eq!(action, None, "nobody is told after {what}");
+}
+
+#[test]
+fn no_call_leaves_work_that_nobody_is_told_of() {
+    for seed in 0..300_u64 {
+        let mut a = mirrored(1 + (seed % 2) as usize);
+        let mut random = seed;
+        let mut next = move |bound: u64| {
+            random = yoke_core::ids::mix(random.wrapping_add(1));
+            random % bound
+        };
+        let (mut writes, mut reads) = (Vec::new(), Vec::new());
+        for _ in 0..60 {
+            a.hold_destage = next(3) == 0;
+            // And what is due at this very moment.
+            a.pass(1_000);
+            let (now, block) = (a.now, next(6));
+            let what = match next(9) {
+                0 | 1 if writes.len() < 3 => {
+                    writes.extend(a.begin(0, block, 1));
+                    "write_begin"
+                }
+                2 | 3 if !writes.is_empty() => {
+                    let plan = writes.swap_remove(next(writes.len() as u64) as usize);
+                    // By hand, since `finish` would go on after an `Again`.
+                    let fence = plan.post.map(|to| a.fence(0, &to));
+                    let end = a.node(0).volume.write_finish(plan.ticket, fence, now);
+                    if matches!(end, WriteEnd::Again(_)) {
+                        writes.push(plan);
+                    }
+                    "write_finish"
+                }
+                4 => {
+                    if let ReadBegin::Plan(plan) = a.node(0).volume.read_begin(one(block), now) {
+                        reads.push(plan);
+                    }
+                    "read_begin"
+                }
+                5 | 6 if !reads.is_empty() => {
+                    let plan = reads.swap_remove(next(reads.len() as u64) as usize);
+                    let _ = a.node(0).volume.read_finish(&plan, now);
+                    "read_finish"
+                }
+                7 => {
+                    let _ = a.node(0).volume.flush(now);
+                    "flush"
+                }
+                8 if next(4) == 0 => {
+                    a.cut(next(a.wires.len() as u64) as usize);
+                    for index in 0..a.wires.len() {
+                        if !a.wires[index].up {
+                            a.mend(index);
+                        }
+                    }
+                    continue;
+                }
+                _ => {
+                    a.pass(MS);
+                    continue;
+                }
+            };
+            told_or_idle(&mut a, 0, what);
+        }
+    }
+}
+
+/// Begins a read; what the disk has of it at this moment.
+fn fetch(a: &mut Appliance, range: Range) -> (ReadPlan, Vec<u64>) {
+    let now = a.now;
+    let ReadBegin::Plan(plan) = a.node(0).volume.read_begin(range, now) else {
+        panic!("no plan");
+    };
+    let blocks = range.block..range.block + u64::from(range.count);
+    let disk = blocks.map(|block| a.disk.get(&block).copied().unwrap_or(0));
+    (plan, disk.collect())
+}
+
+/// Lays what is in memory over what the disk gave.
+fn lay(a: &mut Appliance, plan: &mut ReadPlan, values: &mut [u64]) -> Result<(), ReadEnd> {
+    let now = a.now;
+    a.node(0).volume.read_lay(plan, now)?;
+    for (value, source) in values.iter_mut().zip(plan.sources) {
+        if source != Source::Disk {
+            *value = a.nodes[0].as_ref().unwrap().get(source, &a.disk, 0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_read_of_the_disk_has_the_log_laid_over_it_in_the_end() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.write(0, 2, 20);
+    a.pass(500 * MS);
+    a.hold_destage = true;
+    a.write(0, 2, 21);
+    let (mut plan, mut values) = fetch(&mut a, Range { block: 0, count: 4 });
+    // Written, and even destaged and looked for to be freed, while the disk reads.
+    a.write(0, 1, 11);
+    a.hold_destage = false;
+    a.pass(500 * MS);
+    assert_eq!(lay(&mut a, &mut plan, &mut values), Ok(()));
+    // What comes after that does not disturb it any more, and what it copies stays.
+    a.write(0, 0, 1);
+    a.write(0, 1, 12);
+    a.pass(500 * MS);
+    let now = a.now;
+    let end = a.node(0).volume.read_finish(&plan, now);
+    assert_eq!((end, values), (ReadEnd::Complete, vec![0, 11, 21, 0]));
+    a.pass(500 * MS);
+    assert_eq!(a.status(0).free, appliance::SLOTS, "and is let go of");
+}
+
+#[test]
+fn a_read_of_the_disk_waits_in_the_end_for_a_write_that_is_not_safe() {
+    let mut a = mirrored(1);
+    let (mut plan, mut values) = fetch(&mut a, one(1));
+    let write = a.begin(0, 1, 10).unwrap();
+    assert_eq!(lay(&mut a, &mut plan, &mut values), Err(ReadEnd::Park));
+    let wakes = a.node(0).wakes;
+    assert_eq!(a.finish(0, &write), WriteEnd::Complete);
+    a.settle();
+    assert_eq!(a.node(0).wakes, wakes + 1);
+    // It was handed back: nothing is kept for it.
+    a.pass(500 * MS);
+    assert_eq!(a.status(0).free, appliance::SLOTS);
+}
+
+#[test]
+fn a_run_is_not_issued_when_the_right_to_it_is_gone() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.hold_destage = true;
+    let write = a.begin(0, 1, 10).unwrap();
+    assert_eq!(a.finish(0, &write), WriteEnd::Wait);
+    a.settle();
+    let now = a.now;
+    let plan = a.node(0).volume.next_destage(now, 4).unwrap();
+    assert!(a.node(0).volume.may_issue(plan.run, now));
+    // To prepare it takes longer than the lease lasts.
+    let late = now + 10_000 * MS;
+    assert!(!a.node(0).volume.may_issue(plan.run, late));
+    let end = DestageEnd::NotIssued;
+    a.node(0).volume.destage_finish(plan.run, end, now);
+    let again = a.node(0).volume.next_destage(now, 4);
+    assert_eq!(again.map(|again| again.range), Some(plan.range), "at once");
+    // Another ownership: what was planned in the last one is void.
+    a.other_writer = Some(0);
+    a.until("stopped", |a| a.role(0) == Role::Stopped);
+    let (run, now) = (again.unwrap().run, a.now);
+    assert!(!a.node(0).volume.may_issue(run, now));
+}

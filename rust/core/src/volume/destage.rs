@@ -74,6 +74,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             || !matches!(self.mode(), Some(Mode::Mirrored))
     }
 
+    /// Whether `next_destage` would give a run.
+    pub fn wants_destage(&self, now: u64) -> bool {
+        now >= self.destage_from
+            && self.log.first_ready().is_some()
+            && self.right_to_io(now).is_ok()
+    }
+
+    /// Whether a run may still be issued: to be asked right before that, when everything else is prepared. If not, it is
+    /// to be handed back as [`DestageEnd::NotIssued`].
+    pub fn may_issue(&self, run: RunId, now: u64) -> bool {
+        let Some(run) = self.run(run) else {
+            return false;
+        };
+        // The entries of a run from before the last change of the ownership are gone.
+        now >= self.destage_from && self.right_to_io(now).is_ok() && self.log.is_live(run.first)
+    }
+
     /// A run is over.
     pub fn destage_finish(&mut self, run: RunId, end: DestageEnd, now: u64) {
         let Some(found) = self.run(run) else {
@@ -87,7 +104,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let mut owned = false;
         let mut left = match end {
             DestageEnd::Corrupt { at } => at,
-            DestageEnd::Written | DestageEnd::Failed => u32::MAX,
+            DestageEnd::Written | DestageEnd::Failed | DestageEnd::NotIssued => u32::MAX,
         };
         let mut corrupt = None;
         while entry != NONE {

@@ -157,6 +157,8 @@ pub struct Volume<E, B, T> {
     pub(crate) adopted_total: u32,
     pub(crate) parked: bool,
     pub(crate) wake: bool,
+    /// Something happened between two polls that a poll has to see before its deadline.
+    pub(crate) poke: bool,
     pub(crate) told: Option<(Role, Option<Reason>)>,
     pub(crate) reason: Option<Reason>,
     pub(crate) deadline: Option<u64>,
@@ -268,6 +270,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             adopted_total: 0,
             parked: false,
             wake: false,
+            poke: false,
             told: None,
             reason: None,
             deadline: None,
@@ -293,6 +296,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// When `poll_action` is to be called at the latest, as it was when it returned `None` last.
     pub fn next_deadline(&self) -> Option<u64> {
         self.deadline
+    }
+
+    /// Whether there is something to poll for before `next_deadline`. To be looked at, under the lock, after every call
+    /// that is no poll: whoever polls is to be woken then.
+    pub fn wants_poll(&self) -> bool {
+        self.wake || self.poke || self.tickets.is_queued()
     }
 
     pub(crate) fn token(&mut self) -> Token {

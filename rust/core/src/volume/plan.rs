@@ -119,6 +119,8 @@ pub enum Source {
 pub struct ReadTicket {
     pub(crate) term: u32,
     pub(crate) side: u8,
+    /// What the disk gave was found good by [`super::Volume::read_lay`].
+    pub(crate) laid: bool,
 }
 
 /// A read: get block `i` from `sources[i]`, then call `read_finish`.
@@ -194,6 +196,8 @@ pub enum DestageEnd {
     /// The disk reported an error, or it was not issued. Some blocks may have been written, but none will be any more:
     /// a command that may still land (a timeout) is handed back only when T_io has passed since its issue.
     Failed,
+    /// It was not issued, since the right to it was gone by then. Nothing was written.
+    NotIssued,
     /// An adopted slot no longer has the CRC that it was adopted with. Nothing was written.
     Corrupt {
         /// Which block of the plan it is, counted from 0.

@@ -158,6 +158,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return Some(Action::Yield);
         }
         let more = self.forget_some();
+        self.poke = false;
         self.tick(now);
         if let Some(action) = self.next_action(now) {
             return Some(action);

@@ -51,6 +51,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             ticket: ReadTicket {
                 term: self.term,
                 side,
+                laid: false,
             },
             range,
             sources,
@@ -100,9 +101,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Ends a read: the data was sampled before `now`.
     pub fn read_finish(&mut self, plan: &ReadPlan, now: u64) -> ReadEnd {
         let side = plan.ticket.side & 1;
-        if let Some(count) = self.reads.get_mut(usize::from(side)) {
-            *count = count.saturating_sub(1);
-        }
+        self.read_over(side);
         if self.mode().is_none() {
             return ReadEnd::Fail(self.not_owner());
         }
@@ -116,11 +115,54 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let blocks = (plan.range.block..).take(plan.range.count as usize);
         for (block, source) in blocks.zip(&plan.sources) {
-            if *source == Source::Disk && !self.is_undisturbed(block, side) {
+            if *source == Source::Disk && !plan.ticket.laid && !self.is_undisturbed(block, side) {
                 return ReadEnd::Again;
             }
         }
         ReadEnd::Complete
+    }
+
+    /// A read is handed back. The last one on the old side is what freeing waits for.
+    fn read_over(&mut self, side: u8) {
+        if let Some(count) = self.reads.get_mut(usize::from(side)) {
+            *count = count.saturating_sub(1);
+            self.poke |= *count == 0 && side != self.read_side & 1;
+        }
+    }
+
+    /// The disk has given all blocks of a read, those too that are in the log: says in `plan` what is to be laid over
+    /// them, and takes what the disk gave of the others as sampled now. Then copy, and [`Self::read_finish`]. May be
+    /// asked again before that.
+    ///
+    /// # Errors
+    ///
+    /// The read is handed back by this, and this is what becomes of it; it is not [`ReadEnd::Complete`].
+    pub fn read_lay(&mut self, plan: &mut ReadPlan, now: u64) -> Result<(), ReadEnd> {
+        if self.mode().is_none() || plan.ticket.term != self.term {
+            return Err(self.read_finish(plan, now));
+        }
+        let side = plan.ticket.side & 1;
+        let blocks = (plan.range.block..).take(plan.range.count as usize);
+        for (block, source) in blocks.zip(&mut plan.sources) {
+            *source = match self.log.newest(block) {
+                Some(entry) if !self.is_undisturbed(block, side) => {
+                    if self.log.at(entry).is(CONDEMNED) {
+                        self.read_over(side);
+                        return Err(ReadEnd::Fail(Reason::Corrupt));
+                    }
+                    if !self.is_acknowledgeable(entry, now) {
+                        self.read_over(side);
+                        self.parked = true;
+                        return Err(ReadEnd::Park);
+                    }
+                    // It stays where it is until the read is handed back.
+                    self.log_source(entry)
+                }
+                _ => Source::Disk,
+            };
+        }
+        plan.ticket.laid = true;
+        Ok(())
     }
 
     /// Whether no write of the block to the disk can have been under way during a read on `side` that found it on the

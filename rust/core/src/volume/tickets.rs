@@ -203,7 +203,7 @@ impl<T: Slab<Ticket>> Tickets<T> {
 
     /// Something is on the disk: flushes and discards may wait for it.
     pub(crate) fn queue_long(&mut self) {
-        if self.long > 0 {
+        if self.has_long() {
             self.queue_all();
         }
     }
@@ -216,6 +216,16 @@ impl<T: Slab<Ticket>> Tickets<T> {
         for index in 0..self.len() {
             self.queue(index);
         }
+    }
+
+    /// Whether there is one to look at.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.head != NONE
+    }
+
+    /// Whether a flush or a discard waits.
+    pub(crate) fn has_long(&self) -> bool {
+        self.long > 0
     }
 
     /// The next one to look at.

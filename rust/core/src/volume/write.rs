@@ -49,6 +49,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return WriteBegin::Park;
         };
         let (slots, sequence) = self.take_slots(range, ticket.index, post);
+        self.poke |= self.is_low();
         WriteBegin::Plan(WritePlan {
             ticket,
             range,
@@ -57,6 +58,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             slots,
             post,
         })
+    }
+
+    /// Whether the free slots run out: then they are flushed and freed at once.
+    fn is_low(&self) -> bool {
+        self.log.free_slots() <= self.log.slots() / 4
     }
 
     fn has_room(&self, range: Range, mode: Mode, now: u64) -> bool {
@@ -146,11 +152,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             entry = self.log.at(entry).ticket_next;
         }
         if proved.is_none() {
+            // A link that failed a post is given up by a poll.
+            self.poke |= to.is_some();
             if let Some(post) = self.again(index) {
                 return WriteEnd::Again(post);
             }
         }
         self.hand_back(index);
+        // Who waits for entries to be destaged, copied or freed could not do so while they were being filled. A write
+        // that nobody waits for wakes nobody.
+        self.poke |= self.tickets.has_long()
+            || self.leaving.is_under_way()
+            || self.copying.target.is_some()
+            || self.log.dirty() > self.config.dirty_limit / 2
+            || self.is_low();
         if proved != self.copying.target {
             self.copying.look_again();
         }
@@ -174,6 +189,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some((link, _)) = to {
             self.edit_held(link, |held| held.refs = held.refs.saturating_sub(1));
         }
+        self.poke = true;
         self.tickets.release(index);
         self.stir();
         WriteEnd::Fail(Reason::Deposed)
