@@ -7,6 +7,7 @@ mod adopting;
 pub mod config;
 mod copying;
 pub mod cycle;
+pub mod desk;
 mod destage;
 mod disk;
 mod fit;

@@ -4,6 +4,7 @@
 use super::action::Action;
 use super::machine::Volume;
 use super::plan::{LongBegin, TicketId};
+use super::status::Reason;
 use super::tickets::{Stage, Ticket};
 use crate::guards::Guard;
 use crate::mirror::entry::Entry;
@@ -90,6 +91,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.tickets.release(index);
         self.stir();
         Some(Action::Complete(id))
+    }
+
+    /// Nobody waits for this ticket any more: what has not been begun is not. A write goes on to be made safe, since its
+    /// data may be in two memories already, and so does what is in a shadow as a tombstone.
+    pub(crate) fn nobody_waits(&mut self, ticket: TicketId) {
+        let Some(index) = self.tickets.find(ticket) else {
+            return;
+        };
+        let stage = self.tickets.at(index).stage;
+        match stage {
+            Stage::Draining { .. } | Stage::Flushing { .. } => (),
+            Stage::Passing if self.forget_pass(ticket) => (),
+            _ => return,
+        }
+        self.tickets.at_mut(index).stage = Stage::Doomed(Reason::TooLong);
+        self.tickets.queue(index);
+        self.stir();
     }
 
     /// Whether the disk's cache is to be flushed, and when that is issued.

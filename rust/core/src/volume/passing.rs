@@ -54,6 +54,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         LongBegin::Park
     }
 
+    /// Forgets what nothing was done of yet. Whether that is so.
+    pub(crate) fn forget_pass(&mut self, ticket: TicketId) -> bool {
+        let early = |pass: &Pass| {
+            pass.ticket == Some(ticket)
+                && matches!(pass.stage, PassStage::Clearing | PassStage::Logging)
+        };
+        let found =
+            (0..PASSING_MAX).find(|index| self.passes.at(*index).is_some_and(|pass| early(&pass)));
+        found.and_then(|index| self.passes.take(index)).is_some()
+    }
+
     /// Whether a block reads as zero because of an adopted tombstone: one that is newer than this version of it.
     pub(crate) fn is_zeroed(&self, block: u64, version: (u64, u64)) -> bool {
         self.passes.any(|pass| {

@@ -146,6 +146,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         for (block, source) in blocks.zip(&mut plan.sources) {
             *source = match self.log.newest(block) {
                 Some(entry) if !self.is_undisturbed(block, side) => {
+                    if self.is_zeroed(block, self.log.at(entry).version()) {
+                        *source = Source::Zero;
+                        continue;
+                    }
                     if self.log.at(entry).is(CONDEMNED) {
                         self.read_over(side);
                         return Err(ReadEnd::Fail(Reason::Corrupt));
@@ -158,6 +162,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     // It stays where it is until the read is handed back.
                     self.log_source(entry)
                 }
+                _ if self.is_zeroed(block, (0, 0)) => Source::Zero,
                 _ => Source::Disk,
             };
         }

@@ -107,12 +107,19 @@ pub enum Reason {
     Exhausted,
     /// This controller owns the volume.
     IsOwner,
+    /// The disk has not answered for long, neither well nor badly. The machine does not say this, but its environment.
+    DiskSilent,
+    /// The I/O has waited for as long as anything may.
+    TooLong,
 }
 
 impl Reason {
     /// Whether the bio may succeed elsewhere or later, so that a path failover is the right answer.
     pub const fn is_retryable(self) -> bool {
-        !matches!(self, Self::Range | Self::Corrupt | Self::Disk)
+        !matches!(
+            self,
+            Self::Range | Self::Corrupt | Self::Disk | Self::TooLong
+        )
     }
 }
 
@@ -157,6 +164,8 @@ impl fmt::Display for Reason {
             Self::OldCommands => "commands of the old owner may still be in the disk's queue",
             Self::Copying => "the log is being copied to the partner",
             Self::Exhausted => "the generations are used up",
+            Self::DiskSilent => "the backing disk does not answer",
+            Self::TooLong => "it could not be answered in time",
             _ => "this controller owns the volume",
         })
     }

@@ -21,7 +21,7 @@ pub const SLOTS: u32 = 8;
 pub const BLOCKS: u64 = 64;
 pub const VOLUME: Uuid = Uuid::from_bytes([3; 16]);
 
-type Machine = Volume<Entries, Vec<u32>, Vec<Ticket>>;
+pub type Machine = Volume<Entries, Vec<u32>, Vec<Ticket>>;
 
 thread_local! {
     /// How often an entry of a log was looked at.
@@ -53,6 +53,8 @@ pub fn looks<R>(call: impl FnOnce() -> R) -> (R, u64) {
     let result = call();
     (result, LOOKS.get() - before)
 }
+/// Who hears of tickets that are ended.
+pub type Ear = Box<dyn FnMut(&mut Machine, TicketId, Result<(), Reason>, u64)>;
 
 /// A region of a controller's window.
 #[derive(Clone)]
@@ -94,6 +96,11 @@ pub struct Appliance {
     under_way: Vec<(u64, usize, Incarnation, Action)>,
     /// Node blocks cannot be read while this is set.
     pub unreadable: bool,
+    /// Flushes of the disk, and what goes past the log, are not executed while this is set, but kept here.
+    pub hold_disk: bool,
+    pub held: Vec<(usize, Action)>,
+    /// Hears of the tickets that node 0 ends, at once.
+    pub ear: Option<Ear>,
     pub flushes: u32,
     /// Slots that the machines themselves posted, not the writers.
     pub copies: u32,
@@ -165,6 +172,9 @@ impl Appliance {
             slow: [0; 2],
             under_way: Vec::new(),
             unreadable: false,
+            hold_disk: false,
+            held: Vec::new(),
+            ear: None,
             flushes: 0,
             copies: 0,
             passed: Vec::new(),
@@ -498,6 +508,9 @@ impl Appliance {
 
     fn act_now(&mut self, n: usize, action: Action) {
         match action {
+            Action::FlushDisk { .. } | Action::PassDown { .. } if self.hold_disk => {
+                self.held.push((n, action));
+            }
             Action::ReadNodeBlocks { token } => {
                 let mut blocks = self.blocks.clone();
                 if self.other_writer == Some(n) {
@@ -586,6 +599,11 @@ impl Appliance {
     }
 
     fn answer(&mut self, n: usize, ticket: TicketId, answer: Result<(), Reason>) {
+        let now = self.now;
+        if let (0, Some(mut ear)) = (n, self.ear.take()) {
+            ear(&mut self.node(0).volume, ticket, answer, now);
+            self.ear = Some(ear);
+        }
         let old = self.node(n).answers.insert(format!("{ticket:?}"), answer);
         assert_eq!(old, None);
     }
