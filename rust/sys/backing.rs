@@ -20,7 +20,7 @@ pub use forward::Refused;
 pub use props::{Below, Props};
 pub use unit::{IoOp, IoUnit};
 
-use crate::{bio::Bio, ffi, inflight::Inflight, pages::Pages, status::IoResult};
+use crate::{bio::Bio, ffi, inflight::Inflight, pages::Pages, status::IoResult, time::boottime_ns};
 use kernel::{
     bindings, error::from_err_ptr, error::to_result, prelude::*, sync::atomic::*, sync::Arc,
     types::Opaque,
@@ -62,7 +62,7 @@ pub struct Options {
     pub units: u16,
     /// Most blocks of one unit, 1..=256.
     pub unit_blocks: u16,
-    /// Forwarded bios that can always be under way, 1..=1024. More wait for memory.
+    /// Forwarded bios that can always be under way, 1..=1024. More need memory.
     pub forwards: u16,
     /// Refuse writes.
     pub read_only: bool,
@@ -80,6 +80,8 @@ struct Inner<C: IoClient> {
     unit_blocks: u16,
     /// Units and clones submitted whose callback has not returned.
     inflight: Inflight,
+    /// When it last answered, or, with nothing under way, was last asked. Nanoseconds of CLOCK_BOOTTIME.
+    heard: Atomic<u64>,
     /// Counts units that were given back, for who waits for one.
     freed: Atomic<u32>,
     /// Where to look for a free unit first.
@@ -127,6 +129,7 @@ impl<C: IoClient> BackingDev<C> {
                 read_only: options.read_only,
                 unit_blocks: options.unit_blocks,
                 inflight: Inflight::new(),
+                heard: Atomic::new(0),
                 freed: Atomic::new(0),
                 hint: Atomic::new(0),
                 units: KVec::with_capacity(options.units.into(), GFP_KERNEL)?,
@@ -168,6 +171,15 @@ impl<C: IoClient> BackingDev<C> {
     /// I/O under way, forwarded bios included. Context: any.
     pub fn inflight(&self) -> u32 {
         self.inner.inflight.count()
+    }
+
+    /// For how long the device has answered nothing although it was asked, in nanoseconds. Context: any.
+    pub fn silent_ns(&self) -> u64 {
+        let heard = self.inner.heard.load(Relaxed);
+        match self.inflight() {
+            0 => 0,
+            _ => boottime_ns().saturating_sub(heard),
+        }
     }
 
     /// Waits until no I/O is under way. Submits of others go on meanwhile: stop them first.
@@ -216,6 +228,20 @@ fn in_submit() -> bool {
 }
 
 impl<C: IoClient> Inner<C> {
+    /// An I/O is about to be handed to the device.
+    fn issued(&self) {
+        if self.inflight.count() == 0 {
+            self.heard.store(boottime_ns(), Relaxed);
+        }
+        self.inflight.get();
+    }
+
+    /// One has ended, and its client was told. Nothing of the device may be used afterwards.
+    fn ended(&self) {
+        self.heard.store(boottime_ns(), Relaxed);
+        self.inflight.put();
+    }
+
     fn open_file(&mut self, path: Path<'_>) -> Result {
         // BLK_OPEN_READ and BLK_OPEN_WRITE, macros that the bindings lack.
         let mode: bindings::blk_mode_t = if self.read_only { 1 } else { 1 | 2 };

@@ -143,6 +143,12 @@ impl Bio {
         unsafe { (*ffi::yoke_sys_bio_disk_data(self.ptr.as_ptr()).cast::<DiskHead>()).tag }
     }
 
+    /// How long ago it came in, in nanoseconds, to the jiffy.
+    pub fn age_ns(&self) -> u64 {
+        // SAFETY: the bio is valid, and was taken in (invariant).
+        unsafe { ffi::yoke_sys_bio_age_ns(self.ptr.as_ptr()) }
+    }
+
     /// Whether its memory is a page that the kernel caches of the disk, and keeps after an error.
     pub fn is_cached(&self) -> bool {
         // SAFETY: the bio is valid (invariant).

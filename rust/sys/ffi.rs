@@ -113,6 +113,14 @@ extern "C" {
     pub(crate) fn yoke_sys_bio_flags(bio: *const bindings::bio) -> u32;
     pub(crate) fn yoke_sys_bio_begin(bio: *mut bindings::bio) -> *mut bindings::bio;
     pub(crate) fn yoke_sys_bio_end(bio: *mut bindings::bio, status: u8);
+    pub(crate) fn yoke_sys_bio_age_ns(bio: *const bindings::bio) -> u64;
+    pub(crate) fn yoke_sys_bio_aim_range(
+        bio: *mut bindings::bio,
+        op: u32,
+        flags: u32,
+        sector: u64,
+        bytes: u32,
+    );
     pub(crate) fn yoke_sys_bio_copy(
         bio: *mut bindings::bio,
         iter: *mut bindings::bvec_iter,

@@ -115,6 +115,7 @@ u32 yoke_sys_bio_op(const struct bio *bio);
 u32 yoke_sys_bio_flags(const struct bio *bio);
 struct bio *yoke_sys_bio_begin(struct bio *bio);
 void yoke_sys_bio_end(struct bio *bio, u8 status);
+u64 yoke_sys_bio_age_ns(const struct bio *bio);
 u32 yoke_sys_bio_copy(struct bio *bio, struct bvec_iter *iter, void *buf,
 		      u32 len, bool to_bio);
 u32 yoke_sys_bio_zero(struct bio *bio, struct bvec_iter *iter, u32 len);
@@ -123,6 +124,8 @@ bool yoke_sys_bio_is_cached(const struct bio *bio);
 void yoke_sys_bio_prepare(struct bio *bio, struct block_device *bdev,
 			  void *vecs, u32 max_vecs);
 void yoke_sys_bio_aim(struct bio *bio, u32 op, u32 flags, u64 sector);
+void yoke_sys_bio_aim_range(struct bio *bio, u32 op, u32 flags, u64 sector,
+			    u32 bytes);
 bool yoke_sys_bio_add_block(struct bio *bio, void *block);
 void yoke_sys_bio_set_flags(struct bio *bio, u32 set, u32 clear);
 struct bio *yoke_sys_bio_clone(struct block_device *bdev, struct bio *src,

@@ -31,11 +31,12 @@ impl<C: IoClient> BackingDev<C> {
     /// used. When the device has ended, [`IoClient::forward_done`] gets the bio back, maybe before
     /// this returns.
     ///
-    /// Context: task; within `DiskOps::submit` at most once for each bio that came in. Sleeps while
-    /// as many as [`Options::forwards`](super::Options::forwards) are under way and memory is short.
+    /// Context: task; within `DiskOps::submit` at most once for each bio that came in.
     ///
     /// # Errors
-    /// `ERANGE`: beyond the device; `EROFS`; `ENOMEM`. Nothing was submitted, and all comes back.
+    /// `ERANGE`: beyond the device; `EROFS`; `ENOMEM`: as many as
+    /// [`Options::forwards`](super::Options::forwards) are under way, and memory is short: try again
+    /// when one has ended. Nothing was submitted, and all comes back.
     pub fn forward(
         &self,
         bio: Bio,
@@ -55,7 +56,7 @@ impl<C: IoClient> BackingDev<C> {
         let Some(clone) = clone else {
             return Err((bio, ctx, ENOMEM));
         };
-        inner.inflight.get();
+        inner.issued();
         // SAFETY: the clone comes from our bio set, so there is `front_pad()` before it; it is ours
         // until it is submitted, and so is that memory, which holds nothing yet.
         unsafe {
@@ -100,5 +101,5 @@ unsafe extern "C" fn end<C: IoClient>(clone: *mut bindings::bio) {
         (dev, bio, ctx, raw)
     };
     dev.client.forward_done(bio, ctx, status::from_raw(raw));
-    dev.inflight.put();
+    dev.ended();
 }

@@ -26,6 +26,10 @@ pub enum IoOp {
     Write,
     /// Empty the device's cache. Carries no blocks.
     Flush,
+    /// So many blocks need not be kept. Carries none.
+    Discard(u32),
+    /// So many blocks are to read as zeroes. Carries none.
+    WriteZeroes(u32),
 }
 
 pub(super) struct Unit<C: IoClient> {
@@ -149,6 +153,42 @@ impl<'d, C: IoClient> IoUnit<'d, C> {
 
     /// Checks and aims the bio.
     fn aim(&mut self, op: IoOp, block: u64, flags: Flags) -> Result {
+        match op {
+            IoOp::Discard(count) => self.aim_range(ffi::OP_DISCARD, block, count, flags)?,
+            IoOp::WriteZeroes(count) => {
+                self.aim_range(ffi::OP_WRITE_ZEROES, block, count, flags)?
+            }
+            _ => self.aim_blocks(op, block, flags)?,
+        }
+        // SAFETY: the bio is ours (invariant).
+        unsafe {
+            let bio = self.unit.bio.get();
+            (*bio).bi_end_io = Some(end::<C>);
+            (*bio).bi_private = core::ptr::from_ref(self.unit).cast_mut().cast();
+        }
+        Ok(())
+    }
+
+    fn aim_range(&mut self, op: u32, block: u64, count: u32, flags: Flags) -> Result {
+        let bytes = count.checked_mul(BLOCK as u32).ok_or(EINVAL)?;
+        if count == 0 || self.blocks > 0 {
+            return Err(EINVAL);
+        }
+        self.dev.check(block, count.into(), true)?;
+        // SAFETY: the bio is ours (invariant). No overflow: the range is on the device.
+        unsafe {
+            ffi::yoke_sys_bio_aim_range(
+                self.unit.bio.get(),
+                op,
+                flags.bits(),
+                block * SECTORS,
+                bytes,
+            );
+        }
+        Ok(())
+    }
+
+    fn aim_blocks(&mut self, op: IoOp, block: u64, flags: Flags) -> Result {
         let op = match op {
             IoOp::Read if self.blocks > 0 => ffi::OP_READ,
             IoOp::Write if self.blocks > 0 => ffi::OP_WRITE,
@@ -160,9 +200,6 @@ impl<'d, C: IoClient> IoUnit<'d, C> {
         // SAFETY: the bio is ours (invariant). No overflow: the range is on the device.
         unsafe {
             ffi::yoke_sys_bio_aim(self.unit.bio.get(), op, flags.bits(), block * SECTORS);
-            let bio = self.unit.bio.get();
-            (*bio).bi_end_io = Some(end::<C>);
-            (*bio).bi_private = core::ptr::from_ref(self.unit).cast_mut().cast();
         }
         Ok(())
     }
@@ -171,7 +208,7 @@ impl<'d, C: IoClient> IoUnit<'d, C> {
     fn start(self, state: u32) -> &'d Unit<C> {
         let this = ManuallyDrop::new(self);
         this.unit.state.store(state, Release);
-        this.dev.inflight.get();
+        this.dev.issued();
         // SAFETY: a complete bio; `end()` takes it back, and the unit stays where it is.
         unsafe { bindings::submit_bio(this.unit.bio.get()) };
         this.unit
@@ -303,5 +340,5 @@ unsafe extern "C" fn end<C: IoClient>(bio: *mut bindings::bio) {
             unit.free(dev);
         }
     }
-    dev.inflight.put();
+    dev.ended();
 }

@@ -71,6 +71,15 @@ struct bio *yoke_sys_bio_begin(struct bio *bio)
 	return bio;
 }
 
+/*
+ * How long ago it was taken in, to the jiffy. Wraps with 32 bits of jiffies,
+ * which is longer than any I/O is kept.
+ */
+u64 yoke_sys_bio_age_ns(const struct bio *bio)
+{
+	return jiffies64_to_nsecs((u32)((u32)jiffies - bio->bi_cookie));
+}
+
 /* End what yoke_sys_bio_begin() took in. The bio is gone on return. */
 void yoke_sys_bio_end(struct bio *bio, u8 status)
 {
@@ -163,6 +172,21 @@ void yoke_sys_bio_aim(struct bio *bio, u32 op, u32 flags, u64 sector)
 	bio->bi_iter.bi_sector = sector;
 }
 
+/* As yoke_sys_bio_aim(), for a bio without data: DISCARD or WRITE_ZEROES. */
+void yoke_sys_bio_aim_range(struct bio *bio, u32 op, u32 flags, u64 sector,
+			    u32 bytes)
+{
+	bool discard = op == YOKE_SYS_OP_DISCARD;
+
+	flags &= YOKE_SYS_F_SYNC | YOKE_SYS_F_META | YOKE_SYS_F_NOUNMAP;
+	if (discard)
+		flags &= ~YOKE_SYS_F_NOUNMAP;
+	bio->bi_opf = (discard ? REQ_OP_DISCARD : REQ_OP_WRITE_ZEROES) |
+		      yoke_sys_opf(flags);
+	bio->bi_iter.bi_sector = sector;
+	bio->bi_iter.bi_size = bytes;
+}
+
 /* Append one 4 KiB block of vmalloc memory, aligned to its size. Pages may be larger. */
 bool yoke_sys_bio_add_block(struct bio *bio, void *block)
 {
@@ -170,11 +194,11 @@ bool yoke_sys_bio_add_block(struct bio *bio, void *block)
 			    offset_in_page(block)) == YOKE_SYS_BLOCK_SIZE;
 }
 
-/* May sleep until an earlier clone has completed. */
+/* NULL: as many as the set keeps are under way, and memory is short. */
 struct bio *yoke_sys_bio_clone(struct block_device *bdev, struct bio *src,
 			       void *bioset)
 {
-	return bio_alloc_clone(bdev, src, GFP_NOIO, bioset);
+	return bio_alloc_clone(bdev, src, GFP_NOWAIT | __GFP_NOWARN, bioset);
 }
 
 /* Whether the caller runs inside a ->submit_bio of its own task. */
