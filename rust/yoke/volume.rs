@@ -8,11 +8,12 @@
 //! keeper    /dev/yokeN as a device: made, taken away from those whose ownership is over, made again
 //! front     /dev/yokeN: bios come in
 //!   write, read, long   what becomes of them
-//! shared    the machine and its lock; who waits for what
+//! shared    the machine and its lock, and the desk where bios wait (yoke_core::volume::desk)
 //! control   one thread a volume: carries the machine's actions out
+//! worker    another: parked bios again, the log to the disk, who has waited for too long
+//!   destage log to disk
 //!   lanes   the links that carry this volume, and its regions in their windows
 //!   blocks  node blocks on the disk
-//!   destage log to disk
 //! client    the session's news for all volumes
 //! face      /sys/block/yokeN/yoke/
 //! ```
@@ -33,6 +34,7 @@ mod open;
 mod probe;
 mod read;
 mod shared;
+mod worker;
 mod write;
 
 pub(crate) use client::Mirror;

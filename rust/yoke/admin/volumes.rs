@@ -50,6 +50,7 @@ impl Directory for Volumes {
             home: NodeId::new(0).ok_or(EINVAL)?,
             slots: 1024,
             io_life_ns: 30_000 * NS_PER_MS,
+            patience_ns: 60_000 * NS_PER_MS,
             link_lease_ns: 50 * NS_PER_MS,
             disk_lease_ns: 1_000 * NS_PER_MS,
             start_from_disk: false,
@@ -291,6 +292,20 @@ impl Item for VolumeItem {
             |volume, input| {
                 volume.set_ms("t_io_ms", input, 0..=600_000, |settings| {
                     &mut settings.io_life_ns
+                })
+            },
+        ),
+        Attr::rw(
+            c"patience_ms",
+            |volume, text| {
+                text.put(format_args!(
+                    "{}\n",
+                    volume.state.lock().settings.patience_ns / NS_PER_MS
+                ))
+            },
+            |volume, input| {
+                volume.set_ms("patience_ms", input, 1_000..=600_000, |settings| {
+                    &mut settings.patience_ns
                 })
             },
         ),

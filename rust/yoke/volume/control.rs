@@ -2,15 +2,14 @@
 
 //! The control thread of a volume: carries out what the machine asks for, in the order in which it asks.
 //!
-//! It never waits for the disk, pieced reads of a survivor apart: I/O that it began ends in [`super::shared::Ends`],
-//! which wakes it.
+//! It keeps the leases, so it waits for nothing: I/O that it began ends in [`super::shared::Ends`], which wakes it, and
+//! what takes its time is the worker's.
 
 use super::{
     blocks::NodeBlocks,
-    destage::Bounce,
     front::Front,
     lanes::Posting,
-    shared::{destage_end, Ends, Own, Shared, UNITS},
+    shared::{Ends, Inner, Own, Shared},
 };
 use crate::link::{Manager, Outlet};
 use kernel::{prelude::*, sync::Arc};
@@ -20,21 +19,17 @@ use yoke_core::{
         header::{Content, SlotHeader},
         proof::{nothing_proved, Batch, Post},
     },
-    volume::{Action, Input, LongRange, PassEnd, PassId, PostTo, Token, BLOCKS_MAX},
+    volume::{desk::Polled, Action, Input, PostTo, Token},
 };
 use yoke_sys::{
     backing::{BackingDev, IoOp},
     bio::Flags,
-    bio_list::BioList,
-    pages::Pages,
     thread,
     time::boottime_ns,
 };
 
 /// The longest sleep.
 const IDLE_NS: u64 = 1_000_000_000;
-/// Runs on their way to the disk at once, at most: the rest of the units is for node blocks.
-const RUNS: u32 = UNITS as u32 - 8;
 
 /// What the thread owns.
 pub(super) struct Control {
@@ -43,10 +38,6 @@ pub(super) struct Control {
     pub(super) dev: Arc<BackingDev<Ends>>,
     pub(super) manager: Arc<Manager>,
     pub(super) blocks: NodeBlocks,
-    pub(super) bounce: Bounce,
-    /// One block for pieced reads.
-    pub(super) piece: Arc<Pages>,
-    pub(super) runs: u32,
     /// What was posted and not fenced yet, by the number of the link.
     pub(super) posts: KVec<Batch>,
 }
@@ -58,11 +49,11 @@ impl Control {
         while !thread::should_stop() {
             self.ends();
             self.actions();
-            self.restart();
-            self.pieces();
-            self.destage();
-            self.actions();
             self.shared.refresh();
+            // The worker is told here, so that writers in a hurry wake one thread and not two.
+            if self.shared.with(|inner, now| inner.core.wants_destage(now)) {
+                self.shared.work.set();
+            }
             let now = boottime_ns();
             let deadline = self
                 .shared
@@ -99,30 +90,21 @@ impl Control {
                 Own::ReadBlocks(token) => self.blocks.tell(&self.shared, token, ok),
                 Own::WriteBlock(token) => self.handle(Input::NodeBlockWritten { token, ok }),
                 Own::Flush(token) => self.handle(Input::DiskFlushed { token, ok }),
-                Own::Zero(pass) => {
-                    let end = if ok { PassEnd::Done } else { PassEnd::Failed };
-                    self.handle(Input::PassedDown { pass, end });
-                }
-                Own::Destage(run) => {
-                    self.runs = self.runs.saturating_sub(1);
-                    self.bounce.release(run);
-                    if !ok {
-                        self.shared.stats.io_errors.add(1);
-                    }
-                    let mut inner = self.shared.inner.lock();
-                    inner
-                        .core
-                        .destage_finish(run, destage_end(ok), boottime_ns());
-                }
+                // These end elsewhere.
+                Own::Destage(_) | Own::Pass(_) => (),
             }
         }
     }
 
     fn actions(&mut self) {
         loop {
-            let action = self.shared.inner.lock().core.poll_action(boottime_ns());
-            match action {
-                Some(action) => self.carry_out(action),
+            let polled = self.shared.with(|inner, now| {
+                let Inner { core, desk, .. } = inner;
+                desk.poll(core, now)
+            });
+            match polled {
+                Some(Polled::Do(action)) => self.carry_out(action),
+                Some(Polled::Job(job)) => self.shared.settle(job),
                 None => return,
             }
         }
@@ -163,19 +145,15 @@ impl Control {
             Action::PassDown {
                 pass,
                 ticket,
+                op,
                 range,
-                ..
-            } => match ticket {
-                Some(ticket) => self.front.pass_down(pass, ticket, range),
-                None => self.zero(pass, range),
-            },
+            } => self.front.pass_down(pass, ticket, op, range),
             Action::Send(message) => {
                 let bytes = message.encode(&self.shared.identity.volume);
                 self.manager.send(super::client::PORT, &bytes);
             }
-            Action::Complete(ticket) => self.front.complete(ticket),
-            Action::Fail(ticket, reason) => self.front.fail(ticket, reason),
-            Action::Wake => self.shared.stats.restart.set(),
+            // The desk has taken these.
+            Action::Complete(_) | Action::Fail(..) | Action::Wake => (),
             // The lock was let go of when the action was taken.
             Action::Yield => (),
             Action::Notify(role) => self.shared.announce(role),
@@ -222,51 +200,6 @@ impl Control {
         });
         if begun.is_err() {
             self.handle(Input::DiskFlushed { token, ok: false });
-        }
-    }
-
-    /// Writes zeroes for the machine.
-    fn zero(&self, pass: PassId, range: LongRange) {
-        if self.bounce.zero(&self.dev, pass, range).is_err() {
-            let end = PassEnd::Refused;
-            self.handle(Input::PassedDown { pass, end });
-        }
-    }
-
-    /// Begins parked bios again, when the machine has said so.
-    fn restart(&mut self) {
-        if !self.shared.stats.restart.take() {
-            return;
-        }
-        let mut again: BioList = self.shared.inner.lock().parked.take();
-        while let Some(bio) = again.pop_front() {
-            self.front.start(bio);
-        }
-    }
-
-    /// Reads that come from several places.
-    fn pieces(&mut self) {
-        let mut pieced: BioList = self.shared.inner.lock().pieced.take();
-        while let Some(bio) = pieced.pop_front() {
-            self.front.piece_together(bio, &self.piece);
-        }
-    }
-
-    /// Begins as many runs as there is room for.
-    fn destage(&mut self) {
-        while self.runs < RUNS && self.bounce.has_room() {
-            let plan = self
-                .shared
-                .inner
-                .lock()
-                .core
-                .next_destage(boottime_ns(), BLOCKS_MAX as u32);
-            let Some(plan) = plan else { return };
-            self.runs += 1;
-            self.shared.stats.destaged.add(u64::from(plan.range.count));
-            if !self.bounce.begin(&self.dev, &self.shared, &plan) {
-                self.runs -= 1;
-            }
         }
     }
 }

@@ -2,39 +2,86 @@
 
 //! From the log, and from adopted slots, to the backing disk.
 
-use super::shared::{Ends, Own, Shared};
+use super::shared::{Ends, Own, Shared, UNITS};
 use kernel::prelude::*;
 use yoke_core::{
     disk::layout::HEADER_BLOCKS,
-    volume::{DestageEnd, DestagePlan, LongRange, PassId, Source, BLOCKS_MAX},
+    volume::{DestageEnd, DestagePlan, RunId, Source, BLOCKS_MAX},
 };
 use yoke_sys::{
-    backing::{BackingDev, IoOp},
+    backing::{BackingDev, IoOp, IoUnit},
     bio::Flags,
     pages::Pages,
-    time::boottime_ns,
 };
+
+/// Runs on their way to the disk at once, at most: the rest of the units is for node blocks and what goes past the log.
+const RUNS: u32 = UNITS as u32 - 8;
+/// Runs of adopted blocks under way at once.
+const BOUNCED: usize = 4;
+
+/// The runs that are on their way. Guarded by the volume's lock.
+pub(crate) struct Runs {
+    count: u32,
+    /// Which parts of the bounce memory are in use.
+    bounced: [Option<RunId>; BOUNCED],
+}
+
+impl Runs {
+    pub(crate) const NONE: Self = Runs {
+        count: 0,
+        bounced: [None; BOUNCED],
+    };
+
+    fn has_room(&self) -> bool {
+        self.count < RUNS && self.bounced.iter().any(Option::is_none)
+    }
+
+    /// Room for the adopted blocks of one run: its first block.
+    fn claim(&mut self, run: RunId) -> Option<u32> {
+        let at = self.bounced.iter().position(Option::is_none)?;
+        *self.bounced.get_mut(at)? = Some(run);
+        Some((at * BLOCKS_MAX) as u32)
+    }
+
+    fn over(&mut self, run: RunId) {
+        self.count = self.count.saturating_sub(1);
+        for used in self.bounced.iter_mut().filter(|used| **used == Some(run)) {
+            *used = None;
+        }
+    }
+}
+
+impl Shared {
+    /// A run was written, or not. Context: any.
+    pub(super) fn run_over(&self, run: RunId, ok: bool) {
+        let end = if ok {
+            DestageEnd::Written
+        } else {
+            self.stats.io_errors.add(1);
+            DestageEnd::Failed
+        };
+        self.run_ended(run, end);
+    }
+
+    fn run_ended(&self, run: RunId, end: DestageEnd) {
+        self.with(|inner, now| {
+            inner.runs.over(run);
+            inner.core.destage_finish(run, end, now);
+        });
+    }
+}
 
 /// Adopted blocks on their way to the disk: private copies, so that what is written is what was checked.
 pub(super) struct Bounce {
     memory: kernel::sync::Arc<Pages>,
-    /// Which runs of [`BLOCKS_MAX`] blocks are in use.
-    used: [Option<yoke_core::volume::RunId>; Bounce::RUNS],
 }
 
 impl Bounce {
-    /// Runs of adopted blocks under way at once.
-    const RUNS: usize = 4;
-    /// A block of zeroes.
-    const ZERO: u32 = (Self::RUNS * BLOCKS_MAX) as u32;
-
     /// Errors: `ENOMEM`.
     pub(super) fn new() -> Result<Self> {
-        // The last block stays as it is: zero.
-        let blocks = Self::ZERO + 1;
+        let blocks = (BOUNCED * BLOCKS_MAX) as u32;
         Ok(Bounce {
             memory: kernel::sync::Arc::new(Pages::new(blocks)?, GFP_KERNEL)?,
-            used: [None; Self::RUNS],
         })
     }
 
@@ -42,47 +89,50 @@ impl Bounce {
         &self.memory
     }
 
-    /// Whether an adopted run can begin.
-    pub(super) fn has_room(&self) -> bool {
-        self.used.iter().any(Option::is_none)
-    }
-
-    /// A run is over.
-    pub(super) fn release(&mut self, run: yoke_core::volume::RunId) {
-        for used in &mut self.used {
-            if *used == Some(run) {
-                *used = None;
+    /// Begins as many runs as there is room for. Context: the worker.
+    pub(super) fn run_all(&self, dev: &BackingDev<Ends>, shared: &Shared) {
+        loop {
+            let plan = shared.with(|inner, now| {
+                if !inner.runs.has_room() {
+                    return None;
+                }
+                let plan = inner.core.next_destage(now, BLOCKS_MAX as u32)?;
+                inner.runs.count += 1;
+                Some(plan)
+            });
+            let Some(plan) = plan else { return };
+            if let Err(end) = self.begin(dev, shared, &plan) {
+                shared.run_ended(plan.run, end);
+                return;
             }
+            shared.stats.destaged.add(u64::from(plan.range.count));
         }
     }
 
-    /// Begins a run; `false`: it is over already. Context: the control thread.
-    pub(super) fn begin(
-        &mut self,
-        dev: &BackingDev<Ends>,
-        shared: &Shared,
-        plan: &DestagePlan,
-    ) -> bool {
-        let end = match self.submit(dev, shared, plan) {
-            Ok(()) => return true,
-            Err(end) => end,
-        };
-        self.release(plan.run);
-        shared
-            .inner
-            .lock()
-            .core
-            .destage_finish(plan.run, end, boottime_ns());
-        false
-    }
-
     /// Errors: how the run ended.
-    fn submit(
-        &mut self,
+    fn begin(
+        &self,
         dev: &BackingDev<Ends>,
         shared: &Shared,
         plan: &DestagePlan,
     ) -> Result<(), DestageEnd> {
+        let unit = self.prepare(dev, shared, plan)?;
+        let block = plan.range.block.saturating_add(HEADER_BLOCKS);
+        // The copies and their checks took their time: now, right before the command goes out.
+        if !shared.with(|inner, now| inner.core.may_issue(plan.run, now)) {
+            return Err(DestageEnd::NotIssued);
+        }
+        unit.submit(IoOp::Write, block, Flags::NONE, Own::Destage(plan.run))
+            .map_err(|_| DestageEnd::Failed)
+    }
+
+    /// Fills a unit with the blocks of a run.
+    fn prepare<'d>(
+        &self,
+        dev: &'d BackingDev<Ends>,
+        shared: &Shared,
+        plan: &DestagePlan,
+    ) -> Result<IoUnit<'d, Ends>, DestageEnd> {
         let failed = |_: Error| DestageEnd::Failed;
         let mut unit = dev.take().ok_or(DestageEnd::Failed)?;
         let count = plan.range.count as usize;
@@ -93,7 +143,10 @@ impl Bounce {
                 Source::Adopted { link, slot, crc } => {
                     let base = match place {
                         Some(base) => base,
-                        None => *place.insert(self.claim(plan).ok_or(DestageEnd::Failed)?),
+                        None => {
+                            let base = shared.with(|inner, _| inner.runs.claim(plan.run));
+                            *place.insert(base.ok_or(DestageEnd::Failed)?)
+                        }
                     };
                     let lane = shared.inner.lock().lane_of(link);
                     let lane = lane.ok_or(DestageEnd::Failed)?;
@@ -106,26 +159,6 @@ impl Bounce {
                 Source::Disk | Source::Zero => return Err(DestageEnd::Failed),
             }
         }
-        let block = plan.range.block.saturating_add(HEADER_BLOCKS);
-        unit.submit(IoOp::Write, block, Flags::NONE, Own::Destage(plan.run))
-            .map_err(|_| DestageEnd::Failed)
-    }
-
-    /// Begins to write zeroes. Errors: nothing was begun. Context: the control thread.
-    pub(super) fn zero(&self, dev: &BackingDev<Ends>, pass: PassId, range: LongRange) -> Result {
-        let mut unit = dev.take().ok_or(EBUSY)?;
-        for _ in 0..range.count {
-            unit.push(&self.memory, Self::ZERO)?;
-        }
-        let block = range.block.saturating_add(HEADER_BLOCKS);
-        unit.submit(IoOp::Write, block, Flags::NONE, Own::Zero(pass))
-            .map_err(|(_, error)| error)
-    }
-
-    /// Room for one run: its first block.
-    fn claim(&mut self, plan: &DestagePlan) -> Option<u32> {
-        let at = self.used.iter().position(Option::is_none)?;
-        *self.used.get_mut(at)? = Some(plan.run);
-        Some((at * BLOCKS_MAX) as u32)
+        Ok(unit)
     }
 }

@@ -20,34 +20,15 @@ use yoke_sys::{
     trace, Env,
 };
 
-/// Set by anybody, taken by the control thread.
-pub(crate) struct Flag(Atomic<bool>);
-
-impl Flag {
-    /// Context: any.
-    pub(crate) fn set(&self) {
-        self.0.store(true, kernel::sync::atomic::Release);
-    }
-
-    /// Whether it was set; clears it.
-    pub(crate) fn take(&self) -> bool {
-        self.0.xchg(false, kernel::sync::atomic::Full)
-    }
-}
-
 /// What is counted, and the times of the last takeover in nanoseconds since boot.
 pub(crate) struct Stats {
     pub(crate) writes: Counter,
     pub(crate) reads: Counter,
-    pub(crate) flushes: Counter,
     pub(crate) fences: Counter,
-    pub(crate) stalls: Counter,
     pub(crate) destaged: Counter,
     /// Blocks of the log that were posted to a region after their own write: for a rejoin, or because a link died.
     pub(crate) copied: Counter,
     pub(crate) io_errors: Counter,
-    /// Parked bios are to be begun again.
-    pub(crate) restart: Flag,
     detected: Atomic<u64>,
     claimed: Atomic<u64>,
     serving: Atomic<u64>,
@@ -61,13 +42,10 @@ impl Stats {
         Stats {
             writes: Counter::new(),
             reads: Counter::new(),
-            flushes: Counter::new(),
             fences: Counter::new(),
-            stalls: Counter::new(),
             destaged: Counter::new(),
             copied: Counter::new(),
             io_errors: Counter::new(),
-            restart: Flag(Atomic::new(false)),
             detected: Atomic::new(0),
             claimed: Atomic::new(0),
             serving: Atomic::new(0),
@@ -289,7 +267,8 @@ fn too_few_slots(front: &Front) -> Option<u32> {
 }
 
 fn reason(front: &Front, text: &mut Text<'_>) -> Result {
-    let reason = why(&front.shared.status());
+    let silent = front.dev.silent_ns() > front.shared.silence_ns;
+    let reason = why(&front.shared.status()).or(silent.then_some(Reason::DiskSilent));
     if let (Some(Reason::NoRegion), Some(most)) = (reason, too_few_slots(front)) {
         let slots = front.shared.log.blocks();
         return text.put(format_args!(
@@ -312,16 +291,25 @@ fn stats(front: &Front, text: &mut Text<'_>) -> Result {
     for (name, counter) in [
         ("writes", &stats.writes),
         ("reads", &stats.reads),
-        ("flushes", &stats.flushes),
         ("fences", &stats.fences),
-        ("stalls", &stats.stalls),
         ("destaged", &stats.destaged),
         ("copied", &stats.copied),
         ("io_errors", &stats.io_errors),
     ] {
         text.put(format_args!("{name} {}\n", counter.get()))?;
     }
-    Ok(())
+    let (flushes, stalls, waiting, expired) = front.shared.with(|inner, _| {
+        let desk = &inner.desk;
+        (
+            desk.flushes_total(),
+            desk.stalls_total(),
+            desk.waiting(),
+            desk.expired_total(),
+        )
+    });
+    text.put(format_args!(
+        "flushes {flushes}\nstalls {stalls}\nwaiting {waiting}\nexpired {expired}\n"
+    ))
 }
 
 /// The files of a volume.

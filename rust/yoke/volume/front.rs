@@ -2,15 +2,18 @@
 
 //! `/dev/yokeN`: where bios come in.
 
-use super::shared::{Ends, Shared};
+use super::shared::{Caller, Ends, Inner, Shared};
 use kernel::{prelude::*, sync::Arc};
-use yoke_core::{openers::Refused, volume::PassOp};
+use yoke_core::{
+    openers::Refused,
+    volume::desk::{Job, Step},
+};
 use yoke_sys::{
     attr::Attr,
     backing::BackingDev,
-    bio::{Bio, Flags, Op},
-    bio_list::BioList,
+    bio::Bio,
     disk::{CurrentTask, DiskOps},
+    pages::Pages,
     status::BlkStatus,
 };
 
@@ -18,29 +21,31 @@ use yoke_sys::{
 pub(crate) struct Front {
     pub(crate) shared: Arc<Shared>,
     pub(crate) dev: Arc<BackingDev<Ends>>,
+    /// One block of zeroes.
+    pub(crate) zeroes: Arc<Pages>,
 }
 
 impl Front {
-    /// Begins a bio, for the first time or again.
-    pub(crate) fn start(&self, bio: Bio) {
-        match bio.op() {
-            Op::Read => self.read(bio),
-            Op::Write if bio.flags().has(Flags::PREFLUSH) => {
-                self.flush(bio, super::shared::Then::Write)
+    /// Begins a bio, for the first time or again. `bounce`: see [`Self::fetch`].
+    pub(crate) fn start(&self, io: Caller, step: Step, bounce: Option<&Pages>) {
+        let begun = self.shared.with(|inner, now| {
+            if !inner.admits(&io.0) {
+                return Err(io);
             }
-            Op::Write => self.write(bio),
-            Op::Flush => self.flush(bio, super::shared::Then::End),
-            Op::Discard => self.pass(bio, PassOp::Discard),
-            Op::WriteZeroes => self.pass(bio, PassOp::WriteZeroes),
-        }
-    }
-
-    /// A write that is safe in two memories: with FUA it also has to be on the disk.
-    pub(crate) fn written(&self, bio: Bio) {
-        if bio.flags().has(Flags::FUA) {
-            self.flush(bio, super::shared::Then::End);
-        } else {
-            bio.complete(Ok(()));
+            let Inner { core, desk, .. } = inner;
+            Ok(desk.begin(core, io, step, now))
+        });
+        let mut job = match begun {
+            Ok(job) => job,
+            Err(io) => return io.0.complete(Err(BlkStatus::IOERR)),
+        };
+        // Bounded: a write comes to its end, or waits, after a flush that follows it.
+        loop {
+            job = match job {
+                Job::Write(io, plan) => self.carry_out(io, &plan),
+                Job::Read(io, plan) => self.fetch(io, &plan, bounce),
+                job => return self.shared.settle(job),
+            };
         }
     }
 }
@@ -49,7 +54,7 @@ impl DiskOps for Front {
     const ATTRS: &'static [Attr<Self>] = super::face::ATTRS;
 
     fn submit(this: &Arc<Self>, bio: Bio) {
-        this.start(bio);
+        this.start(Caller(bio), Step::Start, None);
     }
 
     fn open(this: &Arc<Self>, tag: u64, _write: bool) -> Result {
@@ -71,20 +76,15 @@ impl DiskOps for Front {
     }
 
     fn shutdown(this: &Arc<Self>, tag: u64) {
-        let mut inner = this.shared.inner.lock();
-        if tag != inner.openers.device() {
+        if tag != this.shared.inner.lock().openers.device() {
             // The volume goes on. What is begun again of this device ends.
-            drop(inner);
             return this.shared.restart();
         }
-        inner.closing = true;
-        let mut kept = BioList::new();
-        kept.append(&mut inner.parked);
-        kept.append(&mut inner.pieced);
-        while let Some(bio) = inner.take_any() {
-            kept.push_back(bio);
+        loop {
+            match this.shared.with(|inner, _| inner.desk.close()) {
+                Job::Kept => return,
+                job => this.shared.settle(job),
+            }
         }
-        drop(inner);
-        kept.complete_all(Err(BlkStatus::OFFLINE));
     }
 }

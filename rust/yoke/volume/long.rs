@@ -1,97 +1,66 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What takes its time: flushes, discards, write-zeroes. Each gets a ticket; the control thread ends it.
+//! Discards and write-zeroes go to the disk from here. Their bios stay at the desk meanwhile, and are answered when the
+//! machine says so, whatever becomes of the disk's command.
 
-use super::{
-    front::Front,
-    shared::{status, Passed, Shared, Then, Waiting},
-};
+use super::{front::Front, shared::Own};
+use kernel::prelude::*;
 use yoke_core::{
     disk::layout::HEADER_BLOCKS,
-    volume::{Input, LongBegin, LongRange, PassEnd, PassId, PassOp, TicketId},
+    volume::{Input, LongRange, PassEnd, PassId, PassOp, TicketId},
 };
-use yoke_sys::{
-    bio::{Bio, Flags},
-    time::boottime_ns,
-};
+use yoke_sys::{backing::IoOp, bio::Flags};
 
 impl Front {
-    /// Begins a flush for this bio; `then` follows.
-    pub(super) fn flush(&self, bio: Bio, then: Then) {
-        self.shared.stats.flushes.add(1);
-        self.long(bio, then, |core, now| core.flush(now));
-    }
-
-    /// Begins a discard or write-zeroes.
-    pub(super) fn pass(&self, bio: Bio, op: PassOp) {
-        let range = LongRange {
-            block: bio.first_block(),
-            count: u64::from(bio.blocks()),
-        };
-        self.long(bio, Then::End, |core, now| core.pass_down(op, range, now));
-    }
-
-    fn long(
+    /// Passes an operation on to the disk, for who waits under `ticket` or for the machine itself. Context: the control
+    /// thread; does not wait.
+    pub(super) fn pass_down(
         &self,
-        bio: Bio,
-        then: Then,
-        begin: impl FnOnce(&mut super::shared::Machine, u64) -> LongBegin,
+        pass: PassId,
+        ticket: Option<TicketId>,
+        op: PassOp,
+        range: LongRange,
     ) {
-        let mut inner = self.shared.inner.lock();
-        if !inner.admits(&bio) {
-            return Shared::refuse(inner, bio);
-        }
-        match begin(&mut inner.core, boottime_ns()) {
-            LongBegin::Wait(ticket) => {
-                inner.wait(Waiting { ticket, bio, then });
-                drop(inner);
-                self.shared.wake.set();
-            }
-            LongBegin::Park => Shared::park(inner, bio),
-            LongBegin::Fail(reason) => {
-                drop(inner);
-                bio.complete(Err(status(reason)));
-            }
-        }
-    }
-
-    fn take(&self, ticket: TicketId) -> Option<Waiting> {
-        self.shared.inner.lock().take(ticket)
-    }
-
-    /// A ticket is complete: what follows. Context: the control thread.
-    pub(super) fn complete(&self, ticket: TicketId) {
-        let waiting = self.take(ticket);
-        let Some(Waiting { bio, then, .. }) = waiting else {
-            return;
+        let begun = match ticket {
+            Some(ticket) => self.issue(pass, ticket, op, range),
+            None => self.zero(pass, range),
         };
-        match then {
-            Then::End => bio.complete(Ok(())),
-            Then::Write => self.write(bio),
-            Then::Flush => self.flush(bio, Then::End),
-        }
-    }
-
-    /// A ticket failed. Context: the control thread.
-    pub(super) fn fail(&self, ticket: TicketId, reason: yoke_core::volume::Reason) {
-        let waiting = self.take(ticket);
-        if let Some(Waiting { bio, .. }) = waiting {
-            bio.complete(Err(status(reason)));
-        }
-    }
-
-    /// Passes a waiting bio on to the disk. Context: the control thread.
-    pub(super) fn pass_down(&self, pass: PassId, ticket: TicketId, range: LongRange) {
-        let end = PassEnd::Refused;
-        let waiting = self.take(ticket);
-        let Some(Waiting { bio, .. }) = waiting else {
+        if begun.is_err() {
+            let end = PassEnd::Refused;
             let input = Input::PassedDown { pass, end };
-            return self.shared.inner.lock().core.handle(input, boottime_ns());
-        };
-        let at = range.block.saturating_add(HEADER_BLOCKS);
-        let none = (Flags::NONE, Flags::NONE);
-        if let Err((bio, _, _)) = self.dev.forward(bio, at, none, Passed::Long(pass, ticket)) {
-            self.shared.end_pass(bio, pass, ticket, end);
+            self.shared.with(|inner, now| inner.core.handle(input, now));
         }
     }
+
+    /// Errors: nothing was begun.
+    fn issue(&self, pass: PassId, ticket: TicketId, op: PassOp, range: LongRange) -> Result {
+        // Whoever asked for it may be gone.
+        let flags = self.shared.with(|inner, _| {
+            let caller = inner.desk.peek(ticket);
+            caller.map_or(Flags::NONE, |caller| caller.0.flags())
+        });
+        let count = u32::try_from(range.count).map_err(|_| EINVAL)?;
+        let op = match op {
+            PassOp::Discard => IoOp::Discard(count),
+            PassOp::WriteZeroes => IoOp::WriteZeroes(count),
+        };
+        let unit = self.dev.take().ok_or(EBUSY)?;
+        unit.submit(op, at(range), flags, Own::Pass(pass))
+            .map_err(|(_, error)| error)
+    }
+
+    /// Writes zeroes, on a disk that need not know more than writes. Errors: nothing was begun.
+    fn zero(&self, pass: PassId, range: LongRange) -> Result {
+        let mut unit = self.dev.take().ok_or(EBUSY)?;
+        for _ in 0..range.count {
+            unit.push(&self.zeroes, 0)?;
+        }
+        unit.submit(IoOp::Write, at(range), Flags::NONE, Own::Pass(pass))
+            .map_err(|(_, error)| error)
+    }
+}
+
+/// Where a range begins on the disk.
+fn at(range: LongRange) -> u64 {
+    range.block.saturating_add(HEADER_BLOCKS)
 }

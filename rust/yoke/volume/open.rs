@@ -12,6 +12,7 @@ use super::{
     keeper::Keeper,
     probe::{check, open_device, probe, say, Found},
     shared::{Ends, Inner, Machine, Shared, TICKETS},
+    worker::Worker,
 };
 use crate::link::{Identity as Controller, Manager};
 use kernel::{
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) home: NodeId,
     pub(crate) slots: u32,
     pub(crate) io_life_ns: u64,
+    /// How much longer than `io_life_ns` an I/O may wait.
+    pub(crate) patience_ns: u64,
     pub(crate) link_lease_ns: u64,
     pub(crate) disk_lease_ns: u64,
     pub(crate) start_from_disk: bool,
@@ -57,7 +60,7 @@ pub(crate) struct Settings {
 pub(crate) struct Volume {
     // Dropped in this order: no disk and no bios, no thread, no device.
     keeper: Option<Thread>,
-    thread: Option<Thread>,
+    threads: [Option<Thread>; 2],
     mirror: Arc<Mirror>,
     manager: Arc<Manager>,
     shared: Arc<Shared>,
@@ -88,8 +91,15 @@ impl Volume {
         let shared = share(name, settings, found.identity, config)?;
         let (blocks, bounce) = (NodeBlocks::new()?, Bounce::new()?);
         let piece = Arc::new(Pages::new(1)?, GFP_KERNEL)?;
+        let zeroes = Arc::new(Pages::new(1)?, GFP_KERNEL)?;
         let mut memory = KVec::new();
-        for pages in [&shared.log, blocks.memory(), bounce.memory(), &piece] {
+        for pages in [
+            &shared.log,
+            blocks.memory(),
+            bounce.memory(),
+            &piece,
+            &zeroes,
+        ] {
             memory.push(pages.clone(), GFP_KERNEL)?;
         }
         let same = Path::Dev(found.dev);
@@ -100,6 +110,7 @@ impl Volume {
             Front {
                 shared: shared.clone(),
                 dev: dev.clone(),
+                zeroes,
             },
             GFP_KERNEL,
         )?;
@@ -111,23 +122,30 @@ impl Volume {
         let control = Control {
             shared: shared.clone(),
             front: front.clone(),
-            dev,
+            dev: dev.clone(),
             manager: manager.clone(),
             blocks,
+            posts: Control::batches()?,
+        };
+        let worker = Worker {
+            shared: shared.clone(),
+            front: front.clone(),
+            dev,
             bounce,
             piece,
-            runs: 0,
-            posts: Control::batches()?,
+            round_ns: settings.patience_ns / 16,
         };
         let mut volume = Volume {
             keeper: None,
-            thread: None,
+            threads: [None, None],
             mirror: mirror.clone(),
             manager: manager.clone(),
             shared,
         };
         // From here on, dropping `volume` undoes what was done.
-        volume.thread = Some(Thread::spawn(c"yoke_volume", move || control.run())?);
+        let [first, second] = &mut volume.threads;
+        *first = Some(Thread::spawn(c"yoke_volume", move || control.run())?);
+        *second = Some(Thread::spawn(c"yoke-worker", move || worker.run())?);
         let disk_name = CString::try_from_fmt(fmt!("yoke{number}"))?;
         let keeper = Keeper::new(front, disk_name, params(&found))?;
         volume.keeper = Some(Thread::spawn(c"yoke-keeper", move || keeper.run())?);
@@ -252,7 +270,7 @@ impl Drop for Volume {
         // There, if the keeper has never run.
         let shown = self.shared.disk.lock().take();
         drop(shown);
-        drop(self.thread.take());
+        drop(core::mem::take(&mut self.threads));
         self.mirror.leave(&self.shared, &*self.manager);
     }
 }
@@ -317,8 +335,10 @@ fn share(
     config: Config,
 ) -> Result<Arc<Shared>> {
     let core = machine(name, settings.slots as usize, config)?;
-    let inner = Inner::new(core, settings.stateless)?;
+    let bound_ns = settings.io_life_ns.saturating_add(settings.patience_ns);
+    let inner = Inner::new(core, bound_ns, settings.stateless)?;
     let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
+    let work = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let attend = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let log = Arc::new(Pages::new(settings.slots)?, GFP_KERNEL)?;
     let (name, device) = (
@@ -332,7 +352,9 @@ fn share(
             identity,
             inner <- new_spinlock_irq!(inner),
             wake,
+            work,
             attend,
+            silence_ns: settings.patience_ns / 8,
             disk <- new_mutex!(None),
             log,
             stats: Stats::new(),

@@ -1,182 +1,195 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The way of a read: out of the log, from the disk, or pieced together by the control thread.
+//! The way of a read: out of the log; or all of it from the disk, and what the log or adopted slots have laid over it in
+//! the end. Adopted slots are copied and checked by the worker.
 
 use super::{
     front::Front,
-    lanes::Lane,
-    shared::{status, Passed, Sampled, Shared},
+    shared::{Caller, Inner, Passed, Shared},
 };
 use kernel::prelude::*;
 use yoke_core::{
     disk::layout::HEADER_BLOCKS,
-    volume::{Range, ReadBegin, ReadPlan, Source},
+    volume::{
+        desk::{Job, Sampled},
+        ReadPlan, Source, BLOCKS_MAX,
+    },
 };
 use yoke_sys::{
-    bio::{Bio, BioCursor, Flags},
+    bio::{BioCursor, Flags},
     pages::Pages,
-    time::boottime_ns,
     BLOCK,
 };
 
-/// How long the control thread waits for a piece from the disk.
-const PIECE_TIMEOUT_NS: u64 = 30_000_000_000;
-
 /// Where a plan finds its blocks.
-#[derive(PartialEq)]
-enum Kind {
-    Log,
-    Disk,
-    Mixed,
+#[derive(Clone, Copy)]
+struct Places {
+    /// Some are on the disk.
+    disk: bool,
+    /// Some are in adopted slots.
+    adopted: bool,
+    /// Some are not on the disk.
+    memory: bool,
 }
 
-impl Kind {
+impl Places {
     fn of(plan: &ReadPlan) -> Self {
-        let count = plan.range.count as usize;
-        let mut sources = plan.sources.iter().take(count);
-        if sources.clone().all(|source| matches!(source, Source::Disk)) {
-            Kind::Disk
-        } else if sources.all(|source| matches!(source, Source::Log { .. })) {
-            Kind::Log
-        } else {
-            Kind::Mixed
+        let sources = || plan.sources.iter().take(plan.range.count as usize);
+        Places {
+            disk: sources().any(|source| matches!(source, Source::Disk)),
+            adopted: sources().any(|source| matches!(source, Source::Adopted { .. })),
+            memory: sources().any(|source| !matches!(source, Source::Disk)),
         }
     }
 }
 
 impl Front {
-    /// Begins a read; what comes from several places is left to the control thread.
-    pub(super) fn read(&self, bio: Bio) {
-        if let Some((bio, _)) = self.try_read(bio, false) {
-            let mut inner = self.shared.inner.lock();
-            inner.pieced.push_back(bio);
-            drop(inner);
-            self.shared.wake.set();
-        }
-    }
-
-    /// Begins a read and does what is simple. What is not comes back: with its plan when `keep`, else given back to the
-    /// machine, to be begun again.
-    fn try_read(&self, bio: Bio, keep: bool) -> Option<(Bio, Option<ReadPlan>)> {
-        let range = Range {
-            block: bio.first_block(),
-            count: bio.blocks(),
-        };
-        let mut inner = self.shared.inner.lock();
-        if !inner.admits(&bio) {
-            Shared::refuse(inner, bio);
-            return None;
-        }
-        let plan = match inner.core.read_begin(range, boottime_ns()) {
-            ReadBegin::Plan(plan) => plan,
-            ReadBegin::Park => {
-                Shared::park(inner, bio);
-                return None;
-            }
-            ReadBegin::Fail(reason) => {
-                drop(inner);
-                bio.complete(Err(status(reason)));
-                return None;
-            }
-        };
-        drop(inner);
+    /// Gets the blocks of a read. `bounce`: one block of memory, which the worker has.
+    pub(super) fn fetch(&self, io: Caller, plan: &ReadPlan, bounce: Option<&Pages>) -> Job<Caller> {
         self.shared.stats.reads.add(1);
-        match Kind::of(&plan) {
-            Kind::Log => {
-                let good = self.copy_from_log(&bio, &plan);
-                let sampled = if good {
-                    Sampled::Good
-                } else {
-                    Sampled::Unreadable
-                };
-                self.shared.end_read(bio, &plan, sampled);
-                None
-            }
-            Kind::Disk => {
-                self.fetch_from_disk(bio, &plan);
-                None
-            }
-            Kind::Mixed if keep => Some((bio, Some(plan))),
-            Kind::Mixed => {
-                // Whatever it says: the read begins again.
-                let _ = self
-                    .shared
-                    .inner
-                    .lock()
-                    .core
-                    .read_finish(&plan, boottime_ns());
-                Some((bio, None))
-            }
+        let places = Places::of(plan);
+        if places.disk {
+            return self.fetch_from_disk(io, plan);
         }
+        let sampled = match bounce {
+            // The worker begins it again.
+            None if places.adopted => Sampled::Again,
+            _ => self.shared.lay(&io, plan, bounce),
+        };
+        self.shared.sampled(io, plan, sampled)
     }
 
-    fn copy_from_log(&self, bio: &Bio, plan: &ReadPlan) -> bool {
-        let mut cursor = bio.cursor();
-        let mut sources = plan.sources.iter().take(plan.range.count as usize);
-        sources.all(|source| match source {
-            Source::Log { slot } => self.shared.log.copy_to_bio(*slot, &mut cursor).is_ok(),
-            _ => false,
+    fn fetch_from_disk(&self, io: Caller, plan: &ReadPlan) -> Job<Caller> {
+        // What a disk has in its hands waits until it answers: so one that answers nothing gets no more.
+        if self.dev.silent_ns() > self.shared.silence_ns {
+            return self.shared.sampled(io, plan, Sampled::Later);
+        }
+        let at = plan.range.block.saturating_add(HEADER_BLOCKS);
+        let none = (Flags::NONE, Flags::NONE);
+        let passed = Passed {
+            ticket: plan.ticket,
+            range: plan.range,
+        };
+        match self.dev.forward(io.0, at, none, passed) {
+            Ok(()) => Job::Kept,
+            Err((bio, _, error)) if error == ENOMEM => {
+                self.shared.with(|inner, _| inner.short = true);
+                self.shared.sampled(Caller(bio), plan, Sampled::Later)
+            }
+            Err((bio, _, _)) => self.shared.sampled(Caller(bio), plan, Sampled::Unreadable),
+        }
+    }
+}
+
+/// What follows when the disk has given a read.
+enum Next {
+    Do(Job<Caller>),
+    Lay(Caller),
+    Worker,
+}
+
+impl Shared {
+    /// A read was tried.
+    fn sampled(&self, io: Caller, plan: &ReadPlan, sampled: Sampled) -> Job<Caller> {
+        self.with(|inner, now| {
+            let Inner { core, desk, .. } = inner;
+            desk.sampled(core, io, plan, sampled, now)
         })
     }
 
-    fn fetch_from_disk(&self, bio: Bio, plan: &ReadPlan) {
-        let at = plan.range.block.saturating_add(HEADER_BLOCKS);
-        let none = (Flags::NONE, Flags::NONE);
-        if let Err((bio, _, _)) =
-            self.dev
-                .forward(bio, at, none, Passed::Read(plan.ticket, plan.range))
-        {
-            self.shared.end_read(bio, plan, Sampled::Unreadable);
-        }
-    }
-
-    /// Puts a read together from several places. `bounce` has one block. Context: the control thread.
-    pub(super) fn piece_together(&self, bio: Bio, bounce: &Pages) {
-        let Some((bio, Some(plan))) = self.try_read(bio, true) else {
-            return;
+    /// The disk has given a read, all of it, or has not. Context: any.
+    pub(super) fn landed(&self, io: Caller, passed: Passed, good: bool) {
+        let mut plan = ReadPlan {
+            ticket: passed.ticket,
+            range: passed.range,
+            sources: [Source::Disk; BLOCKS_MAX],
         };
-        let mut sampled = Sampled::Good;
-        let mut cursor = bio.cursor();
-        for (at, source) in (0u64..).zip(plan.sources.iter().take(plan.range.count as usize)) {
-            let block = plan.range.block.saturating_add(at);
-            if sampled == Sampled::Good {
-                sampled = match self.piece(*source, block, bounce, &mut cursor) {
-                    Ok(()) => Sampled::Good,
-                    Err(error) if error == EILSEQ => Sampled::Corrupt,
-                    Err(_) => Sampled::Unreadable,
-                };
+        let next = self.with(|inner, now| {
+            if core::mem::take(&mut inner.short) {
+                inner.desk.wake();
+            }
+            if let Err(end) = inner.core.read_lay(&mut plan, now) {
+                return Next::Do(inner.desk.end_read(io, end));
+            }
+            let places = Places::of(&plan);
+            let sampled = match (good, places) {
+                (false, Places { disk: true, .. }) => Sampled::Unreadable,
+                (_, Places { adopted: true, .. }) => match inner.lay_later(io, passed) {
+                    None => return Next::Worker,
+                    Some(io) => {
+                        let Inner { core, desk, .. } = inner;
+                        return Next::Do(desk.sampled(core, io, &plan, Sampled::Again, now));
+                    }
+                },
+                (_, Places { memory: true, .. }) => return Next::Lay(io),
+                _ => Sampled::Good,
+            };
+            let Inner { core, desk, .. } = inner;
+            Next::Do(desk.sampled(core, io, &plan, sampled, now))
+        });
+        match next {
+            Next::Do(job) => self.settle(job),
+            Next::Worker => self.work.set(),
+            Next::Lay(io) => {
+                let sampled = self.lay(&io, &plan, None);
+                let job = self.sampled(io, &plan, sampled);
+                self.settle(job);
             }
         }
-        self.shared.end_read(bio, &plan, sampled);
     }
 
-    fn piece(
+    /// Lays adopted slots over a read that the disk has given. Context: the worker.
+    pub(super) fn finish_laid(&self, io: Caller, passed: Passed, bounce: &Pages) {
+        let mut plan = ReadPlan {
+            ticket: passed.ticket,
+            range: passed.range,
+            sources: [Source::Disk; BLOCKS_MAX],
+        };
+        let next = self.with(|inner, now| match inner.core.read_lay(&mut plan, now) {
+            Err(end) => Next::Do(inner.desk.end_read(io, end)),
+            Ok(()) => Next::Lay(io),
+        });
+        match next {
+            Next::Do(job) => self.settle(job),
+            Next::Worker => (),
+            Next::Lay(io) => {
+                let sampled = self.lay(&io, &plan, Some(bounce));
+                let job = self.sampled(io, &plan, sampled);
+                self.settle(job);
+            }
+        }
+    }
+
+    /// Copies what is in the log or in adopted slots over a bio; what is on the disk is left as it is. Context: any
+    /// without `bounce`, task with it.
+    fn lay(&self, io: &Caller, plan: &ReadPlan, bounce: Option<&Pages>) -> Sampled {
+        let mut cursor = io.0.cursor();
+        for source in plan.sources.iter().take(plan.range.count as usize) {
+            match self.lay_block(*source, bounce, &mut cursor) {
+                Ok(()) => (),
+                Err(error) if error == EILSEQ => return Sampled::Corrupt,
+                Err(_) => return Sampled::Unreadable,
+            }
+        }
+        Sampled::Good
+    }
+
+    fn lay_block(
         &self,
         source: Source,
-        block: u64,
-        bounce: &Pages,
+        bounce: Option<&Pages>,
         cursor: &mut BioCursor<'_>,
     ) -> Result {
         match source {
-            Source::Log { slot } => self.shared.log.copy_to_bio(slot, cursor),
+            Source::Disk => cursor.skip(BLOCK),
+            Source::Zero => cursor.zero(BLOCK),
+            Source::Log { slot } => self.log.copy_to_bio(slot, cursor),
             Source::Adopted { link, slot, crc } => {
-                let lane: Lane = self.shared.inner.lock().lane_of(link).ok_or(EIO)?;
-                if lane.read(slot, bounce, 0)? != crc {
-                    pr_err!(
-                        "{}: adopted slot {slot} changed in memory\n",
-                        self.shared.name()
-                    );
+                let bounce = bounce.ok_or(EINVAL)?;
+                let lane = self.inner.lock().lane_of(link);
+                if lane.ok_or(EIO)?.read(slot, bounce, 0)? != crc {
                     return Err(EILSEQ);
                 }
-                bounce.copy_to_bio(0, cursor)
-            }
-            Source::Zero => {
-                bounce.zero(0)?;
-                bounce.copy_to_bio(0, cursor)
-            }
-            Source::Disk => {
-                let at = block.saturating_add(HEADER_BLOCKS);
-                self.dev.read_sync(at, bounce, 0, 1, PIECE_TIMEOUT_NS)?;
                 bounce.copy_to_bio(0, cursor)
             }
         }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the front, the control thread and the ends of I/O share: the machine of a volume, and who waits for it.
+//! What the front, the threads and the ends of I/O share: the machine of a volume, and the desk where its bios wait.
 
-use super::{face::News, front::Front, lanes::Lane};
+use super::{destage::Runs, face::News, front::Front, lanes::Lane};
 use kernel::{
     prelude::*,
     str::CString,
-    sync::{Arc, Mutex, SpinLockIrq, SpinLockIrqGuard},
+    sync::{Arc, Mutex, SpinLockIrq},
 };
 use yoke_core::{
     disk::Identity,
@@ -14,13 +14,15 @@ use yoke_core::{
     mirror::entry::Entry,
     openers::{Fate, Openers, Tenure},
     volume::{
-        self, DestageEnd, PassEnd, PassId, PostTo, Range, ReadEnd, ReadPlan, ReadTicket, Reason,
-        RunId, Source, Ticket, TicketId, Token, BLOCKS_MAX,
+        self,
+        desk::{self, Ask, Io, Job, Line, Seat},
+        Input, LongRange, PassEnd, PassId, PassOp, PostTo, Range, ReadTicket, Reason, RunId,
+        Ticket, Token,
     },
 };
 use yoke_sys::{
     backing::IoClient,
-    bio::Bio,
+    bio::{Bio, Flags, Op},
     bio_list::BioList,
     disk::{CurrentTask, Disk},
     event::Event,
@@ -31,11 +33,63 @@ use yoke_sys::{
 
 /// The machine with its memory.
 pub(crate) type Machine = volume::Volume<KVVec<Entry>, KVVec<u32>, KVVec<Ticket>>;
+/// The desk with its memory.
+pub(crate) type Desk = desk::Desk<Caller, KVVec<Seat<Caller>>, Row>;
 
-/// I/O of the control thread that is under way at once, at most.
+/// Own I/O that is under way at once, at most.
 pub(crate) const UNITS: u16 = 32;
 /// Bios that have a ticket, at most. The machine parks those for which none is left.
 pub(crate) const TICKETS: usize = 1024;
+/// Reads that wait for the worker to lay adopted slots over them, at most. More begin again.
+const LAID: usize = 64;
+
+/// A bio that somebody waits for.
+pub(crate) struct Caller(pub(crate) Bio);
+
+impl Io for Caller {
+    fn ask(&self) -> Ask {
+        let bio = &self.0;
+        let block = bio.first_block();
+        let (count, flags) = (bio.blocks(), bio.flags());
+        let long = LongRange {
+            block,
+            count: count.into(),
+        };
+        match bio.op() {
+            Op::Read => Ask::Read(Range { block, count }),
+            Op::Write => Ask::Write {
+                range: Range { block, count },
+                preflush: flags.has(Flags::PREFLUSH),
+                fua: flags.has(Flags::FUA),
+            },
+            Op::Flush => Ask::Flush,
+            Op::Discard => Ask::Pass(PassOp::Discard, long),
+            Op::WriteZeroes => Ask::Pass(PassOp::WriteZeroes, long),
+        }
+    }
+
+    fn age_ns(&self, _now: u64) -> u64 {
+        self.0.age_ns()
+    }
+}
+
+/// Bios in a row.
+#[derive(Default)]
+pub(crate) struct Row(BioList);
+
+impl Line<Caller> for Row {
+    fn push(&mut self, io: Caller) {
+        self.0.push_back(io.0);
+    }
+
+    fn pop(&mut self) -> Option<Caller> {
+        self.0.pop_front().map(Caller)
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// What an own I/O was for.
 #[derive(Clone, Copy)]
@@ -48,60 +102,30 @@ pub(crate) enum Own {
     Destage(RunId),
     /// The disk's cache.
     Flush(Token),
-    /// Zeroes that the machine wants.
-    Zero(PassId),
+    /// What goes past the log. Its bio, if there is one, stays at the desk.
+    Pass(PassId),
 }
 
-/// What a bio that was passed on to the disk waits for.
-pub(crate) enum Passed {
-    /// A read, all of it from the disk.
-    Read(ReadTicket, Range),
-    /// What goes past the log.
-    Long(PassId, TicketId),
-}
-
-/// What became of the attempt to get the data of a read.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Sampled {
-    /// It is there.
-    Good,
-    /// The disk did not give it.
-    Unreadable,
-    /// An adopted slot is not what was adopted.
-    Corrupt,
-}
-
-/// A bio that waits for a ticket, and what is to be done with it then.
-pub(crate) struct Waiting {
-    pub(crate) ticket: TicketId,
-    pub(crate) bio: Bio,
-    pub(crate) then: Then,
-}
-
-/// What follows when a ticket is complete.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Then {
-    /// The bio is done.
-    End,
-    /// The flush before a write is done: now the write.
-    Write,
-    /// The write is done: now the flush after it.
-    Flush,
+/// A read that was passed on to the disk, all of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Passed {
+    pub(crate) ticket: ReadTicket,
+    pub(crate) range: Range,
 }
 
 /// Guarded by [`Shared::inner`].
 pub(crate) struct Inner {
     pub(crate) core: KBox<Machine>,
-    /// Bios to be begun again when something changes.
-    pub(crate) parked: BioList,
-    /// Reads that the control thread puts together from several places.
-    pub(crate) pieced: BioList,
-    waiting: KVec<Waiting>,
+    pub(crate) desk: Desk,
+    /// Runs on their way to the disk.
+    pub(crate) runs: Runs,
+    /// Reads that the disk has given, and over which adopted slots are to be laid.
+    laid: KVec<(Caller, Passed)>,
     /// Own I/O that ended, for the control thread.
     ended: KVec<(Own, bool)>,
     pub(crate) lanes: [Option<Lane>; LINK_COUNT],
-    /// No bio is kept any more.
-    pub(crate) closing: bool,
+    /// A read waits since too many are with the disk.
+    pub(crate) short: bool,
     /// Who has the disk open.
     pub(crate) openers: Openers,
     /// Who opened it last.
@@ -130,22 +154,30 @@ pub(crate) struct Shared {
     pub(crate) wake: Arc<Event>,
     /// Wakes the keeper.
     pub(crate) attend: Arc<Event>,
+    /// Wakes the worker.
+    pub(crate) work: Arc<Event>,
+    /// How long the disk may be silent before reads stop being passed on to it, in nanoseconds.
+    pub(crate) silence_ns: u64,
     /// The data of the log's slots.
     pub(crate) log: Arc<Pages>,
     pub(crate) stats: super::face::Stats,
 }
 
 impl Inner {
-    pub(crate) fn new(core: KBox<Machine>, stateless: bool) -> Result<Self> {
+    /// No bio waits for longer than `bound_ns`. Errors: `ENOMEM`; `EINVAL`.
+    pub(crate) fn new(core: KBox<Machine>, bound_ns: u64, stateless: bool) -> Result<Self> {
+        let mut seats = KVVec::with_capacity(TICKETS, GFP_KERNEL)?;
+        for _ in 0..TICKETS {
+            seats.push(Seat::EMPTY, GFP_KERNEL)?;
+        }
         Ok(Inner {
             core,
-            parked: BioList::new(),
-            pieced: BioList::new(),
-            // One for each ticket, and for the one that the machine gave back in the action that is being carried out.
-            waiting: KVec::with_capacity(TICKETS + 1, GFP_KERNEL)?,
+            desk: Desk::new(seats, TICKETS, bound_ns).map_err(|_| EINVAL)?,
+            runs: Runs::NONE,
+            laid: KVec::with_capacity(LAID, GFP_KERNEL)?,
             ended: KVec::with_capacity(usize::from(UNITS), GFP_KERNEL)?,
             lanes: [const { None }; LINK_COUNT],
-            closing: false,
+            short: false,
             openers: Openers::new(stateless),
             last_opener: CurrentTask::default(),
             evict: false,
@@ -179,39 +211,19 @@ impl Inner {
         self.lanes.get(link.index())?.clone()
     }
 
-    /// Keeps a bio until its ticket is complete.
-    pub(crate) fn wait(&mut self, waiting: Waiting) {
-        // Within the capacity, so nothing is allocated. Were there no room, the bio would end with an error.
-        if let Err(error) = self.waiting.push_within_capacity(waiting) {
-            drop(error);
+    /// Keeps a read that the disk has given for the worker; it comes back if there is no room.
+    pub(crate) fn lay_later(&mut self, io: Caller, passed: Passed) -> Option<Caller> {
+        if self.laid.len() >= LAID {
+            return Some(io);
         }
-    }
-
-    /// Parks a bio until something changes; the bio comes back when nothing is kept any more.
-    ///
-    /// To be called in the same hold of the lock in which it was found out that the bio has to wait. Otherwise what it
-    /// waits for may come in between: the list is begun again without it, and nobody does so a second time.
-    #[must_use]
-    pub(crate) fn park(&mut self, bio: Bio) -> Option<Bio> {
-        if self.closing {
-            return Some(bio);
-        }
-        self.parked.push_back(bio);
+        // Within the capacity, so nothing is allocated; were it not so, the bio would end with an error.
+        let _ = self.laid.push_within_capacity((io, passed));
         None
     }
 
-    /// Takes out the bio of a ticket.
-    pub(crate) fn take(&mut self, ticket: TicketId) -> Option<Waiting> {
-        let at = self
-            .waiting
-            .iter()
-            .position(|waiting| waiting.ticket == ticket)?;
-        self.waiting.remove(at).ok()
-    }
-
-    /// Any bio that waits under a ticket.
-    pub(crate) fn take_any(&mut self) -> Option<Bio> {
-        self.waiting.pop().map(|waiting| waiting.bio)
+    /// A read over which adopted slots are to be laid.
+    pub(crate) fn take_laid(&mut self) -> Option<(Caller, Passed)> {
+        self.laid.pop()
     }
 
     /// Own I/O that ended.
@@ -230,68 +242,49 @@ pub(crate) fn status(reason: Reason) -> BlkStatus {
 }
 
 impl Shared {
-    /// Ends a bio that [`Inner::admits`] does not admit.
-    pub(crate) fn refuse(inner: SpinLockIrqGuard<'_, Inner>, bio: Bio) {
-        drop(inner);
-        bio.complete(Err(BlkStatus::IOERR));
-    }
-
-    /// Parks a bio, lets go of the lock, and ends the bio if nothing is kept any more.
-    pub(crate) fn park(mut inner: SpinLockIrqGuard<'_, Inner>, bio: Bio) {
-        let refused = inner.park(bio);
-        drop(inner);
-        if let Some(bio) = refused {
-            bio.complete(Err(BlkStatus::OFFLINE));
-        }
-    }
-
-    /// What becomes of a read whose data was sampled, or could not be. Context: any.
-    pub(crate) fn end_read(&self, bio: Bio, plan: &ReadPlan, sampled: Sampled) {
+    /// Does something with the machine and the desk, under the lock, and wakes whoever has something to do because of
+    /// it. Context: any.
+    pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Inner, u64) -> R) -> R {
         let mut inner = self.inner.lock();
-        let now = boottime_ns();
-        let end = match sampled {
-            Sampled::Good => inner.core.read_finish(plan, now),
-            Sampled::Unreadable => inner.core.read_failed(plan, false, now),
-            Sampled::Corrupt => inner.core.read_failed(plan, true, now),
-        };
-        match end {
-            ReadEnd::Complete => {
-                drop(inner);
-                bio.complete(Ok(()));
-            }
-            ReadEnd::Fail(reason) => {
-                drop(inner);
-                self.stats.io_errors.add(1);
-                bio.complete(Err(status(reason)));
-            }
-            ReadEnd::Park => Shared::park(inner, bio),
-            ReadEnd::Again => {
-                Shared::park(inner, bio);
-                self.restart();
-            }
+        let result = act(&mut inner, boottime_ns());
+        let (poll, work) = (inner.core.wants_poll(), inner.desk.wants_restart());
+        drop(inner);
+        if poll {
+            self.wake.set();
         }
+        if work {
+            self.work.set();
+        }
+        result
     }
 
-    /// A bio that was passed down has come back. It waits for its answer, or ends here if the machine has given it
-    /// already: the ownership ended while the bio was below. Context: any.
-    pub(crate) fn end_pass(&self, bio: Bio, pass: PassId, ticket: TicketId, end: PassEnd) {
-        let mut inner = self.inner.lock();
-        let input = volume::Input::PassedDown { pass, end };
-        inner.core.handle(input, boottime_ns());
-        if !inner.core.waits(ticket) {
-            drop(inner);
-            return bio.complete(Err(status(Reason::Deposed)));
-        }
-        let then = Then::End;
-        inner.wait(Waiting { ticket, bio, then });
-        drop(inner);
+    /// Something waits that takes the machine or the disk to go on.
+    pub(crate) fn hurry(&self) {
         self.wake.set();
+        self.work.set();
     }
 
-    /// Has the control thread begin parked bios again.
+    /// Has the worker begin parked bios again.
     pub(crate) fn restart(&self) {
-        self.stats.restart.set();
-        self.wake.set();
+        self.with(|inner, _| inner.desk.wake());
+    }
+
+    /// Answers a bio. Context: any.
+    pub(crate) fn answer(&self, io: Caller, result: Result<(), Reason>) {
+        if result.is_err() {
+            self.stats.io_errors.add(1);
+        }
+        io.0.complete(result.map_err(status));
+    }
+
+    /// Does a job that is no more than an answer, or nothing. Context: any.
+    pub(crate) fn settle(&self, job: Job<Caller>) {
+        match job {
+            Job::Kept => (),
+            Job::End(io, result) => self.answer(io, result),
+            // None of these comes of an end. Their bios are answered all the same, with an error, as they are dropped.
+            Job::Write(..) | Job::Again(..) | Job::Read(..) => {}
+        }
     }
 }
 
@@ -303,49 +296,31 @@ impl IoClient for Ends {
     type Forward = Passed;
 
     fn io_done(&self, own: Own, result: IoResult) {
-        let mut inner = self.0.inner.lock();
-        // One place for each unit, so there is room.
-        let _ = inner.ended.push_within_capacity((own, result.is_ok()));
-        drop(inner);
-        self.0.wake.set();
-    }
-
-    fn forward_done(&self, bio: Bio, passed: Passed, result: IoResult) {
-        match passed {
-            Passed::Read(ticket, range) => {
-                let sampled = if result.is_ok() {
-                    Sampled::Good
-                } else {
-                    Sampled::Unreadable
-                };
-                let sources = [Source::Disk; BLOCKS_MAX];
-                self.0.end_read(
-                    bio,
-                    &ReadPlan {
-                        ticket,
-                        range,
-                        sources,
-                    },
-                    sampled,
-                );
+        let shared = &self.0;
+        let ok = result.is_ok();
+        match own {
+            Own::Destage(run) => {
+                shared.run_over(run, ok);
+                shared.work.set();
             }
-            Passed::Long(pass, ticket) => {
+            Own::Pass(pass) => {
                 let end = match result {
                     Ok(()) => PassEnd::Done,
                     Err(BlkStatus::NOTSUPP) => PassEnd::Refused,
                     Err(_) => PassEnd::Failed,
                 };
-                self.0.end_pass(bio, pass, ticket, end);
+                shared.with(|inner, now| inner.core.handle(Input::PassedDown { pass, end }, now));
+                shared.wake.set();
+            }
+            Own::ReadBlocks(_) | Own::WriteBlock(_) | Own::Flush(_) => {
+                // One place for each unit, so there is room.
+                let _ = shared.inner.lock().ended.push_within_capacity((own, ok));
+                shared.wake.set();
             }
         }
     }
-}
 
-/// The outcome of a destage write.
-pub(crate) fn destage_end(good: bool) -> DestageEnd {
-    if good {
-        DestageEnd::Written
-    } else {
-        DestageEnd::Failed
+    fn forward_done(&self, bio: Bio, passed: Passed, result: IoResult) {
+        self.0.landed(Caller(bio), passed, result.is_ok());
     }
 }

@@ -5,7 +5,7 @@
 use super::{
     front::Front,
     lanes::{Lane, Posting},
-    shared::{status, Shared, Then, Waiting},
+    shared::{Caller, Inner},
 };
 use kernel::prelude::*;
 use yoke_core::{
@@ -13,86 +13,44 @@ use yoke_core::{
         header::{Content, SlotHeader},
         proof::{nothing_proved, prove},
     },
-    volume::{FenceSample, PostTo, Range, WriteBegin, WriteEnd, WritePlan},
+    volume::{desk::Job, FenceSample, PostTo, WritePlan},
 };
-use yoke_sys::{
-    bio::{Bio, Flags},
-    time::boottime_ns,
-};
+use yoke_sys::time::boottime_ns;
 
 impl Front {
-    /// Begins a write.
-    pub(super) fn write(&self, bio: Bio) {
-        let range = Range {
-            block: bio.first_block(),
-            count: bio.blocks(),
-        };
-        let mut inner = self.shared.inner.lock();
-        if !inner.admits(&bio) {
-            return Shared::refuse(inner, bio);
-        }
-        match inner.core.write_begin(range, boottime_ns()) {
-            WriteBegin::Plan(plan) => {
-                let lane = plan.post.as_ref().and_then(|to| inner.lane(to));
-                drop(inner);
-                self.carry_out(bio, &plan, lane);
-            }
-            WriteBegin::Park => {
-                self.shared.stats.stalls.add(1);
-                Shared::park(inner, bio);
-            }
-            WriteBegin::Fail(reason) => {
-                drop(inner);
-                bio.complete(Err(status(reason)));
-            }
-        }
-    }
-
-    fn carry_out(&self, bio: Bio, plan: &WritePlan, mut lane: Option<Lane>) {
-        self.copy(&bio, plan);
+    /// Does what the plan of a write says.
+    pub(super) fn carry_out(&self, mut io: Caller, plan: &WritePlan) -> Job<Caller> {
+        self.shared.stats.writes.add(1);
+        self.copy(&io, plan);
         let mut to = plan.post;
         // Bounded: the machine has a write posted again `LINK_COUNT` times at most.
         loop {
-            let sample = to.as_ref().map(|to| self.post(plan, to, lane.as_ref()));
-            let mut inner = self.shared.inner.lock();
-            let end = inner.core.write_finish(plan.ticket, sample, boottime_ns());
-            match end {
-                WriteEnd::Wait => {
-                    let then = if bio.flags().has(Flags::FUA) {
-                        Then::Flush
-                    } else {
-                        Then::End
-                    };
-                    inner.wait(Waiting {
-                        ticket: plan.ticket,
-                        bio,
-                        then,
-                    });
-                    drop(inner);
-                    return self.shared.wake.set();
-                }
-                WriteEnd::Again(other) => {
-                    lane = inner.lane(&other);
+            let sample = to.as_ref().map(|to| self.post(plan, to));
+            let job = self.shared.with(|inner, now| {
+                let Inner { core, desk, .. } = inner;
+                desk.wrote(core, io, plan.ticket, sample, now)
+            });
+            match job {
+                Job::Again(back, other) => {
+                    io = back;
                     to = Some(other);
                 }
-                WriteEnd::Complete => {
-                    drop(inner);
-                    self.shared.stats.writes.add(1);
-                    return self.written(bio);
+                Job::Kept => {
+                    self.shared.hurry();
+                    return Job::Kept;
                 }
-                WriteEnd::Fail(reason) => {
-                    drop(inner);
-                    return bio.complete(Err(status(reason)));
-                }
+                job => return job,
             }
         }
     }
 
     /// Copies the data into the log. It cannot fail: the slots are those of the log, and the bio is as long as it says.
-    fn copy(&self, bio: &Bio, plan: &WritePlan) {
-        let mut cursor = bio.cursor();
+    fn copy(&self, io: &Caller, plan: &WritePlan) {
+        let mut cursor = io.0.cursor();
         for slot in plan.slots.iter().take(plan.range.count as usize) {
-            if self.shared.log.copy_from_bio(*slot, &mut cursor).is_err() {
+            if self.shared.log.copy_from_bio(*slot, &mut cursor).is_err()
+                && self.shared.stats.may_log()
+            {
                 pr_err!(
                     "volume {}: a write is shorter than it says\n",
                     self.shared.name()
@@ -102,11 +60,13 @@ impl Front {
     }
 
     /// Posts all slots of a write and reads the fence.
-    fn post(&self, plan: &WritePlan, to: &PostTo, lane: Option<&Lane>) -> FenceSample {
+    fn post(&self, plan: &WritePlan, to: &PostTo) -> FenceSample {
+        // Let go of outside of the lock: it may be the last user of a link.
+        let lane: Option<Lane> = self.shared.inner.lock().lane(to);
         let Some(lane) = lane else {
             return nothing_proved(boottime_ns());
         };
-        let log = &*self.shared.log;
+        let (lane, log) = (&lane, &*self.shared.log);
         self.shared.stats.fences.add(1);
         prove(&Posting { lane, log }, to, || {
             let slots = plan.slots.iter().take(plan.range.count as usize);

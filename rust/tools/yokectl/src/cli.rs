@@ -160,6 +160,10 @@ pub(crate) struct VolumeOpenArgs {
     /// Bound on the life of a command in the disk's queue, in milliseconds.
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=600_000))]
     pub(crate) t_io_ms: Option<u32>,
+    /// How much longer than that a read or write may wait before it is answered with an error, in
+    /// milliseconds.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1_000..=600_000))]
+    pub(crate) patience_ms: Option<u32>,
     /// How long a good fence is a right to answer, in milliseconds; a takeover waits for it.
     #[arg(long, value_parser = clap::value_parser!(u32).range(5..=10_000))]
     pub(crate) link_lease_ms: Option<u32>,

@@ -125,6 +125,7 @@ pub(crate) fn open(roots: &Roots, args: &VolumeOpenArgs, json: bool) -> anyhow::
         ("home", number(args.home)),
         ("slots", number(args.slots)),
         ("t_io_ms", number(args.t_io_ms)),
+        ("patience_ms", number(args.patience_ms)),
         ("link_lease_ms", number(args.link_lease_ms)),
         ("disk_lease_ms", number(args.disk_lease_ms)),
         ("power_loss", args.power_loss.clone()),
