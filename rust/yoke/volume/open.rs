@@ -15,6 +15,7 @@ use super::{
     worker::Worker,
 };
 use crate::link::{Identity as Controller, Manager};
+use core::mem::MaybeUninit;
 use kernel::{
     new_mutex, new_spinlock_irq,
     prelude::*,
@@ -308,22 +309,34 @@ fn config(settings: &Settings, controller: Controller, found: &Found) -> Config 
 /// The machine in its memory. It is some KiB long: not inlined, so that it stands on the stack only while it is made.
 #[inline(never)]
 fn machine(name: &CStr, slots: usize, config: Config) -> Result<KBox<Machine>> {
-    let entries = slots.saturating_mul(2);
-    let core = Machine::new(
-        config,
-        Guards::ALL,
-        KVVec::from_elem(Entry::EMPTY, entries, GFP_KERNEL)?,
-        KVVec::from_elem(0, entries.next_power_of_two(), GFP_KERNEL)?,
-        KVVec::from_elem(Ticket::EMPTY, TICKETS, GFP_KERNEL)?,
-        boottime_ns(),
-    );
-    match core {
-        Ok(core) => Ok(KBox::new(core, GFP_KERNEL)?),
-        Err(why) => {
-            say(name, format_args!("{why}"));
-            Err(EINVAL)
-        }
-    }
+    let count = slots.saturating_mul(2);
+    // Before there is a machine on the stack: what the allocator needs of it is not known.
+    let place = KBox::<Machine>::new_uninit(GFP_KERNEL)?;
+    let entries = KVVec::from_elem(Entry::EMPTY, count, GFP_KERNEL)?;
+    let buckets = KVVec::from_elem(0, count.next_power_of_two(), GFP_KERNEL)?;
+    let tickets = KVVec::from_elem(Ticket::EMPTY, TICKETS, GFP_KERNEL)?;
+    Machine::check(&config, &entries, &buckets, &tickets).map_err(|why| {
+        say(name, format_args!("{why}"));
+        EINVAL
+    })?;
+    Ok(fill(place, config, entries, buckets, tickets))
+}
+
+/// Makes a machine in its place. On its own, since a machine takes kilobytes: each move of one, in a function that goes
+/// on to do something else, would be there for all of that.
+#[inline(never)]
+fn fill(
+    place: KBox<MaybeUninit<Machine>>,
+    config: Config,
+    entries: KVVec<Entry>,
+    buckets: KVVec<u32>,
+    tickets: KVVec<Ticket>,
+) -> KBox<Machine> {
+    let now = boottime_ns();
+    KBox::write(
+        place,
+        Machine::make(config, Guards::ALL, entries, buckets, tickets, now),
+    )
 }
 
 /// The machine with everything that is shared.

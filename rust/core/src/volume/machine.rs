@@ -200,6 +200,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         tickets: T,
         now: u64,
     ) -> Result<Self, &'static str> {
+        Self::check(&config, &entries, &buckets, &tickets)?;
+        Ok(Self::make(config, guards, entries, buckets, tickets, now))
+    }
+
+    /// Whether these settings and this storage can make a machine.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the settings or the storage.
+    pub fn check(
+        config: &Config,
+        entries: &E,
+        buckets: &B,
+        tickets: &T,
+    ) -> Result<(), &'static str> {
         config.check()?;
         if entries.len() != config.slots as usize * 2 {
             return Err("storage for two entries a slot is needed");
@@ -210,8 +225,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if tickets.is_empty() || tickets.len() >= NONE as usize {
             return Err("at least one ticket is needed");
         }
+        Ok(())
+    }
+
+    /// As [`Self::new`], of what [`Self::check`] has found to be right. It takes kilobytes, and a kernel's stack has few:
+    /// there it is made where it is wanted, without a `Result` around it that would be one more of it.
+    #[inline(never)]
+    pub fn make(
+        config: Config,
+        guards: Guards,
+        entries: E,
+        buckets: B,
+        tickets: T,
+        now: u64,
+    ) -> Self {
         let block = NodeBlock::blank(config.node, 0);
-        let mut volume = Self {
+        let mut cycle = Cycle::new(block);
+        cycle.read(now);
+        Self {
             config,
             guards,
             log: Log::new(entries, buckets, config.slots, guards),
@@ -227,7 +258,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             outbox: Outbox {
                 queue: [None; OUTBOX_MAX],
             },
-            cycle: Cycle::new(block),
+            cycle,
             survey: None,
             role: Role::Opening,
             term: 0,
@@ -278,9 +309,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             tokens: 0,
             randoms: 0,
             questions: 0,
-        };
-        volume.cycle.read(now);
-        Ok(volume)
+        }
     }
 
     /// What it was opened with.
