@@ -69,6 +69,8 @@ impl Control {
     }
 
     /// No posts yet. Errors: `ENOMEM`.
+    // Not inlined: a batch on the way to its place takes some KiB of the stack.
+    #[inline(never)]
     pub(super) fn batches() -> Result<KVec<Batch>> {
         let mut batches = KVec::with_capacity(LINK_COUNT, GFP_KERNEL)?;
         for _ in 0..LINK_COUNT {
