@@ -4,7 +4,7 @@
 // Structs of the kernel stand behind pointers only; some hold empty structs, which the lint dislikes.
 #![allow(improper_ctypes)]
 
-use kernel::{bindings, ffi::c_char, ffi::c_int, ffi::c_void};
+use kernel::{bindings, ffi::c_char, ffi::c_int, ffi::c_uint, ffi::c_void};
 
 pub(crate) const OP_READ: u32 = 0;
 pub(crate) const OP_WRITE: u32 = 1;
@@ -200,6 +200,9 @@ extern "C" {
     ) -> *mut bindings::task_struct;
     pub(crate) fn yoke_sys_thread_realtime();
     pub(crate) fn yoke_sys_thread_urgent();
+    pub(crate) fn yoke_sys_noio_save() -> c_uint;
+    pub(crate) fn yoke_sys_noio_restore(flags: c_uint);
+    pub(crate) fn yoke_sys_alloc_may_do_io() -> bool;
     pub(crate) fn yoke_sys_boottime_ns() -> u64;
     pub(crate) fn yoke_sys_monotonic_ns() -> u64;
     pub(crate) fn yoke_sys_random_u64() -> u64;

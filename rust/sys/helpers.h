@@ -170,6 +170,9 @@ struct task_struct *yoke_sys_thread_create(int (*fn)(void *), void *data,
 					   const char *name);
 void yoke_sys_thread_realtime(void);
 void yoke_sys_thread_urgent(void);
+unsigned int yoke_sys_noio_save(void);
+void yoke_sys_noio_restore(unsigned int flags);
+bool yoke_sys_alloc_may_do_io(void);
 u64 yoke_sys_boottime_ns(void);
 u64 yoke_sys_monotonic_ns(void);
 u64 yoke_sys_random_u64(void);

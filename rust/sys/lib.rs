@@ -26,6 +26,8 @@ pub mod percpu;
 pub mod status;
 mod sysfs;
 #[cfg(yoke_kunit)]
+pub mod test_kind;
+#[cfg(yoke_kunit)]
 mod tests;
 pub mod thread;
 pub mod time;

@@ -2,7 +2,7 @@
 //! Kernel threads.
 
 use crate::ffi;
-use core::ptr::NonNull;
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{bindings, error::from_err_ptr, prelude::*};
 
 /// A kernel thread. Dropping it asks the thread to stop, wakes it and waits for its end.
@@ -105,4 +105,37 @@ pub fn set_realtime() {
 pub fn set_urgent() {
     // SAFETY: no preconditions.
     unsafe { ffi::yoke_sys_thread_urgent() }
+}
+
+/// As long as it lives, what the calling task allocates is not found by writing other memory to disks
+/// (`memalloc_noio_save()`). For threads that such a disk needs in order to go on: a volume may be a swap device, and
+/// without this its thread could wait for memory that only its own writes would make free. Scopes nest.
+pub struct NoIo {
+    flags: c_uint,
+    /// Of one task: not to be dropped by another.
+    _task: PhantomData<*mut ()>,
+}
+
+impl NoIo {
+    /// Begins the scope. Context: task.
+    pub fn enter() -> Self {
+        Self {
+            // SAFETY: no preconditions.
+            flags: unsafe { ffi::yoke_sys_noio_save() },
+            _task: PhantomData,
+        }
+    }
+}
+
+impl Drop for NoIo {
+    fn drop(&mut self) {
+        // SAFETY: the flags are what `enter()` was given, in this task, since `NoIo` is not `Send`.
+        unsafe { ffi::yoke_sys_noio_restore(self.flags) }
+    }
+}
+
+/// Whether memory for an allocation of the calling task may be found by block I/O: not within [`NoIo`]. Context: any.
+pub fn alloc_may_do_io() -> bool {
+    // SAFETY: no preconditions.
+    unsafe { ffi::yoke_sys_alloc_may_do_io() }
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For the KUnit suite of interconnect.rs: a kind of link, `kunit`, whose two
- * ends `a` and `b` are memory of this kernel. Posts arrive at once. The device of
- * an end can be taken away and given back, at chosen moments.
+ * For KUnit suites: a kind of link, `kunit`, whose two ends `a` and `b` are
+ * memory of this kernel. Posts arrive at once. The device of an end can be taken
+ * away and given back, at chosen moments. Hot calls come within RCU (see link.c),
+ * so a window is freed a grace period after it was withdrawn.
  */
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include <yoke/interconnect.h>
 
-#define YOKE_TEST_WINDOW	8192
+#define YOKE_TEST_WINDOW	65536
 
 static struct yoke_test_end {
 	struct yoke_link *link;
@@ -56,17 +58,18 @@ static bool yoke_test_is_up(void *priv)
 {
 	struct yoke_test_end *end = priv;
 
-	return end->window && yoke_test_peer(end)->window;
+	return READ_ONCE(end->window) &&
+	       READ_ONCE(yoke_test_peer(end)->window);
 }
 
 static int yoke_test_start(void *priv, struct yoke_window *window)
 {
 	struct yoke_test_end *end = priv;
 
-	end->window = kzalloc(YOKE_TEST_WINDOW, GFP_KERNEL);
-	if (!end->window)
+	window->in = kzalloc(YOKE_TEST_WINDOW, GFP_KERNEL);
+	if (!window->in)
 		return -ENOMEM;
-	window->in = end->window;
+	WRITE_ONCE(end->window, window->in);
 	window->in_size = end->size ?: YOKE_TEST_WINDOW;
 	window->out_size = YOKE_TEST_WINDOW;
 	if (yoke_test_is_up(end)) {
@@ -93,8 +96,11 @@ static void yoke_test_stop(void *priv)
 	struct yoke_test_end *end = priv;
 	struct yoke_test_end *peer = yoke_test_peer(end);
 
-	kfree(end->window);
-	end->window = NULL;
+	u8 *window = end->window;
+
+	WRITE_ONCE(end->window, NULL);
+	synchronize_rcu();
+	kfree(window);
 	peer->downs++;
 	if (peer->window)
 		yoke_link_changed(peer->link);
@@ -114,9 +120,11 @@ static u32 yoke_test_min_down_us(void *priv)
 
 static u8 *yoke_test_at(struct yoke_test_end *end, u64 offset, u64 len)
 {
-	if (len > YOKE_TEST_WINDOW || offset > YOKE_TEST_WINDOW - len)
+	u8 *window = READ_ONCE(yoke_test_peer(end)->window);
+
+	if (!window || len > YOKE_TEST_WINDOW || offset > YOKE_TEST_WINDOW - len)
 		return NULL;
-	return yoke_test_peer(end)->window + offset;
+	return window + offset;
 }
 
 static int yoke_test_post(void *priv, u64 offset, const void *src, u64 len)

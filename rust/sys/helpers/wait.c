@@ -6,6 +6,7 @@
 #include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/smp.h>
 #include <linux/timekeeping.h>
 #include <linux/wait.h>
@@ -106,6 +107,26 @@ void yoke_sys_thread_realtime(void)
 void yoke_sys_thread_urgent(void)
 {
 	sched_set_fifo(current);
+}
+
+/*
+ * Of the calling task: memory that it allocates from now on is not found by
+ * block I/O. Returns what yoke_sys_noio_restore() takes.
+ */
+unsigned int yoke_sys_noio_save(void)
+{
+	return memalloc_noio_save();
+}
+
+void yoke_sys_noio_restore(unsigned int flags)
+{
+	memalloc_noio_restore(flags);
+}
+
+/* Whether an allocation with GFP_KERNEL could begin block I/O here. */
+bool yoke_sys_alloc_may_do_io(void)
+{
+	return current_gfp_context(GFP_KERNEL) & __GFP_IO;
 }
 
 u64 yoke_sys_boottime_ns(void)

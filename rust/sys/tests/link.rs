@@ -10,6 +10,7 @@ mod tests {
         ffi,
         interconnect::{Caps, Link, LinkEvents},
         pages::Pages,
+        test_kind::TestKind as Kind,
         BLOCK,
     };
     use kernel::sync::{atomic::*, Arc};
@@ -31,24 +32,6 @@ mod tests {
 
         fn message(&self, message: &[u8]) {
             self.bytes.add(message.len() as u64, Relaxed);
-        }
-    }
-
-    /// Registers the kind, as long as it lives.
-    struct Kind;
-
-    impl Kind {
-        fn register() -> Result<Self> {
-            // SAFETY: no preconditions.
-            kernel::error::to_result(unsafe { ffi::yoke_sys_test_link_register() })?;
-            Ok(Self)
-        }
-    }
-
-    impl Drop for Kind {
-        fn drop(&mut self) {
-            // SAFETY: the links of this kind are gone: they are dropped before it.
-            unsafe { ffi::yoke_sys_test_link_unregister() }
         }
     }
 

@@ -151,4 +151,17 @@ mod tests {
         assert_eq!(job.runs.load(Relaxed), 11);
         Ok(())
     }
+
+    #[test]
+    fn a_scope_without_io_nests_and_ends() {
+        assert!(thread::alloc_may_do_io());
+        let outer = thread::NoIo::enter();
+        {
+            let _inner = thread::NoIo::enter();
+            assert!(!thread::alloc_may_do_io());
+        }
+        assert!(!thread::alloc_may_do_io());
+        drop(outer);
+        assert!(thread::alloc_may_do_io());
+    }
 }
