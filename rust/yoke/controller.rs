@@ -3,7 +3,8 @@
 //! This controller: who it is, and everything that was configured on it.
 
 use crate::{
-    link::{Identity, Manager},
+    chores::Chores,
+    link::{Classes, Identity, Manager},
     volume::{self, Mirror, Volume},
 };
 use kernel::{
@@ -36,12 +37,16 @@ struct Inner {
 #[pin_data]
 pub(crate) struct Controller {
     incarnation: Incarnation,
+    /// What sysfs shows things in, once for the module: a manager that comes finds nothing of the one before.
+    classes: Classes,
+    chores: Chores,
     #[pin]
     inner: Mutex<Inner>,
 }
 
 impl Controller {
-    /// A controller that belongs to no appliance yet, in a life of its own. Errors: `ENOMEM`.
+    /// A controller that belongs to no appliance yet, in a life of its own. Errors: `ENOMEM`; `EEXIST`: a class of sysfs
+    /// has another user; `EINTR`.
     pub(crate) fn new() -> Result<Arc<Self>> {
         let inner = Inner {
             appliance: Uuid::NIL,
@@ -52,9 +57,12 @@ impl Controller {
             users: 0,
         };
         let incarnation = Incarnation::new(random_u64().max(1)).ok_or(EINVAL)?;
+        let (classes, chores) = (Classes::new()?, Chores::new()?);
         Arc::pin_init(
             pin_init!(Controller {
                 incarnation,
+                classes,
+                chores,
                 inner <- new_mutex!(inner),
             }),
             GFP_KERNEL,
@@ -142,7 +150,8 @@ impl Controller {
         let both = match &inner.manager {
             Some((manager, mirror)) => (manager.clone(), mirror.clone()),
             None => {
-                let manager = Arc::new(Manager::new(identity)?, GFP_KERNEL)?;
+                let manager = Manager::new(identity, &self.classes, &self.chores)?;
+                let manager = Arc::new(manager, GFP_KERNEL)?;
                 let mirror = Mirror::new()?;
                 manager.join(mirror.clone())?;
                 (manager, mirror)
@@ -158,13 +167,10 @@ impl Controller {
         drop(manager);
         let mut inner = self.inner.lock();
         inner.users = inner.users.saturating_sub(1);
-        let last = if inner.users == 0 {
-            inner.manager.take()
-        } else {
-            None
-        };
-        drop(inner);
-        drop(last);
+        if inner.users == 0 {
+            // Under the lock: the next one begins when nothing is left of this one. Its threads do not take it.
+            inner.manager = None;
+        }
     }
 
     /// Opens a volume: it, and the number of its disk.
@@ -227,11 +233,7 @@ impl Controller {
     ) -> Result<(Arc<Manager>, LinkId)> {
         let (manager, mirror) = self.acquire()?;
         drop(mirror);
-        // One at a time: the manager's free number stays free.
-        let guard = self.inner.lock();
-        let added = manager.add(name, interconnect, device, guard.settings);
-        drop(guard);
-        match added {
+        match manager.add(name, interconnect, device, self.settings()) {
             Ok(id) => Ok((manager, id)),
             Err(error) => {
                 self.release(manager);

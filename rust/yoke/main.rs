@@ -5,21 +5,26 @@
 //! ```text
 //! admin       configfs: what is wanted
 //! controller  who we are; holds everything below
+//! chores      what may wait: uevents, lines in the log; one thread, which nothing waits for
 //! volume      /dev/yokeN: the core's machine of each volume, and what it asks for
-//! link        links and the session over them: one thread drives the core's `Session`
+//! link        links and the session over them: one thread drives the core's `Session`, another tells clients
 //! ```
 //!
 //! Locks, outer first. None is held over a call to a client.
 //!
 //! 1. `Controller::inner` (mutex): identity, what is configured.
-//! 2. `Manager::session` (mutex): the core's session with its links.
-//! 3. `Manager::clients` (mutex): who is told.
-//! 4. `Mirror::state` (mutex): which volumes hear of the session.
-//! 5. `volume::Shared::inner` (spinlock, irqs off): the machine of a volume.
+//! 2. `chores::List::turn` (mutex): the chores' thread is at one; then `List::chores`: who has some.
+//! 3. `link::Ports::places` (mutex): which numbers and devices are taken.
+//! 4. `link::Faces::devices` (mutex): what sysfs shows.
+//! 5. `link::Shared::clients` (mutex): who is told.
+//! 6. `Mirror::state` (mutex): which volumes hear of the session.
+//! 7. `link::Shared::inner` (spinlock): the core's session with its links. The thread of heartbeats takes no other.
+//! 8. `volume::Shared::inner` (spinlock, irqs off): the machine of a volume.
 
 #![deny(unsafe_code)]
 
 mod admin;
+mod chores;
 mod controller;
 mod counter;
 mod link;

@@ -140,7 +140,12 @@ impl LinkItem {
     fn disable(&self) {
         let running = self.state.lock().running.take();
         if let Some((manager, id)) = running {
-            manager.remove(id);
+            if !manager.remove(id) {
+                pr_info!(
+                    "link {}: disabled; its device stays taken until no volume needs what stands in its window\n",
+                    self.name()
+                );
+            }
             self.controller.release(manager);
         }
     }
@@ -156,6 +161,8 @@ fn why(error: Error) -> &'static str {
         "no room for another link, or the device's window is too small"
     } else if error == EEXIST {
         "there is a link of this name already"
+    } else if error == EAGAIN {
+        "volumes are behind with what happened to links before; try again"
     } else if error == EOPNOTSUPP {
         "the device cannot carry a link: it has no window that can be read back"
     } else if error == ENOMEM {

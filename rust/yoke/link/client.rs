@@ -2,8 +2,7 @@
 
 //! What a client of the session is told.
 
-use super::Port;
-use kernel::sync::Arc;
+use super::Hold;
 use yoke_core::{
     ids::{LinkEpoch, LinkId, NodeId},
     link::Contact,
@@ -24,8 +23,9 @@ pub(crate) trait Outlet {
 
 /// Kernel code that talks to its twin on the peer.
 ///
-/// Context of all calls: the manager's thread, no lock is held, one at a time and in the order in which things
-/// happened. A client may sleep for moments: heartbeats wait for it. It must not wait for the peer.
+/// Context of all calls: the clients' thread, no lock is held, one at a time and in the order in which things happened;
+/// memory that is allocated is not found by block I/O. A client may sleep for moments: the other clients wait for it,
+/// heartbeats do not. It must not wait for the peer.
 pub(crate) trait Client: Send + Sync {
     /// The number that both ends know it by.
     fn port(&self) -> message::Port;
@@ -34,14 +34,18 @@ pub(crate) trait Client: Send + Sync {
     fn session_up(&self, partner: &Partner, out: &dyn Outlet);
 
     /// This link carries slots from now on, as agreed in `contact`.
-    fn link_up(&self, link: &Arc<Port>, contact: &Contact);
+    fn link_up(&self, link: &Hold, contact: &Contact);
 
     /// It does not any more: nothing that was posted and not proved is proved.
     fn link_down(&self, link: LinkId, epoch: LinkEpoch);
 
     /// What stood in the own window of this link is gone, with its device. The link is down, or will be soon; told before
     /// it is up again.
-    fn window_gone(&self, link: &Arc<Port>);
+    fn window_gone(&self, link: &Hold);
+
+    /// The link was disabled, and this is after its `link_down`. Every hold on its port is to be dropped as soon as
+    /// nothing in its window is needed any more.
+    fn link_going(&self, link: LinkId);
 
     /// The partner is gone, with what was not acknowledged. All links are down.
     fn session_gone(&self, node: NodeId, reason: GoneReason);

@@ -1,187 +1,195 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which links and peers sysfs shows, and what uevents say of their changes.
+//! Which links and peers sysfs shows, and the uevents of their changes.
+//!
+//! Devices refer to the session, which knows nothing of them: nothing goes round in a circle.
 //!
 //! Lock: `Faces::devices` (mutex), taken outside of the session's, never inside.
 
 use super::{
-    link_face::{link_word, LinkFace, LinkReason},
-    manager::{Shared, LINKS},
+    link_face::{LinkFace, LinkWhy},
     peer_face::{peer_reason, PeerFace},
-    Port,
+    shared::Shared,
+    Hold,
 };
 use core::fmt::Display;
 use kernel::{
     new_mutex,
     prelude::*,
-    str::CString,
+    str::{CStr, CString},
     sync::{Arc, Mutex},
 };
-use yoke_core::ids::{LinkId, NodeId};
+use yoke_core::ids::{LinkId, NodeId, LINK_COUNT};
 use yoke_sys::{
     class::{Class, ClassDevice, ClassItem},
     trace, Env,
 };
 
-/// A reason as a variable of a uevent. Errors: `ENOMEM`.
-fn reason_field(reason: &dyn Display) -> Result<CString> {
-    CString::try_from_fmt(format_args!("YOKE_REASON={reason}"))
+/// The classes, made once for the module.
+#[derive(Clone)]
+pub(crate) struct Classes {
+    link: Arc<Class>,
+    peer: Arc<Class>,
 }
 
-/// A device and the state that was announced last.
-struct Shown<T: ClassItem> {
-    device: ClassDevice<T>,
-    told: &'static str,
+impl Classes {
+    /// Makes them. Errors: `EEXIST`, `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Self::named(c"yoke_link", c"yoke_peer")
+    }
+
+    /// The same under other names, for tests.
+    pub(super) fn named(link: &'static CStr, peer: &'static CStr) -> Result<Self> {
+        Ok(Classes {
+            link: Arc::new(Class::new(link)?, GFP_KERNEL)?,
+            peer: Arc::new(Class::new(peer)?, GFP_KERNEL)?,
+        })
+    }
+}
+
+/// A link that is shown.
+struct ShownLink {
+    device: ClassDevice<LinkFace>,
+    /// Which enabling of a link it is.
+    serial: u64,
+    name: CString,
 }
 
 struct Devices {
-    links: [Option<Shown<LinkFace>>; LINKS],
-    peer: Option<Shown<PeerFace>>,
+    links: [Option<ShownLink>; LINK_COUNT],
+    peer: Option<(NodeId, ClassDevice<PeerFace>)>,
 }
 
-/// All that sysfs shows of links and peers.
+/// All that sysfs shows of links and peers. Context of all calls: task; they allocate.
 #[pin_data]
-pub(crate) struct Faces {
-    link_class: Arc<Class>,
-    peer_class: Arc<Class>,
+pub(super) struct Faces {
+    classes: Classes,
     #[pin]
     devices: Mutex<Devices>,
 }
 
 impl Faces {
-    /// The classes, without devices. Errors: `EEXIST`, `ENOMEM`.
-    pub(crate) fn new() -> Result<Arc<Self>> {
-        let link_class = Arc::new(Class::new(c"yoke_link")?, GFP_KERNEL)?;
-        let peer_class = Arc::new(Class::new(c"yoke_peer")?, GFP_KERNEL)?;
+    /// Nothing is shown yet.
+    pub(super) fn new(classes: &Classes) -> impl PinInit<Self> {
+        let classes = classes.clone();
         let devices = Devices {
-            links: [const { None }; LINKS],
+            links: [const { None }; LINK_COUNT],
             peer: None,
         };
-        Arc::pin_init(
-            pin_init!(Faces {
-                link_class,
-                peer_class,
-                devices <- new_mutex!(devices),
-            }),
-            GFP_KERNEL,
-        )
+        pin_init!(Faces {
+            classes,
+            devices <- new_mutex!(devices),
+        })
     }
 
-    /// Shows a link. Errors: `EEXIST`: another has its name; `ENOMEM`.
-    pub(crate) fn add_link(&self, port: &Arc<Port>, shared: &Arc<Shared>) -> Result {
-        let face = LinkFace {
-            port: port.clone(),
-            shared: shared.clone(),
+    /// Shows a link, whose enabling has this number. Errors: `EEXIST`: another has its name; `ENOMEM`.
+    pub(super) fn add_link(
+        &self,
+        name: &CStr,
+        hold: Hold,
+        serial: u64,
+        shared: &Arc<Shared>,
+    ) -> Result {
+        let id = hold.id();
+        let face = Arc::new(LinkFace::new(hold, shared), GFP_KERNEL)?;
+        let shown = ShownLink {
+            name: CString::try_from(name)?,
+            device: ClassDevice::new(&self.classes.link, name, face)?,
+            serial,
         };
-        let device = ClassDevice::new(&self.link_class, port.name(), Arc::new(face, GFP_KERNEL)?)?;
-        if let Some(place) = self.devices.lock().links.get_mut(port.id().index()) {
-            *place = Some(Shown {
-                device,
-                told: "down",
-            });
-        }
+        let mut devices = self.devices.lock();
+        let place = devices.links.get_mut(id.index());
+        let old = place.and_then(|place| place.replace(shown));
+        drop(devices);
+        drop(old);
         Ok(())
     }
 
     /// Shows a link no longer.
-    pub(crate) fn remove_link(&self, id: LinkId) {
-        let gone = self
-            .devices
-            .lock()
-            .links
-            .get_mut(id.index())
-            .and_then(Option::take);
+    pub(super) fn remove_link(&self, id: LinkId) {
+        let mut devices = self.devices.lock();
+        let gone = devices.links.get_mut(id.index()).and_then(Option::take);
+        drop(devices);
         drop(gone);
     }
 
-    /// Shows a peer, from its first session on.
-    pub(crate) fn add_peer(&self, node: NodeId, shared: &Arc<Shared>) {
+    /// Shows a peer, from its first session on. Errors: `ENOMEM`.
+    pub(super) fn add_peer(&self, node: NodeId, shared: &Arc<Shared>) -> Result {
         let mut devices = self.devices.lock();
         if devices
             .peer
             .as_ref()
-            .is_some_and(|shown| shown.device.item().node == node)
+            .is_some_and(|(shown, _)| *shown == node)
         {
-            return;
+            return Ok(());
         }
         // Another node than before is at the other end of the cables.
         let former = devices.peer.take();
-        let make = || -> Result<_> {
-            let name = CString::try_from_fmt(fmt!("{}", node.get()))?;
-            let face = PeerFace {
-                node,
-                shared: shared.clone(),
-            };
-            ClassDevice::new(&self.peer_class, &name, Arc::new(face, GFP_KERNEL)?)
-        };
-        match make() {
-            Ok(device) => {
-                devices.peer = Some(Shown {
-                    device,
-                    told: "absent",
-                })
-            }
-            Err(_) => pr_warn!(
-                "{}\n",
-                format_args!("{node} cannot be shown in sysfs: no memory")
-            ),
-        }
+        let name = CString::try_from_fmt(fmt!("{}", node.get()))?;
+        let shared = shared.clone();
+        let face = Arc::new(PeerFace { node, shared }, GFP_KERNEL)?;
+        let device = ClassDevice::new(&self.classes.peer, &name, face)?;
+        devices.peer = Some((node, device));
         drop(devices);
         drop(former);
+        Ok(())
     }
 
-    /// Shows nothing any more.
-    pub(crate) fn clear(&self) {
-        for id in LinkId::all().take(LINKS) {
-            self.remove_link(id);
-        }
+    /// Shows no peer any more.
+    pub(super) fn remove_peer(&self) {
         let gone = self.devices.lock().peer.take();
         drop(gone);
     }
 
-    /// Announces every state that is another one than was announced last.
-    pub(crate) fn refresh(&self, shared: &Shared) {
-        let mut devices = self.devices.lock();
-        for shown in devices.links.iter_mut().flatten() {
-            let id = shown.device.item().port.id();
-            let port = shown.device.item().port.clone();
-            let name = port.name().to_str().unwrap_or("?");
-            let told = shown.told;
-            let news = shared.look(|inner| {
-                let link = inner.session.link(id)?;
-                let state = link_word(link.state());
-                (state != told).then(|| (state, reason_field(&LinkReason(link))))
-            });
-            if let Some((state, reason)) = news {
-                shown.announce(name, "link", state, reason);
-            }
-        }
-        if let Some(shown) = &mut devices.peer {
-            let item = shown.device.item().clone();
-            let state = shared.look(|inner| item.state(inner));
-            if state != shown.told {
-                shown.announce("peer", "peer", state, reason_field(&peer_reason(state)));
-            }
-        }
+    /// Announces that a link has changed its state; nothing if it is not the one that is shown. Errors: `ENOMEM`; what
+    /// the kernel says.
+    pub(super) fn link_changed(
+        &self,
+        link: LinkId,
+        serial: u64,
+        from: &'static str,
+        why: LinkWhy,
+    ) -> Result {
+        let devices = self.devices.lock();
+        let shown = devices.links.get(link.index()).and_then(Option::as_ref);
+        let Some(shown) = shown.filter(|shown| shown.serial == serial) else {
+            return Ok(());
+        };
+        let name = shown.name.to_str().unwrap_or("?");
+        trace::state(name, from, why.word(), "link");
+        announce(&shown.device, name, from, why.word(), &why)
+    }
+
+    /// Announces that the peer has changed its state. Errors: as above.
+    pub(super) fn peer_changed(
+        &self,
+        node: NodeId,
+        from: &'static str,
+        to: &'static str,
+    ) -> Result {
+        let devices = self.devices.lock();
+        let Some((_, device)) = devices.peer.as_ref().filter(|(shown, _)| *shown == node) else {
+            return Ok(());
+        };
+        trace::state("peer", from, to, "peer");
+        announce(device, "peer", from, to, &peer_reason(to))
     }
 }
 
-impl<T: ClassItem> Shown<T> {
-    fn announce(&mut self, name: &str, kind: &str, state: &'static str, reason: Result<CString>) {
-        trace::state(kind, self.told, state, name);
-        let send = || -> Result {
-            let state = CString::try_from_fmt(fmt!("YOKE_STATE={state}"))?;
-            let old = CString::try_from_fmt(fmt!("YOKE_OLD={}", self.told))?;
-            let name = CString::try_from_fmt(fmt!("YOKE_NAME={name}"))?;
-            let reason = reason?;
-            let mut env = Env::new();
-            for field in [&state, &old, &name, &reason] {
-                env.add(field)?;
-            }
-            self.device.uevent(env)
-        };
-        // Without memory for it, nobody hears of it; sysfs has it all the same.
-        let _ = send();
-        self.told = state;
+fn announce<T: ClassItem>(
+    device: &ClassDevice<T>,
+    name: &str,
+    from: &str,
+    to: &str,
+    reason: &dyn Display,
+) -> Result {
+    let state = CString::try_from_fmt(fmt!("YOKE_STATE={to}"))?;
+    let old = CString::try_from_fmt(fmt!("YOKE_OLD={from}"))?;
+    let name = CString::try_from_fmt(fmt!("YOKE_NAME={name}"))?;
+    let reason = CString::try_from_fmt(format_args!("YOKE_REASON={reason}"))?;
+    let mut env = Env::new();
+    for field in [&state, &old, &name, &reason] {
+        env.add(field)?;
     }
+    device.uevent(env)
 }

@@ -2,10 +2,13 @@
 
 //! `/sys/class/yoke_link/NAME/` (docs/abi.md).
 
-use super::{manager::Shared, Port};
+use super::{shared::Shared, Hold};
 use core::fmt::{Display, Formatter};
 use kernel::{prelude::*, sync::Arc};
-use yoke_core::link::{Link, LinkState};
+use yoke_core::{
+    format::Malformed,
+    link::{DownReason, Link, LinkState, Refusal},
+};
 use yoke_sys::{
     attr::{Attr, Text},
     class::ClassItem,
@@ -13,8 +16,27 @@ use yoke_sys::{
 
 /// A link in sysfs.
 pub(crate) struct LinkFace {
-    pub(super) port: Arc<Port>,
-    pub(super) shared: Arc<Shared>,
+    port: Hold,
+    shared: Arc<Shared>,
+    /// What its port had counted when the link was enabled.
+    before: Counts,
+}
+
+/// What a port counts for as long as it is there, which may be longer than one link is enabled.
+struct Counts {
+    downs: u64,
+    posted_bytes: u64,
+    fences: u64,
+}
+
+impl Counts {
+    fn of(port: &Hold) -> Self {
+        Counts {
+            downs: port.downs.get(),
+            posted_bytes: port.posted_bytes.get(),
+            fences: port.fences.get(),
+        }
+    }
 }
 
 /// The word for the state of a link (docs/abi.md).
@@ -28,22 +50,42 @@ pub(super) fn link_word(state: LinkState) -> &'static str {
     }
 }
 
-/// Why a link is not up, a sentence; nothing when it is.
-pub(super) struct LinkReason<'a>(pub(super) &'a Link);
+/// The state of a link, and why it is not up: a sentence; nothing when it is.
+#[derive(Clone, Copy)]
+pub(super) struct LinkWhy {
+    state: LinkState,
+    refusal: Option<Refusal>,
+    garbage: Option<Malformed>,
+    down: Option<DownReason>,
+}
 
-impl Display for LinkReason<'_> {
+impl LinkWhy {
+    pub(super) fn of(link: &Link) -> Self {
+        LinkWhy {
+            state: link.state(),
+            refusal: link.refusal(),
+            garbage: link.garbage(),
+            down: link.last_down(),
+        }
+    }
+
+    pub(super) fn word(&self) -> &'static str {
+        link_word(self.state)
+    }
+}
+
+impl Display for LinkWhy {
     fn fmt(&self, f: &mut Formatter<'_>) -> core::fmt::Result {
-        let link = self.0;
-        if link.state() == LinkState::Up {
+        if self.state == LinkState::Up {
             return Ok(());
         }
-        if let Some(refusal) = link.refusal() {
+        if let Some(refusal) = self.refusal {
             return write!(f, "the peer cannot be worked with: {refusal}");
         }
-        if let Some(garbage) = link.garbage() {
+        if let Some(garbage) = self.garbage {
             return write!(f, "no HELLO of a yoke in the window: {garbage}");
         }
-        match (link.last_down(), link.state()) {
+        match (self.down, self.state) {
             (_, LinkState::Proving) => {
                 f.write_str("it failed before and has to prove itself for a while")
             }
@@ -74,6 +116,14 @@ fn absence_reason(error: Error) -> &'static str {
 }
 
 impl LinkFace {
+    pub(super) fn new(port: Hold, shared: &Arc<Shared>) -> Self {
+        LinkFace {
+            before: Counts::of(&port),
+            port,
+            shared: shared.clone(),
+        }
+    }
+
     /// Its state; `down` as long as its device was never there.
     fn state(&self) -> &'static str {
         self.look(|link| link_word(link.state())).unwrap_or("down")
@@ -83,11 +133,11 @@ impl LinkFace {
         if let Some(error) = self.port.trouble() {
             return text.line(absence_reason(error));
         }
-        // Its device has just come.
-        if self.look(|_| ()).is_err() {
-            return text.line("the peer has not answered yet");
+        match self.look(LinkWhy::of) {
+            Ok(why) => text.put(format_args!("{why}\n")),
+            // Its device has just come.
+            Err(_) => text.line("the peer has not answered yet"),
         }
-        self.look(|link| text.put(format_args!("{}\n", LinkReason(link))))?
     }
 
     fn look<R>(&self, look: impl FnOnce(&Link) -> R) -> Result<R> {
@@ -105,6 +155,11 @@ impl LinkFace {
     }
 }
 
+/// What was counted since the link was enabled.
+fn since(now: u64, before: u64) -> u64 {
+    now.saturating_sub(before)
+}
+
 impl ClassItem for LinkFace {
     const ATTRS: &'static [Attr<Self>] = &[
         Attr::ro(c"interconnect", |face, text| {
@@ -119,7 +174,10 @@ impl ClassItem for LinkFace {
         Attr::ro(c"reason", |face, text| face.reason(text)),
         Attr::ro(c"peer", |face, text| face.peer(text)),
         Attr::ro(c"down_count", |face, text| {
-            text.put(format_args!("{}\n", face.port.downs.get()))
+            text.put(format_args!(
+                "{}\n",
+                since(face.port.downs.get(), face.before.downs)
+            ))
         }),
         Attr::ro(c"latency_us", |face, text| {
             let ns = face.look(|link| link.round_trip_ns());
@@ -127,10 +185,16 @@ impl ClassItem for LinkFace {
             text.put(format_args!("{}\n", ns / 1000))
         }),
         Attr::ro(c"posted_bytes", |face, text| {
-            text.put(format_args!("{}\n", face.port.posted_bytes.get()))
+            text.put(format_args!(
+                "{}\n",
+                since(face.port.posted_bytes.get(), face.before.posted_bytes)
+            ))
         }),
         Attr::ro(c"fences", |face, text| {
-            text.put(format_args!("{}\n", face.port.fences.get()))
+            text.put(format_args!(
+                "{}\n",
+                since(face.port.fences.get(), face.before.fences)
+            ))
         }),
     ];
 }

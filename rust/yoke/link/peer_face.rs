@@ -2,10 +2,7 @@
 
 //! `/sys/class/yoke_peer/NODE/` (docs/abi.md).
 
-use super::{
-    manager::{Inner, Shared},
-    Port,
-};
+use super::shared::{Enabled, Inner, Shared};
 use kernel::{prelude::*, sync::Arc};
 use yoke_core::{ids::NodeId, session::SessionState};
 use yoke_sys::{
@@ -19,13 +16,13 @@ pub(crate) struct PeerFace {
     pub(super) shared: Arc<Shared>,
 }
 
-/// The word for the state of a peer.
-fn peer_word(state: SessionState) -> &'static str {
+/// The word for the state of a peer, with whom the session is in this state, if it is with this one.
+pub(super) fn peer_word(state: Option<SessionState>) -> &'static str {
     match state {
-        SessionState::Idle | SessionState::Closed => "absent",
-        SessionState::Open => "ready",
-        SessionState::Severed => "establishing",
-        SessionState::Ending => "gone",
+        None | Some(SessionState::Idle | SessionState::Closed) => "absent",
+        Some(SessionState::Open) => "ready",
+        Some(SessionState::Severed) => "establishing",
+        Some(SessionState::Ending) => "gone",
     }
 }
 
@@ -49,36 +46,34 @@ impl PeerFace {
     }
 
     /// The word for its state.
-    pub(super) fn state(&self, inner: &Inner) -> &'static str {
-        if self.is_partner(inner) {
-            peer_word(inner.session.state())
-        } else {
-            "absent"
-        }
+    fn state(&self, inner: &Inner) -> &'static str {
+        peer_word(self.is_partner(inner).then(|| inner.session.state()))
+    }
+
+    /// The links that carry the session with it.
+    fn carriers<'a>(&'a self, inner: &'a Inner) -> impl Iterator<Item = &'a Enabled> {
+        let partner = self.is_partner(inner);
+        inner
+            .links
+            .iter()
+            .flatten()
+            .filter(move |enabled| partner && inner.session.contact(enabled.hold.id()).is_some())
     }
 
     fn links(&self, text: &mut Text<'_>) -> Result {
         self.shared.look(|inner| {
             let mut blank = "";
-            for port in inner.ports.iter().flatten() {
-                let carries = self.is_partner(inner) && inner.session.contact(port.id()).is_some();
-                if carries {
-                    text.put(format_args!("{blank}"))?;
-                    text.bytes(port.name().to_bytes())?;
-                    blank = " ";
-                }
+            for enabled in self.carriers(inner) {
+                text.put(format_args!("{blank}"))?;
+                text.bytes(enabled.name.to_bytes())?;
+                blank = " ";
             }
             text.line("")
         })
     }
 
     fn links_up(&self) -> usize {
-        self.shared.look(|inner| {
-            let carries = |port: &&Arc<Port>| {
-                self.is_partner(inner) && inner.session.contact(port.id()).is_some()
-            };
-            inner.ports.iter().flatten().filter(carries).count()
-        })
+        self.shared.look(|inner| self.carriers(inner).count())
     }
 }
 

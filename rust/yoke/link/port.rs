@@ -7,17 +7,17 @@
 use super::window::{Own, Peers};
 use crate::counter::Counter;
 use kernel::{
-    new_mutex,
+    new_spinlock,
     prelude::*,
     str::{CStr, CString},
     sync::{
         atomic::{Atomic, Relaxed},
-        Arc, Mutex, SetOnce,
+        Arc, SetOnce, SpinLock,
     },
 };
 use yoke_core::{
     ids::LinkId,
-    link::{Carrier, Settings},
+    link::Carrier,
     window::{epoch_word_at, Carver, Layout, Place, EPOCH_WORDS},
 };
 use yoke_sys::{
@@ -45,14 +45,13 @@ impl LinkEvents for Wake {
     }
 }
 
-/// One enabled link. Dropping the last reference disables it. Context of that: task.
+/// The end of one link. Users have it by a [`super::Hold`]. Dropping the last reference, which is the table's
+/// (`ports.rs`), disables it. Context of that: task.
 #[pin_data]
 pub(crate) struct Port {
     id: LinkId,
-    name: CString,
     interconnect: CString,
     device: CString,
-    settings: Settings,
     /// Empty until the device was there for the first time.
     layout: SetOnce<Layout>,
     link: Link<Wake>,
@@ -66,7 +65,7 @@ pub(crate) struct Port {
     pub(crate) fences: Counter,
     /// Regions of the own window that are granted to the peer; empty as long as `layout` is.
     #[pin]
-    carver: Mutex<Option<Carver>>,
+    carver: SpinLock<Option<Carver>>,
 }
 
 impl Port {
@@ -79,33 +78,25 @@ impl Port {
     #[inline(never)]
     pub(crate) fn open(
         id: LinkId,
-        name: &CStr,
         interconnect: &CStr,
         device: &CStr,
         wake: &Arc<Event>,
-        settings: Settings,
     ) -> Result<Arc<Self>> {
         let events = Arc::new(Wake(wake.clone()), GFP_KERNEL)?;
         let link = Link::open(interconnect, device, events)?;
-        let (name, interconnect, device) = (
-            CString::try_from(name)?,
-            CString::try_from(interconnect)?,
-            CString::try_from(device)?,
-        );
+        let (interconnect, device) = (CString::try_from(interconnect)?, CString::try_from(device)?);
         let port = Arc::pin_init(
             pin_init!(Port {
                 id,
-                name,
                 interconnect,
                 device,
-                settings,
                 layout: SetOnce::new(),
                 link,
                 memory: Atomic::new(NO_MEMORY),
                 downs: Counter::new(),
                 posted_bytes: Counter::new(),
                 fences: Counter::new(),
-                carver <- new_mutex!(None),
+                carver <- new_spinlock!(None),
             }),
             GFP_KERNEL,
         )?;
@@ -132,11 +123,6 @@ impl Port {
         self.id
     }
 
-    /// Its name in configfs and sysfs.
-    pub(crate) fn name(&self) -> &CStr {
-        &self.name
-    }
-
     /// The kind of link.
     pub(crate) fn interconnect(&self) -> &CStr {
         &self.interconnect
@@ -147,9 +133,9 @@ impl Port {
         &self.device
     }
 
-    /// How it is watched.
-    pub(crate) fn settings(&self) -> Settings {
-        self.settings
+    /// Whether it is on this device.
+    pub(super) fn is_on(&self, interconnect: &CStr, device: &CStr) -> bool {
+        *self.interconnect == *interconnect && *self.device == *device
     }
 
     /// Where things stand in the own window; `None` as long as its device was never there, or has too small a window.

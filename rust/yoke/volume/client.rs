@@ -3,13 +3,14 @@
 //! The session's news, passed to every open volume.
 
 use super::{lanes::Lane, shared::Shared};
-use crate::link::{Client, Outlet, Partner, Port};
+use crate::link::{Client, Hold, Outlet, Partner};
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{Arc, Mutex},
 };
 use yoke_core::{
+    allowance::Allowance,
     ids::{LinkEpoch, LinkId, NodeId, Uuid, LINK_COUNT},
     link::Contact,
     mirror::{
@@ -21,10 +22,13 @@ use yoke_core::{
     volume::Input,
     wire::message,
 };
-use yoke_sys::time::boottime_ns;
+use yoke_sys::{thread::NoIo, time::boottime_ns};
 
 /// The number of the mirror, the same at both ends.
 pub(crate) const PORT: message::Port = message::Port(1);
+
+/// In this time it is said once that messages of the peer make no sense.
+const NONSENSE_NS: u64 = 10_000_000_000;
 
 /// A volume that is open here.
 struct Member {
@@ -33,11 +37,16 @@ struct Member {
     present: bool,
 }
 
+/// The links that carry slots, and what was agreed over each.
+type Links = [Option<(Hold, Contact)>; LINK_COUNT];
+
 /// What is known of the session, for volumes that are opened later. Guarded by [`Mirror::state`].
 struct State {
     partner: Option<Partner>,
-    links: [Option<(Arc<Port>, Contact)>; LINK_COUNT],
+    links: Links,
     members: KVec<Member>,
+    /// How often it is said that a message makes no sense.
+    nonsense: Allowance,
 }
 
 /// The client of the session that all volumes share.
@@ -54,12 +63,15 @@ impl Mirror {
             partner: None,
             links: [const { None }; LINK_COUNT],
             members: KVec::new(),
+            nonsense: Allowance::new(1, NONSENSE_NS),
         };
         Arc::pin_init(pin_init!(Mirror { state <- new_mutex!(state) }), GFP_KERNEL)
     }
 
     /// Adds a volume, and tells its twin. Errors: `ENOMEM`; `EEXIST`: the volume is open already.
     pub(super) fn join(&self, volume: &Arc<Shared>, out: &dyn Outlet) -> Result {
+        // The clients' thread waits for this lock, and volumes for that.
+        let _no_io = NoIo::enter();
         let mut state = self.state.lock();
         if state
             .members
@@ -88,6 +100,16 @@ impl Mirror {
         out.send(PORT, &volume.says(Presence::Closed));
     }
 
+    /// A message makes no sense. How many of them come is up to the peer.
+    fn complain(&self) {
+        let taken = self.state.lock().nonsense.take(boottime_ns());
+        if let Some(before) = taken {
+            pr_warn!(
+                "a message of the peer is none of the mirror's; ignored, as {before} before\n"
+            );
+        }
+    }
+
     /// The twin of a volume says whether it is there.
     fn presence(&self, uuid: &Uuid, presence: Presence, terms: Terms, out: &dyn Outlet) {
         let mut state = self.state.lock();
@@ -95,6 +117,7 @@ impl Mirror {
             partner,
             links,
             members,
+            ..
         } = &mut *state;
         let Some(member) = members
             .iter_mut()
@@ -117,12 +140,7 @@ impl Mirror {
 
 impl Member {
     /// The machine hears of the session and its links.
-    fn meet(
-        &mut self,
-        partner: Option<&Partner>,
-        terms: Terms,
-        links: &[Option<(Arc<Port>, Contact)>],
-    ) {
+    fn meet(&mut self, partner: Option<&Partner>, terms: Terms, links: &Links) {
         let Some(partner) = partner else { return };
         self.present = true;
         self.volume.tell(Input::SessionUp {
@@ -135,7 +153,7 @@ impl Member {
     }
 
     /// The machine hears that they are over.
-    fn part(&mut self, links: &[Option<(Arc<Port>, Contact)>]) {
+    fn part(&mut self, links: &Links) {
         self.present = false;
         for (port, _) in links.iter().flatten() {
             self.volume.link_down(port.id());
@@ -157,7 +175,7 @@ impl Client for Mirror {
         }
     }
 
-    fn link_up(&self, link: &Arc<Port>, contact: &Contact) {
+    fn link_up(&self, link: &Hold, contact: &Contact) {
         let mut state = self.state.lock();
         if let Some(place) = state.links.get_mut(link.id().index()) {
             *place = Some((link.clone(), *contact));
@@ -177,9 +195,15 @@ impl Client for Mirror {
         drop(gone);
     }
 
-    fn window_gone(&self, link: &Arc<Port>) {
+    fn window_gone(&self, link: &Hold) {
         for member in &self.state.lock().members {
             member.volume.window_gone(link);
+        }
+    }
+
+    fn link_going(&self, link: LinkId) {
+        for member in &self.state.lock().members {
+            member.volume.link_going(link);
         }
     }
 
@@ -197,8 +221,7 @@ impl Client for Mirror {
             return self.presence(&uuid, presence, terms, out);
         }
         let (Some(uuid), Some(message)) = (Message::volume(bytes), Message::decode(bytes)) else {
-            pr_warn!("a message of the peer is none of the mirror's; ignored\n");
-            return;
+            return self.complain();
         };
         let state = self.state.lock();
         for member in state
@@ -224,24 +247,24 @@ impl Shared {
         self.wake.set();
     }
 
-    /// A link carries slots. The volume's region in the own window is carved once for each window.
-    fn link_up(&self, port: &Arc<Port>, contact: &Contact) {
+    /// A link carries slots. The volume's region in the own window is carved once for each window. The number of the
+    /// link stays taken as long as the volume has a lane for it, so a lane that is known is one on this very port.
+    fn link_up(&self, port: &Hold, contact: &Contact) {
         let link = port.id();
-        let known = self
-            .inner
-            .lock()
-            .lane_of(link)
-            .filter(|lane| Arc::ptr_eq(&lane.port, port));
+        let known = self.keep(link);
+        if known.as_ref().is_some_and(|lane| !lane.port.is_same(port)) {
+            return;
+        }
         let place = match &known {
             Some(lane) => lane.place,
             None => port.carve(self.log.blocks()),
         };
-        if place.is_none() {
+        if place.is_none() && self.stats.may_log() {
             pr_warn!(
                 "volume {}: no room for its region of {} slots in the window of link {}, which holds {} at most: not mirrored over it\n",
                 self.name(),
                 self.log.blocks(),
-                port.name().to_str().unwrap_or("?"),
+                link.get(),
                 port.layout().map_or(0, |layout| layout.slots_max())
             );
         }
@@ -251,6 +274,7 @@ impl Shared {
             life: Some(contact.epoch),
             memory: port.link().memory(),
             peer_window: contact.window,
+            going: false,
         };
         let mut inner = self.inner.lock();
         let old = inner
@@ -283,11 +307,11 @@ impl Shared {
 
     /// What the partner wrote to the own window is gone: nothing is to be taken over from there. The region keeps its
     /// place, for when the device is back.
-    fn window_gone(&self, port: &Arc<Port>) {
+    fn window_gone(&self, port: &Hold) {
         let link = port.id();
         let mut inner = self.inner.lock();
         let lane = inner.lane_of(link);
-        if let Some(lane) = lane.filter(|lane| Arc::ptr_eq(&lane.port, port)) {
+        if let Some(lane) = lane.filter(|lane| lane.port.is_same(port)) {
             let place = lane.place;
             inner
                 .core
@@ -295,6 +319,47 @@ impl Shared {
         }
         drop(inner);
         self.wake.set();
+    }
+
+    /// The lane of a link, if there is one: it does not go now, even if the link was disabled before.
+    fn keep(&self, link: LinkId) -> Option<Lane> {
+        let mut inner = self.inner.lock();
+        let lane = inner.lanes.get_mut(link.index()).and_then(Option::as_mut)?;
+        lane.going = false;
+        Some(lane.clone())
+    }
+
+    /// A link was disabled.
+    fn link_going(&self, link: LinkId) {
+        let mut inner = self.inner.lock();
+        if let Some(lane) = inner.lanes.get_mut(link.index()).and_then(Option::as_mut) {
+            lane.going = true;
+        }
+        inner.core.handle(Input::LinkGoing { link }, boottime_ns());
+        drop(inner);
+        self.wake.set();
+    }
+
+    /// Lets go of links that were disabled, as far as nothing in their windows is needed. Context: the control thread.
+    pub(super) fn let_go(&self) {
+        for link in LinkId::all() {
+            let mut inner = self.inner.lock();
+            let going = inner
+                .lanes
+                .get(link.index())
+                .and_then(Option::as_ref)
+                .is_some_and(|lane| lane.going);
+            if !going || inner.core.needs_window(link) {
+                continue;
+            }
+            let lane = inner.lanes.get_mut(link.index()).and_then(Option::take);
+            let room = Input::Room { link, place: None };
+            inner.core.handle(room, boottime_ns());
+            drop(inner);
+            if let Some(lane) = lane {
+                lane.retire();
+            }
+        }
     }
 
     /// A message of the twin. A place that it names must lie in the window of the link that is meant.
@@ -309,10 +374,12 @@ impl Shared {
             let good = lane.is_some_and(|lane| place.check(&lane.peer_window));
             drop(inner);
             if !good {
-                pr_warn!(
-                    "volume {}: the peer grants a region outside of its window; ignored\n",
-                    self.name()
-                );
+                if self.stats.may_log() {
+                    pr_warn!(
+                        "volume {}: the peer grants a region outside of its window; ignored\n",
+                        self.name()
+                    );
+                }
                 return;
             }
         }
@@ -327,10 +394,7 @@ impl Shared {
         for at in 0..LINK_COUNT {
             let lane = self.inner.lock().lanes.get_mut(at).and_then(Option::take);
             if let Some(lane) = lane {
-                lane.set_word(0);
-                if let Some(place) = lane.place {
-                    lane.port.give_back(place);
-                }
+                lane.retire();
             }
         }
     }

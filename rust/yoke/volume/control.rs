@@ -46,9 +46,12 @@ impl Control {
     /// Until the thread is asked to stop.
     pub(super) fn run(mut self) {
         thread::set_realtime();
+        // The volume may be a swap device: memory waits for this thread, so this thread must not wait for memory.
+        let _no_io = thread::NoIo::enter();
         while !thread::should_stop() {
             self.ends();
             self.actions();
+            self.shared.let_go();
             self.shared.refresh();
             // The worker is told here, so that writers in a hurry wake one thread and not two.
             if self.shared.with(|inner, now| inner.core.wants_destage(now)) {

@@ -3,8 +3,8 @@
 //! The links that carry a volume, and the volume's region in the own window of each.
 
 use super::shared::Shared;
-use crate::link::Port;
-use kernel::{prelude::*, sync::Arc};
+use crate::link::Hold;
+use kernel::prelude::*;
 use yoke_core::{
     ids::{Epoch, LinkEpoch},
     mirror::{
@@ -19,10 +19,10 @@ use yoke_sys::{crc::crc32c, pages::Pages, time::boottime_ns, BLOCK};
 /// How much is zeroed at once: it holds the CPU.
 const ZERO_AT_ONCE: u64 = 32 << 10;
 
-/// A link, as one volume uses it.
+/// A link, as one volume uses it. It may be cloned and dropped in any context.
 #[derive(Clone)]
 pub(crate) struct Lane {
-    pub(crate) port: Arc<Port>,
+    pub(crate) port: Hold,
     /// The volume's region in the own window.
     pub(crate) place: Option<Place>,
     /// The life of the link; `None` while it carries nothing.
@@ -31,6 +31,8 @@ pub(crate) struct Lane {
     pub(crate) memory: Option<u16>,
     /// What the partner's window is like.
     pub(crate) peer_window: Layout,
+    /// The link was disabled: the lane goes as soon as nothing in the own window is needed.
+    pub(crate) going: bool,
 }
 
 impl Lane {
@@ -83,6 +85,14 @@ impl Lane {
         let at = self.place.and_then(|place| epoch_word_at(place.epoch_word));
         if let Some(at) = at {
             let _ = self.port.link().store64(at, word);
+        }
+    }
+
+    /// Gives the region in the own window back. Context: task.
+    pub(crate) fn retire(self) {
+        self.set_word(0);
+        if let Some(place) = self.place {
+            self.port.give_back(place);
         }
     }
 

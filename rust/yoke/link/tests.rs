@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ports and managers over links whose two ends are in this kernel.
+
+use super::{
+    face::Classes, manager::Manager, ports::Ports, shared::Shared, Client, Hold, Identity, Outlet,
+    Partner,
+};
+use crate::{chores::Chores, counter::Counter};
+use kernel::{
+    new_spinlock_irq,
+    prelude::*,
+    sync::{Arc, SpinLockIrq},
+};
+use yoke_core::{
+    ids::{Incarnation, LinkEpoch, LinkId, NodeId, Uuid},
+    link::{Contact, Settings},
+    session::GoneReason,
+    wire::message,
+};
+use yoke_sys::{
+    event::{Event, Woken},
+    test_kind::TestKind,
+    time::{boottime_ns, sleep_us},
+};
+
+const KIND: &CStr = c"kunit";
+const PORT: message::Port = message::Port(7);
+const SECOND: u64 = 1_000_000_000;
+/// An emulated machine stands still for moments.
+const SETTINGS: Settings = Settings {
+    beat_interval_ns: 20_000_000,
+    beats_missed: 25,
+    ..Settings::DEFAULT
+};
+/// A client that stands still for longer than the silence that is taken for a death.
+const LONG_US: u64 = 2_000_000;
+
+/// A client that notes what it is told.
+struct Noting {
+    links_down: Counter,
+    messages: Counter,
+    /// Messages whose number was not the next.
+    wrong: Counter,
+    /// It stands still for so long with the first message.
+    sleep_us: u64,
+}
+
+impl Noting {
+    fn new(sleep_us: u64) -> Result<Arc<Self>> {
+        let noting = Noting {
+            links_down: Counter::new(),
+            messages: Counter::new(),
+            wrong: Counter::new(),
+            sleep_us,
+        };
+        Ok(Arc::new(noting, GFP_KERNEL)?)
+    }
+}
+
+impl Client for Noting {
+    fn port(&self) -> message::Port {
+        PORT
+    }
+
+    fn session_up(&self, _partner: &Partner, _out: &dyn Outlet) {}
+
+    fn link_up(&self, _link: &Hold, _contact: &Contact) {}
+
+    fn link_down(&self, _link: LinkId, _epoch: LinkEpoch) {
+        self.links_down.add(1);
+    }
+
+    fn window_gone(&self, _link: &Hold) {}
+
+    fn link_going(&self, _link: LinkId) {}
+
+    fn session_gone(&self, _node: NodeId, _reason: GoneReason) {}
+
+    fn message(&self, bytes: &[u8], _out: &dyn Outlet) {
+        let number = bytes.try_into().map_or(u64::MAX, u64::from_le_bytes);
+        if number == 0 {
+            sleep_us(self.sleep_us);
+        }
+        self.wrong.add(u64::from(number != self.messages.get()));
+        self.messages.add(1);
+    }
+}
+
+/// Until a condition holds; whether it did in time.
+fn until(condition: impl Fn() -> bool) -> bool {
+    let end = boottime_ns() + 60 * SECOND;
+    while !condition() {
+        if boottime_ns() > end {
+            return false;
+        }
+        sleep_us(2_000);
+    }
+    true
+}
+
+fn manager(node: u8, classes: &Classes, chores: &Chores) -> Result<Manager> {
+    let identity = Identity {
+        appliance: Uuid::from_bytes([7; 16]),
+        node: NodeId::new(node).ok_or(EINVAL)?,
+        incarnation: Incarnation::new(boottime_ns() + u64::from(node)).ok_or(EINVAL)?,
+    };
+    Manager::new(identity, classes, chores)
+}
+
+fn is_up(shared: &Shared) -> bool {
+    shared.look(|inner| LinkId::all().any(|id| inner.session.contact(id).is_some()))
+}
+
+fn number(at: u8) -> Result<LinkId> {
+    LinkId::new(at).ok_or(EINVAL)
+}
+
+/// The table with its two bells.
+fn ports() -> Result<(Arc<Ports>, Arc<Event>)> {
+    let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
+    let bell = Arc::pin_init(Event::new(), GFP_KERNEL)?;
+    Ok((Ports::new(&wake, &bell)?, bell))
+}
+
+#[kunit_tests(yoke_links)]
+mod suite {
+    use super::*;
+
+    #[test]
+    fn number_and_device_stay_taken_until_every_user_has_let_go() -> Result {
+        let _kind = TestKind::register()?;
+        let (ports, bell) = ports()?;
+        let first = ports.enable(KIND, c"a")?;
+        let user = first.clone();
+        first.link().store64(8, 1234)?;
+        assert_eq!(first.id(), number(0)?);
+        assert_eq!(ports.enable(KIND, c"a").err(), Some(EBUSY));
+        drop(first);
+        assert!(!ports.disable(number(0)?));
+        let other = ports.enable(KIND, c"b")?;
+        assert_eq!(other.id(), number(1)?);
+        // The same device comes back as it was.
+        let again = ports.enable(KIND, c"a")?;
+        assert!(again.is_same(&user) && again.id() == user.id());
+        assert_eq!(again.link().load64(8)?, 1234);
+        drop(again);
+        assert!(!ports.disable(number(0)?));
+        assert_eq!(bell.wait(Some(0)), Woken::Deadline);
+        drop(user);
+        assert_eq!(bell.wait(Some(0)), Woken::Event);
+        assert!(ports.disable(number(0)?));
+        let fresh = ports.enable(KIND, c"a")?;
+        assert_eq!((fresh.id(), fresh.link().load64(8)?), (number(0)?, 0));
+        drop((fresh, other));
+        assert!(ports.disable(number(0)?) && ports.disable(number(1)?));
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_user_may_let_go_under_a_spinlock() -> Result {
+        let _kind = TestKind::register()?;
+        let (ports, bell) = ports()?;
+        let kept = Some(ports.enable(KIND, c"a")?);
+        let kept: Arc<SpinLockIrq<Option<Hold>>> =
+            Arc::pin_init(new_spinlock_irq!(kept), GFP_KERNEL)?;
+        assert!(!ports.disable(number(0)?));
+        {
+            let mut kept = kept.lock();
+            *kept = None;
+        }
+        assert_eq!(bell.wait(Some(0)), Woken::Event);
+        ports.reap();
+        drop(ports.enable(KIND, c"a")?);
+        assert!(ports.disable(number(0)?));
+        Ok(())
+    }
+
+    #[test]
+    fn a_device_that_was_taken_away_is_waited_for_under_its_number() -> Result {
+        let kind = TestKind::register()?;
+        let (ports, _bell) = ports()?;
+        let user = ports.enable(KIND, c"a")?;
+        assert!(!ports.disable(number(0)?));
+        kind.take_away();
+        let again = ports.enable(KIND, c"a")?;
+        assert!(again.is_same(&user) && again.trouble() == Some(ENODEV));
+        drop((user, again));
+        assert!(ports.disable(number(0)?));
+        Ok(())
+    }
+
+    #[test]
+    fn heartbeats_do_not_wait_for_a_client_and_nothing_is_lost() -> Result {
+        const MESSAGES: u64 = 1000;
+        let _kind = TestKind::register()?;
+        let (classes, chores) = (
+            Classes::named(c"kunit_link", c"kunit_peer")?,
+            Chores::new()?,
+        );
+        let (a, b) = (
+            manager(0, &classes, &chores)?,
+            manager(1, &classes, &chores)?,
+        );
+        let (quick, slow) = (Noting::new(0)?, Noting::new(LONG_US)?);
+        a.join(quick.clone())?;
+        b.join(slow.clone())?;
+        a.add(c"kunit0", KIND, c"a", SETTINGS)?;
+        b.add(c"kunit1", KIND, c"b", SETTINGS)?;
+        assert!(until(|| is_up(&a.shared) && is_up(&b.shared)));
+        // More than fits anywhere: the sender is held back, and no heartbeat is.
+        for number in 0..MESSAGES {
+            assert!(until(|| a.shared.look(|inner| inner.session.room()) > 0));
+            a.send(PORT, &number.to_le_bytes());
+        }
+        assert!(until(|| slow.messages.get() == MESSAGES));
+        assert_eq!((slow.wrong.get(), quick.messages.get()), (0, 0));
+        assert_eq!((quick.links_down.get(), slow.links_down.get()), (0, 0));
+        drop((a, b));
+        assert_eq!((quick.links_down.get(), slow.links_down.get()), (1, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn a_manager_leaves_nothing_however_its_peer_races() -> Result {
+        let _kind = TestKind::register()?;
+        let (classes, chores) = (
+            Classes::named(c"kunit_link", c"kunit_peer")?,
+            Chores::new()?,
+        );
+        let b = manager(1, &classes, &chores)?;
+        b.add(c"kunit1", KIND, c"b", SETTINGS)?;
+        for round in 0..40u64 {
+            let a = manager(0, &classes, &chores)?;
+            a.add(c"kunit0", KIND, c"a", SETTINGS)?;
+            if round % 4 == 0 {
+                assert!(until(|| is_up(&a.shared)));
+            } else {
+                // In the middle of a handshake, of its telling, or of a session.
+                sleep_us(round % 7 * 3_000);
+            }
+            let shared = a.shared.clone();
+            drop(a);
+            assert!(Arc::into_unique_or_drop(shared).is_some());
+        }
+        Ok(())
+    }
+}
