@@ -4,12 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
-from yoke_lab.appliance import CONFIG, LINK_CLASS, Appliance
+from yoke_lab.appliance import CONFIG, LINK_CLASS, Appliance, Node
+from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
+from yoke_lab.torture import verify, writing
 
-LAB_OPTIONS = {"disk_bytes": [64 << 20], "memory_mib": 512}
+LAB_OPTIONS = {"disk_bytes": [64 << 20], "memory_mib": 512, "cpus": 2}
+VOLUME = "vol0"
+BLOCKS = 4096
+TRACING = "/sys/kernel/tracing"
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +204,187 @@ def test_a_link_is_taken_away_and_added_again_while_the_other_carries_on(applian
         for node in appliance:
             node.wait_session()
     assert incarnations(appliance) == before
+
+
+@pytest.fixture
+def volume(appliance: Appliance) -> Iterator[str]:
+    """A volume that a owns, mirrored over both links, for one test."""
+    a, device = appliance.a, appliance.lab.disk_device()
+    a.yokectl("volume", "create", VOLUME, "--device", device, "--force")
+    for node in appliance:
+        node.open_volume(VOLUME, None, "--home", "0")
+    a.wait_volume(VOLUME, "mirrored")
+    yield VOLUME
+    for node in appliance:
+        if node.run(f"[ -e {CONFIG}/volumes/{VOLUME} ]").code == 0:
+            node.yokectl("volume", "close", VOLUME)
+
+
+def names(node: Node) -> list[str]:
+    return list(node.lab.config().links)
+
+
+def replace(node: Node, link: str) -> None:
+    node.yokectl("link", "remove", link)
+    node.yokectl("link", "add", link, "--device", node.device(link))
+
+
+def test_links_come_and_go_under_an_open_volume(appliance: Appliance, volume: str, tmp_path: Path) -> None:
+    """At the owner and at the holder, one and the last, while somebody writes; a CPU goes off-line and comes back."""
+    torture, a = str(build("yoke-torture")[0]), appliance.a
+    record, disk = tmp_path / "record", f"/dev/{a.disk_of(volume)}"
+    words = [torture, "write", "--device", disk, "--record", "-", "--blocks", str(BLOCKS), "--depth", "4"]
+    with writing(appliance.lab, "a", [*words, "--read-check", "0.1", "--flush-every", "500"], record) as stream:
+        for node in appliance:
+            for link in ("ntb1", "ntb0"):
+                stream.wait_for(stream.acknowledged() + 100)
+                replace(node, link)
+                for end in appliance:
+                    end.wait_session()
+                a.wait_volume(volume, "mirrored")
+            cpu = "/sys/devices/system/cpu/cpu1/online"
+            node.sh(f"echo 0 > {cpu}; echo 1 > {cpu}")
+            replace(node, "ntb1")
+            # The last one too: then the owner is alone for a while.
+            for link in names(node):
+                node.yokectl("link", "remove", link)
+            a.wait_volume(volume, "solo")
+            stream.wait_for(stream.acknowledged() + 20)
+            for link in names(node):
+                node.yokectl("link", "add", link, "--device", node.device(link))
+            a.wait_volume(volume, "mirrored")
+            stream.wait_for(stream.acknowledged() + 100)
+    code, report = verify(appliance.lab, "a", torture, disk, record)
+    assert code == 0 and report["io_errors"] == 0, report
+    a.yokectl("giveback", volume)
+    appliance.b.wait_volume(volume, "mirrored")
+    code, report = verify(appliance.lab, "b", torture, f"/dev/{appliance.b.disk_of(volume)}", record)
+    assert code == 0, report
+    appliance.b.yokectl("giveback", volume)
+    a.wait_volume(volume, "mirrored")
+
+
+def test_a_device_is_free_when_no_volume_needs_its_window(appliance: Appliance, volume: str) -> None:
+    """Another user gets the device of a link that was disabled, though a volume is open."""
+    for node in (appliance.b, appliance.a):
+        node.yokectl("link", "remove", "ntb1")
+        device = node.device("ntb1")
+        node.wait(
+            "the device's release",
+            f"mkdir -p {CONFIG}/links/x && echo {device} > {CONFIG}/links/x/device && echo 1 > {CONFIG}/links/x/enable",
+        )
+        node.sh(f"rmdir {CONFIG}/links/x")
+        # No other number, no window that is kept: a client of another kind can have it.
+        node.sh(f"rmmod ntb_tool 2>/dev/null || :; modprobe ntb_tool; [ -e /sys/bus/ntb/devices/{device}/driver ]")
+        node.sh("rmmod ntb_tool")
+        node.yokectl("link", "add", "ntb1", "--device", device)
+        for end in appliance:
+            end.wait_session()
+    appliance.a.wait_volume(volume, "mirrored")
+
+
+def test_the_only_copy_outlives_its_link(appliance: Appliance, volume: str, tmp_path: Path) -> None:
+    """The owner is dead, the disk does not take what the survivor adopted, and its link is replaced: all of it is there."""
+    torture, lab, b = str(build("yoke-torture")[0]), appliance.lab, appliance.b
+    record = tmp_path / "record"
+    words = [torture, "write", "--device", f"/dev/{appliance.a.disk_of(volume)}", "--record", "-"]
+    with writing(lab, "a", [*words, "--blocks", str(BLOCKS), "--depth", "8"], record) as stream:
+        stream.wait_for(500)
+        lab.kill("a")
+    for link in names(b):
+        replace(b, link)
+    b.wait_volume(volume, "degraded solo")
+    for link in reversed(names(b)):
+        replace(b, link)
+    code, report = verify(lab, "b", torture, f"/dev/{b.disk_of(volume)}", record)
+    assert code == 0 and report["acked_writes"] >= 500, report
+
+
+@contextmanager
+def traced(node: Node, threads: tuple[str, ...]) -> Iterator[list[str]]:
+    """What these threads allocate and print meanwhile, a line each."""
+    pids = "; ".join(f"pgrep -x {name} || exit 1" for name in threads)
+    node.sh(
+        f"cd {TRACING} 2>/dev/null || {{ mount -t tracefs none {TRACING}; cd {TRACING}; }}; echo > trace;"
+        f"({pids}) > set_event_pid; for e in kmem/kmalloc kmem/kmem_cache_alloc kmem/mm_page_alloc printk/console; do"
+        " echo 1 > events/$e/enable; done; echo 1 > tracing_on"
+    )
+    lines: list[str] = []
+    try:
+        yield lines
+    finally:
+        off = f"cd {TRACING}; echo 0 > tracing_on; echo 0 > events/enable; echo > set_event_pid"
+        seen = node.sh(f"{off}; grep -v '^#' trace || :")
+        lines += [line for line in seen.splitlines() if any(f"{name}-" in line for name in threads)]
+
+
+def test_heartbeats_and_volumes_wait_for_no_memory(appliance: Appliance, volume: str) -> None:
+    """Links and the session come and go, the volume changes its state: the threads that keep them allocate nothing that
+    waits for memory, and the one that keeps heartbeats nothing at all; nor does it print."""
+    a, lab = appliance.a, appliance.lab
+    keepers = ("yoke_links", "yoke_clients", "yoke_volume")
+    a.sh("dmesg -C")
+    with traced(a, keepers) as lines:
+        for link in names(a):
+            lab.cut(link)
+        a.wait_volume(volume, "solo")
+        for link in names(a):
+            lab.mend(link)
+        a.wait_volume(volume, "mirrored")
+    assert "session with node 1 is over" in a.dmesg()
+    assert [line for line in lines if "yoke_links-" in line or "console:" in line] == []
+    assert [line for line in lines if "GFP_KERNEL" in line] == []
+
+
+def uevents(node: Node, script: str, what: str) -> list[dict[str, str]]:
+    """The uevents of yoke while a line of shell runs, until one has a state of `what`."""
+    listen = (
+        "import socket, sys\n"
+        "s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15); s.bind((0, 1)); s.settimeout(60)\n"
+        "open('/run/listens', 'w').close()\n"
+        "while True:\n"
+        "    e = dict(x.split('=', 1) for x in s.recv(65536).decode(errors='replace').split(chr(0)) if '=' in x)\n"
+        "    if 'YOKE_STATE' in e:\n"
+        "        print('|'.join(f'{k}={v}' for k, v in e.items()), flush=True)\n"
+        "        if e['YOKE_STATE'] == sys.argv[1] and e.get('DEVPATH', '').endswith(sys.argv[2]): break\n"
+    )
+    state, path = what.split()
+    node.sh("rm -f /run/listens")
+    out = node.sh(
+        f'code=$(cat); python3 -I -S -c "$code" {state} {path} & while [ ! -e /run/listens ]; do sleep 0.02; done; {script}; wait $!',
+        timeout=120,
+        stdin=listen.encode(),
+    )
+    return [dict(field.split("=", 1) for field in line.split("|")) for line in out.splitlines()]
+
+
+def test_every_change_of_a_link_is_a_uevent(appliance: Appliance) -> None:
+    a = appliance.a
+    enable = f"{CONFIG}/links/ntb0/enable"
+    events = uevents(a, f"echo 0 > {enable}; echo 1 > {enable}", "up yoke_link/ntb0")
+    chain = [(e["YOKE_OLD"], e["YOKE_STATE"]) for e in events if e["DEVPATH"].endswith("/yoke_link/ntb0")]
+    # From the state before to up, without a gap.
+    assert chain[0][0] == "down" and chain[-1][1] == "up"
+    assert all(before[1] == after[0] for before, after in pairwise(chain)), chain
+
+
+def test_nothing_is_left_of_a_session_that_ends_while_its_peer_races(appliance: Appliance) -> None:
+    """The last link goes in every moment of a handshake: no peer stays in sysfs, and everything can be unloaded."""
+    a = appliance.a
+    for link in names(a):
+        a.yokectl("link", "remove", link)
+    link, device = f"{CONFIG}/links/ntb0", a.device("ntb0")
+    a.sh(
+        f"mkdir {link}; echo {device} > {link}/device; for i in $(seq 60); do"
+        f" echo 1 > {link}/enable; sleep 0.$(printf %03d $((i * 37 % 400))); echo 0 > {link}/enable;"
+        ' [ -z "$(ls /sys/class/yoke_peer)" ] || exit 1; done; rmdir ' + link,
+        timeout=180,
+    )
+    a.sh("rmmod yoke_ntb yoke ntb_hw_ivshmem")
+    a.load()
+    a.configure()
+    for node in appliance:
+        node.wait_session()
 
 
 def test_two_appliances_on_one_cable_do_not_speak(appliance: Appliance) -> None:
