@@ -69,7 +69,7 @@ def test_more_slots_than_the_windows_hold_are_refused_in_words(appliance: Applia
             node.open_volume(VOLUME, None, "--home", "0", slots=8192)
         appliance.a.wait_volume(VOLUME, "solo")
         reason = f"/sys/block/{appliance.a.disk_of(VOLUME)}/yoke/reason"
-        words = "the volume asks for 8192 slots, and the partner's windows hold 7[0-9][0-9][0-9] at most"
+        words = "the volume asks for 8192 slots, and the partner.s windows hold 7[0-9][0-9][0-9] at most"
         appliance.a.wait("the reason", f"grep -q '{words}' {reason}", say=f"cat {reason}")
         appliance.b.wait("its word", "dmesg | grep -q 'no room for its region of 8192 slots in the window of link'")
         appliance.a.sh(f"dd if=/dev/zero of=/dev/{appliance.a.disk_of(VOLUME)} bs=4k count=16 oflag=direct status=none")
