@@ -322,7 +322,7 @@ def test_heartbeats_and_volumes_wait_for_no_memory(appliance: Appliance, volume:
     """Links and the session come and go, the volume changes its state: the threads that keep them allocate nothing that
     waits for memory, and the one that keeps heartbeats nothing at all; nor does it print."""
     a, lab = appliance.a, appliance.lab
-    keepers = ("yoke_links", "yoke_clients", "yoke_volume")
+    keepers = ("yoke_links", "yoke_clients", "yoke_volume", "yoke-worker")
     a.sh("dmesg -C")
     with traced(a, keepers) as lines:
         for link in names(a):

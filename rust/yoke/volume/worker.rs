@@ -33,6 +33,8 @@ pub(super) struct Worker {
 impl Worker {
     /// Until the thread is asked to stop.
     pub(super) fn run(self) {
+        // It destages: memory may wait for this thread, so this thread must not wait for memory.
+        let _no_io = thread::NoIo::enter();
         let round = self.round_ns.clamp(1_000_000, IDLE_NS);
         let mut next = boottime_ns();
         while !thread::should_stop() {
