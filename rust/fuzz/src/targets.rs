@@ -112,7 +112,7 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     whole
 }
 
-/// Without the zeroes at its end, which [`array`] puts back.
+/// Without the zeroes at its end, which [`array()`] puts back.
 fn short(bytes: &[u8]) -> Vec<u8> {
     let used = bytes
         .iter()

@@ -82,6 +82,7 @@ impl Front {
 }
 
 /// What follows when the disk has given a read.
+#[allow(clippy::large_enum_variant)] // Lives on the stack of the caller for one call; nothing is allocated here.
 enum Next {
     Do(Job<Caller>),
     Lay(Caller),
