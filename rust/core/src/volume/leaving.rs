@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An owner that is to give its volume away, as a table (PROTOCOL P9). What it does stands in [`super::modes`].
+//! An owner that is to give its volume away, as a table (PROTOCOL P9). What it does stands in modes.rs.
 
 use super::states::Step;
 

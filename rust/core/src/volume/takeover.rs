@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The steps of a takeover (PROTOCOL P7), as a table. What is done in each stands in [`super::taking`] and
-//! [`super::scanning`].
+//! The steps of a takeover (PROTOCOL P7), as a table. What is done in each stands in taking.rs and
+//! scanning.rs.
 //!
 //! ```text
 //! Idle -> Voiding -> Observing <-> Resting
