@@ -19,7 +19,6 @@ pub type Block = [u64; 2];
 
 /// What stands in a place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(clippy::large_enum_variant)] // A handful of them live at a time.
 pub enum Cell {
     /// A node's block that was written whole.
     Node(NodeBlock),
