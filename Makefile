@@ -22,7 +22,7 @@ modules: $(kernel) ## build the kernel modules into build/modules (KDIR=: agains
 	@scripts/modules $(debug)
 
 ##@ Test
-.PHONY: check test test-host test-miri test-kunit test-ntb test-lab fuzz
+.PHONY: check test test-host test-miri test-kunit test-ntb test-lab fuzz soak
 check: $(kernel) ## formatting, clippy, dependency direction, unsafe placement, docs; each check tests itself
 	@scripts/check
 test: modules ## all tests
@@ -39,6 +39,9 @@ test-ntb: modules ## the kernel's own NTB clients and tests over the emulated br
 	@$(machines) ntb
 test-lab: modules ## scenarios between machines (DEBUG=1)
 	@$(machines) lab
+soak: bootstrap ## simulated appliances with seeds that were never used before (SEEDS=100000, SCENARIO=, MINUTES=, FROM=)
+	@cargo run --quiet --release -p yoke_sim -- soak --seeds $(or $(SEEDS),100000) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(FROM),--from $(FROM))
 
 ##@ Other
 .PHONY: demo lab bench format clean help

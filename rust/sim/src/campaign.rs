@@ -65,11 +65,14 @@ struct Totals {
     longest: u64,
 }
 
-/// Runs `draw(seed)` for every seed of a span; tells `tick` how many are finished.
+/// Failures that are kept, so that a campaign of any size has room. The others are told to `tick`, as all are.
+const KEPT: usize = 10_000;
+
+/// Runs `draw(seed)` for every seed of a span; tells `tick` of each run that is finished, and how many are.
 pub fn campaign(
     draw: impl Fn(u64) -> Scenario + Sync,
     span: Span,
-    tick: impl Fn(u64) + Sync,
+    tick: impl Fn(&Verdict, u64) + Sync,
 ) -> Outcome {
     let began = Instant::now();
     let cpu_before = cpu_time();
@@ -88,10 +91,12 @@ pub fn campaign(
             mine.stats.add(&verdict.stats);
             mine.virtual_ns += verdict.virtual_ns;
             mine.longest = mine.longest.max(verdict.stats.events);
-            tick(finished.fetch_add(1, Ordering::Relaxed) + 1);
+            tick(&verdict, finished.fetch_add(1, Ordering::Relaxed) + 1);
             if verdict.violation.is_some() {
                 stop.store(span.stop, Ordering::Relaxed);
-                mine.failed.push(verdict);
+                if mine.failed.len() < KEPT {
+                    mine.failed.push(verdict);
+                }
             }
         }
         let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,3 +5,6 @@ pub mod durable;
 pub mod history;
 pub mod owner;
 pub mod register;
+pub mod violation;
+
+pub use violation::{Kind, Violation};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Commands.
 
+mod soak;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -45,6 +47,24 @@ enum Command {
         /// Do not stop at the first failure: count them, and list the first.
         #[arg(long)]
         count: bool,
+    },
+    /// Run fresh seeds over all scenarios, go on after failures, and sum up.
+    Soak {
+        /// How many runs.
+        #[arg(long, default_value_t = 100_000)]
+        seeds: u64,
+        /// Begin no run after this many minutes.
+        #[arg(long, default_value_t = 24 * 60)]
+        minutes: u64,
+        /// How many at a time [default: one for each processor].
+        #[arg(long)]
+        threads: Option<u64>,
+        /// Only this scenario.
+        #[arg(long)]
+        scenario: Option<String>,
+        /// The first seed, to repeat a campaign [default: one that was never used before].
+        #[arg(long)]
+        from: Option<u64>,
     },
     /// Run one seed again, exactly as before.
     Replay {
@@ -132,6 +152,13 @@ impl Cli {
                 };
                 run_many(&what, span)
             }
+            Command::Soak {
+                seeds,
+                minutes,
+                threads,
+                scenario,
+                from,
+            } => soak::run(seeds, minutes, threads, scenario.as_deref(), from),
             Command::Replay { seed, what, trace } => replay(&what, seed, trace),
             Command::Hunt { guard } => hunt_all(guard.as_deref()),
             Command::Guards => {
@@ -147,7 +174,7 @@ impl Cli {
 
 fn run_many(what: &What, span: Span) -> anyhow::Result<ExitCode> {
     std::panic::set_hook(Box::new(|_| {}));
-    let outcome = campaign(what.draw()?, span, |done| {
+    let outcome = campaign(what.draw()?, span, |_, done| {
         if done % 1000 == 0 {
             eprint!("\r{done} seeds");
         }
@@ -189,7 +216,7 @@ fn hunt_all(only: Option<&str>) -> anyhow::Result<ExitCode> {
         }
         let (without, with) = (hunt.count(false), hunt.count(true));
         let first = without.failed.first();
-        let words = first.and_then(|verdict| verdict.violation.as_deref());
+        let words = first.and_then(|verdict| verdict.violation.as_ref());
         println!(
             "{name:<20} {:<14} {:>5} of {:>5} runs, {:>2} with it; {:.1} s; {:.60}",
             hunt.scenario,
@@ -197,7 +224,7 @@ fn hunt_all(only: Option<&str>) -> anyhow::Result<ExitCode> {
             hunt.seeds,
             with.failed.len(),
             (without.cpu + with.cpu).as_secs_f64(),
-            words.unwrap_or("nothing"),
+            words.map_or("nothing", |violation| &violation.words),
         );
         good &= first.is_some() && with.failed.is_empty();
     }

@@ -9,6 +9,7 @@ mod workload;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::check::Kind;
 use crate::disk::CommandId;
 use crate::event::Event;
 use crate::rng::Rng;
@@ -183,7 +184,8 @@ impl Driver {
             }
             if self.budget == 0 {
                 self.world.trace_machines();
-                self.world.violation = Some("the run does not come to an end".into());
+                self.world
+                    .violated(Kind::Endless, "the run does not come to an end");
             }
         }
     }

@@ -106,6 +106,6 @@ impl Hunt {
             stop,
         };
         let off = (!on).then_some(self.guard);
-        campaign(|seed| without(draw(seed), off), span, |_| ())
+        campaign(|seed| without(draw(seed), off), span, |_, _| ())
     }
 }

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+pub mod soak;
 pub mod stats;
 pub mod trace;
 pub mod world;

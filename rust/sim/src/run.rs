@@ -3,6 +3,7 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+use crate::check::{Kind, Violation};
 use crate::driver::Driver;
 use crate::plan;
 use crate::scenario::{Plan, Scenario};
@@ -15,7 +16,7 @@ pub struct Verdict {
     /// Its seed.
     pub seed: u64,
     /// What the checkers found, if anything.
-    pub violation: Option<String>,
+    pub violation: Option<Violation>,
     /// What happened, counted.
     pub stats: Stats,
     /// How much virtual time it took, in nanoseconds.
@@ -39,7 +40,8 @@ pub fn run(scenario: &Scenario, seed: u64, trace: bool) -> Verdict {
     let panicked = outcome.err().map(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
-        format!("panic: {}", words.unwrap_or("without words"))
+        let words = format!("panic: {}", words.unwrap_or("without words"));
+        Violation::new(Kind::Panic, words)
     });
     Verdict {
         seed,

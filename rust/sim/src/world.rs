@@ -27,6 +27,7 @@ use yoke_core::window::{Place, PAGE};
 
 use crate::check::history::History;
 use crate::check::owner::{Actor, Owner};
+use crate::check::{Kind, Violation};
 use crate::clock::Clock;
 use crate::controller::Controller;
 use crate::disk::{Cookie, Disk};
@@ -112,7 +113,7 @@ pub struct World {
     /// What happened, counted.
     pub stats: Stats,
     /// What the checkers found first.
-    pub violation: Option<String>,
+    pub violation: Option<Violation>,
     /// Drawn from for every number that must be new: incarnations, lives, seeds, stamps.
     numbers: u64,
     /// The stamp of the last write.
@@ -255,15 +256,16 @@ impl World {
         }
     }
 
-    fn violated(&mut self, words: String) {
-        self.trace
-            .line(self.now_ns, || format!("VIOLATION: {words}"));
-        self.violation.get_or_insert(words);
+    /// Something is wrong. What was wrong first is kept.
+    pub fn violated(&mut self, kind: Kind, words: impl Into<String>) {
+        self.judge(Err(Violation::new(kind, words)));
     }
 
-    fn judge(&mut self, judgement: Result<(), String>) {
-        if let Err(words) = judgement {
-            self.violated(words);
+    fn judge(&mut self, judgement: Result<(), Violation>) {
+        if let Err(violation) = judgement {
+            self.trace
+                .line(self.now_ns, || format!("VIOLATION: {violation}"));
+            self.violation.get_or_insert(violation);
         }
     }
 }

@@ -16,6 +16,7 @@ use yoke_sim::catalogue::{self, named, without};
 use yoke_sim::explore::fingerprint;
 use yoke_sim::hunts;
 use yoke_sim::run::run;
+use yoke_sim::soak::{again, fresh_seed, Campaign};
 
 /// Seeds of the general scenarios. Others begin elsewhere, so that no run is done twice.
 const MIXED: u64 = 4_000;
@@ -23,6 +24,8 @@ const SINGLE: u64 = 3_000;
 const STORM: u64 = 3_000;
 /// Seeds of each of the others.
 const DIRECTED: u64 = 60;
+/// Seeds over all scenarios that are others in every run of the tests.
+const FRESH: u64 = 3_000;
 
 fn sweep(name: &str, from: u64, seeds: u64) -> Outcome {
     let progress = Mutex::new(Progress::new(&format!("{seeds} seeds of {name}")));
@@ -34,7 +37,7 @@ fn sweep(name: &str, from: u64, seeds: u64) -> Outcome {
         stop: true,
     };
     let draw = named(name).expect("a scenario");
-    let outcome = campaign(draw, span, |done| {
+    let outcome = campaign(draw, span, |_, done| {
         if let Ok(mut progress) = progress.lock() {
             progress.tell(|| format!("{done} done"));
         }
@@ -42,7 +45,7 @@ fn sweep(name: &str, from: u64, seeds: u64) -> Outcome {
     if let Some(first) = outcome.failed.first() {
         panic!(
             "{}\nagain: cargo run -p yoke_sim --release -- replay {} --scenario {name} --trace",
-            first.violation.as_deref().unwrap_or_default(),
+            first.violation.as_ref().map_or("", |v| &v.words),
             first.seed
         );
     }
@@ -103,6 +106,43 @@ fn directed_appliances_lose_nothing() {
     }
 }
 
+/// Seeds that no run ever had: what is found here is found anew every day.
+#[test]
+fn fresh_appliances_lose_nothing() {
+    let progress = Mutex::new(Progress::new(&format!("{FRESH} fresh seeds")));
+    let campaign = Campaign {
+        from: fresh_seed().expect("random numbers"),
+        seeds: FRESH,
+        threads: 1,
+        limit: Duration::from_secs(600),
+        only: None,
+    };
+    println!("fresh seeds from {}", campaign.from);
+    let soak = campaign.run(
+        |_| {},
+        |done, _| {
+            if let Ok(mut progress) = progress.lock() {
+                progress.tell(|| format!("{done} done"));
+            }
+        },
+    );
+    let failures: Vec<String> = soak
+        .failures
+        .values()
+        .map(|alike| {
+            format!(
+                "{}\nagain: {}",
+                alike.words,
+                again(alike.seed, alike.scenario)
+            )
+        })
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert_eq!(soak.outcome.runs, FRESH);
+    let progress = progress.into_inner().expect("one thread");
+    progress.done(&format!("from {}: clean", campaign.from));
+}
+
 #[test]
 fn a_seed_gives_one_run() {
     for (name, draw) in catalogue::NAMED {
@@ -145,6 +185,42 @@ fn cli(arguments: &[&str]) -> (bool, String) {
         .expect("it was built");
     let words = String::from_utf8_lossy(&output.stdout).into_owned();
     (output.status.success(), words)
+}
+
+#[test]
+fn a_soak_sums_up_and_can_be_repeated() {
+    let clean = ["soak", "--seeds", "40", "--from", "1000", "--threads", "1"];
+    let (good, words) = cli(&clean);
+    assert!(good, "{words}");
+    for part in ["seeds from 1000", "40 runs in", "0 failures of 0 kinds"] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let (good, fresh) = cli(&["soak", "--seeds", "1", "--scenario", "single"]);
+    assert!(good && !fresh.contains("seeds from 1000"), "{fresh}");
+    let (good, _) = cli(&["soak", "--scenario", "nothing"]);
+    assert!(!good);
+}
+
+/// A soak does not end at a failure, counts those that look alike, and says how to see one of them again.
+#[test]
+fn a_soak_counts_failures_by_kind() {
+    let campaign = Campaign {
+        from: 0,
+        seeds: 60,
+        threads: 1,
+        limit: Duration::from_secs(600),
+        only: Some(("broken", |seed| {
+            without(catalogue::mixed(seed), Some(Guard::OwnBlock))
+        })),
+    };
+    let told = Mutex::new(0);
+    let soak = campaign.run(|_| *told.lock().expect("one thread") += 1, |_, _| {});
+    assert_eq!(soak.outcome.runs, 60);
+    let failed: u64 = soak.failures.values().map(|alike| alike.count).sum();
+    assert_eq!(soak.scenarios["broken"], (60, failed));
+    assert!(failed > 30, "{failed} of 60 without a rule");
+    assert_eq!(told.into_inner().expect("one thread"), soak.failures.len());
+    assert!(soak.failures.len() < 5, "{:#?}", soak.failures);
 }
 
 #[test]

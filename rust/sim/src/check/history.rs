@@ -4,6 +4,7 @@
 
 use super::durable::Durable;
 use super::register::{OpId, Register, Value};
+use super::{Kind, Violation};
 use crate::disk::Block;
 
 /// What a client asked for.
@@ -110,7 +111,7 @@ impl History {
     ///
     /// # Errors
     /// If no correct volume could have answered that.
-    pub fn completed(&mut self, op: OpId, data: &[Block]) -> Result<(), String> {
+    pub fn completed(&mut self, op: OpId, data: &[Block]) -> Result<(), Violation> {
         let Some(request) = self.close(op) else {
             return Ok(());
         };
@@ -118,15 +119,17 @@ impl History {
             Request::Read { block, .. } => {
                 for (b, got) in (block..).zip(data) {
                     if got[0] != got[1] {
-                        return Err(format!("torn block: read of block {b} returned {got:?}"));
+                        let words = format!("torn block: read of block {b} returned {got:?}");
+                        return Err(Violation::new(Kind::Torn, words));
                     }
                     self.registers[b as usize]
                         .read_done(op, got[0])
                         .map_err(|e| {
-                            format!(
-                            "lost or resurrected: read of block {b} returned {}, allowed were {:?}",
-                            got[0], e.allowed
-                        )
+                            let words = format!(
+                                "lost or resurrected: read of block {b} returned {}, allowed were {:?}",
+                                got[0], e.allowed
+                            );
+                            Violation::new(Kind::Lost, words)
                         })?;
                 }
             }
@@ -176,12 +179,17 @@ impl History {
     ///
     /// # Errors
     /// If somebody has seen its effect all the same.
-    pub fn refused(&mut self, op: OpId) -> Result<(), String> {
+    pub fn refused(&mut self, op: OpId) -> Result<(), Violation> {
         let request = self.open.iter().find(|(o, _)| *o == op).map(|(_, r)| *r);
         if let Some(Request::Write { block, count, .. }) = request {
             for b in block..block + count {
                 let judgement = self.registers[b as usize].write_refused(op);
-                judgement.map_err(|_| format!("a refused write of block {b} was read"))?;
+                judgement.map_err(|_| {
+                    Violation::new(
+                        Kind::Ghost,
+                        format!("a refused write of block {b} was read"),
+                    )
+                })?;
             }
         }
         self.unknown(op);
@@ -217,9 +225,9 @@ mod tests {
         })
     }
 
-    fn read(h: &mut History, block: u32, got: Block) -> Result<(), String> {
+    fn read(h: &mut History, block: u32, got: Block) -> Result<(), Kind> {
         let op = h.submit(Request::Read { block, count: 1 });
-        h.completed(op, &[got])
+        h.completed(op, &[got]).map_err(|violation| violation.kind)
     }
 
     #[test]
@@ -228,14 +236,14 @@ mod tests {
         let op = write(&mut h, 0, 2, 5);
         assert!(h.completed(op, &[]).is_ok());
         assert!(read(&mut h, 1, [5, 5]).is_ok());
-        assert!(read(&mut h, 0, [0, 0]).unwrap_err().starts_with("lost"));
+        assert_eq!(read(&mut h, 0, [0, 0]), Err(Kind::Lost));
     }
 
     #[test]
     fn planted_a_torn_block_is_seen() {
         let mut h = History::new(1, false);
         write(&mut h, 0, 1, 5);
-        assert!(read(&mut h, 0, [5, 0]).unwrap_err().starts_with("torn"));
+        assert_eq!(read(&mut h, 0, [5, 0]), Err(Kind::Torn));
     }
 
     #[test]
@@ -245,7 +253,7 @@ mod tests {
         h.unknown(op);
         let op = write(&mut h, 0, 1, 6);
         assert!(h.completed(op, &[]).is_ok());
-        assert!(read(&mut h, 0, [5, 5]).is_err());
+        assert_eq!(read(&mut h, 0, [5, 5]), Err(Kind::Lost));
     }
 
     #[test]

@@ -11,6 +11,8 @@
 
 use std::collections::BTreeMap;
 
+use super::{Kind, Violation};
+
 /// One life of one controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Actor {
@@ -60,15 +62,15 @@ impl Owner {
     ///
     /// # Errors
     /// If it is not (any more) the owner.
-    pub fn completes(&mut self, actor: Actor, generation: u64) -> Result<(), String> {
+    pub fn completes(&mut self, actor: Actor, generation: u64) -> Result<(), Violation> {
         self.belongs(actor, generation)?;
         let newest = self.completed.max(self.wrote);
         if generation < newest {
-            return Err(format!(
+            return Err(two_owners(format!(
                 "two owners: controller {} completes a request in generation {generation}, \
                  but generation {newest} has acted",
                 actor.controller
-            ));
+            )));
         }
         self.completed = generation;
         Ok(())
@@ -84,16 +86,16 @@ impl Owner {
         generation: u64,
         holding: bool,
         now_ns: u64,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         self.belongs(actor, generation)?;
         let newest = self.completed.max(self.wrote);
         let holds = holding && generation >= self.wrote && self.may_hold(generation, now_ns);
         if generation < newest && !holds {
-            return Err(format!(
+            return Err(two_owners(format!(
                 "two owners: controller {} writes to the disk in generation {generation}, \
                  but generation {newest} has acted",
                 actor.controller
-            ));
+            )));
         }
         self.wrote = generation;
         Ok(())
@@ -103,34 +105,38 @@ impl Owner {
     ///
     /// # Errors
     /// If a later owner has begun to write by then.
-    pub fn lands(&self, actor: Actor, generation: u64) -> Result<(), String> {
+    pub fn lands(&self, actor: Actor, generation: u64) -> Result<(), Violation> {
         if generation < self.wrote {
-            return Err(format!(
+            return Err(two_owners(format!(
                 "two owners: a write of controller {} from generation {generation} lands on the \
                  disk after generation {} has begun to write",
                 actor.controller, self.wrote
-            ));
+            )));
         }
         Ok(())
     }
 
-    fn belongs(&mut self, actor: Actor, generation: u64) -> Result<(), String> {
+    fn belongs(&mut self, actor: Actor, generation: u64) -> Result<(), Violation> {
         if generation == 0 {
-            return Err(format!(
+            return Err(two_owners(format!(
                 "controller {} acts without a generation",
                 actor.controller
-            ));
+            )));
         }
         let owner = *self.actors.entry(generation).or_insert(actor);
         if owner != actor {
-            return Err(format!(
+            return Err(two_owners(format!(
                 "two owners: generation {generation} belongs to controller {} (life {}), and \
                  controller {} (life {}) acts in it",
                 owner.controller, owner.life, actor.controller, actor.life
-            ));
+            )));
         }
         Ok(())
     }
+}
+
+fn two_owners(words: String) -> Violation {
+    Violation::new(Kind::TwoOwners, words)
 }
 
 #[cfg(test)]

@@ -269,6 +269,9 @@ impl Model for Appliance {
         if !state.over {
             come_to_rest(&mut state.world, &self.choices);
         }
-        state.world.violation.clone().map_or(Ok(()), Err)
+        match &state.world.violation {
+            Some(violation) => Err(violation.words.clone()),
+            None => Ok(()),
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! Time and order for the explorer: what it does not choose happens at once, in
 //! a fixed order; time moves in ticks, and only when it is told to.
 
+use crate::check::Kind;
 use crate::event::Event;
 use crate::world::World;
 
@@ -74,9 +75,7 @@ pub fn come_to_rest(world: &mut World, choices: &Choices) {
         world.take(*event);
         world.fresh.clear();
     }
-    world
-        .violation
-        .get_or_insert("the appliance does not come to rest".into());
+    world.violated(Kind::Endless, "the appliance does not come to rest");
 }
 
 /// Time passes, by one tick. Not while a disk command would outlive its bound.

@@ -6,6 +6,7 @@
 use yoke_core::volume::{Command, Mode, PowerLoss, Reason, Role, Status};
 
 use crate::check::history::Request;
+use crate::check::Kind;
 use crate::driver::Driver;
 use crate::event::{Ask, Event};
 use crate::scenario::MS;
@@ -87,10 +88,11 @@ fn wait(driver: &mut Driver, when: &str, person: fn(&mut Driver) -> bool) -> boo
     if driver.world.violation.is_none() {
         driver.world.trace_machines();
         let ms = bound_ns(driver) / MS;
-        driver.world.violation = Some(format!(
-            "stuck: not mirrored {ms} ms {when}: {}",
+        let words = format!(
+            "stuck: not mirrored {ms} ms {when}; {}",
             all_statuses(&driver.world)
-        ));
+        );
+        driver.world.violated(Kind::Stuck, words);
     }
     false
 }
@@ -158,14 +160,15 @@ pub fn read_all(driver: &mut Driver) -> bool {
         };
         if !driver.run(until, |world| idle(world)) {
             let words = format!("stuck: a read of block {block} is not answered");
-            driver.world.violation.get_or_insert(words);
+            driver.world.violated(Kind::Stuck, words);
             return false;
         }
         tries += 1;
         if driver.world.stats.reads > answered {
             block += 1;
         } else if tries > 20 * blocks {
-            driver.world.violation = Some(format!("refused: nobody reads block {block}"));
+            let words = format!("refused: nobody reads block {block}");
+            driver.world.violated(Kind::Refused, words);
             return false;
         } else {
             let later = driver.world.now_ns + 20 * MS;

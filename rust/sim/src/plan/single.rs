@@ -4,6 +4,7 @@
 
 use super::settle;
 use crate::check::history::Request;
+use crate::check::Kind;
 use crate::driver::Driver;
 use crate::event::{Ask, Event};
 use crate::scenario::MS;
@@ -104,9 +105,8 @@ fn serves_again(driver: &mut Driver, survivor: Option<u8>) -> bool {
             let state: Vec<_> = (0..CONTROLLERS as u8)
                 .map(|at| settle::status(&driver.world, at))
                 .collect();
-            driver.world.violation = Some(format!(
-                "refused: {who} does not serve after one failure: {state:?}"
-            ));
+            let words = format!("refused: {who} does not serve after one failure: {state:?}");
+            driver.world.violated(Kind::Refused, words);
             return false;
         }
     }

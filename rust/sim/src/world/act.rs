@@ -7,6 +7,7 @@ use yoke_core::volume::{Action, FenceSample, Input, LongRange, PassOp, PostTo, T
 
 use super::{node_blocks, posts::block_crc, World};
 use crate::check::owner::Actor;
+use crate::check::Kind;
 use crate::disk::{Cell, Cookie, Place, Verb};
 use crate::event::Event;
 
@@ -41,10 +42,8 @@ impl World {
             Action::WriteNodeBlock { token, block } => {
                 let node = self.controllers[at as usize].node;
                 if block.node != node {
-                    self.violated(format!(
-                        "controller {at} writes the block of {}",
-                        block.node
-                    ));
+                    let words = format!("controller {at} writes the block of {}", block.node);
+                    self.violated(Kind::ForeignBlock, words);
                 }
                 let life = self.controllers[at as usize].life;
                 let author = Actor {

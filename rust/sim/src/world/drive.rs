@@ -4,6 +4,7 @@
 use yoke_core::volume::{Action, Command, DestageEnd, Input, Mode, Role, Source};
 
 use super::{node_blocks, World};
+use crate::check::Kind;
 use crate::disk::{Cell, Cookie, Place, Verb};
 use crate::event::Event;
 use crate::job::Stage;
@@ -44,7 +45,8 @@ impl World {
                 None => return,
             }
         }
-        self.violated(format!("controller {at} asks for something without end"));
+        let words = format!("controller {at} asks for something without end");
+        self.violated(Kind::Disorder, words);
     }
 
     fn drained(&mut self, at: u8) {
@@ -190,7 +192,7 @@ impl World {
                     block
                 }
                 Source::Disk | Source::Zero => {
-                    self.violated("a destage from the disk to the disk".into());
+                    self.violated(Kind::Disorder, "a destage from the disk to the disk");
                     return;
                 }
             };

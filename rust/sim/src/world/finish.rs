@@ -6,6 +6,7 @@ use yoke_core::volume::{PassOp, Reason, TicketId};
 use super::World;
 use crate::check::history::Request;
 use crate::check::owner::Actor;
+use crate::check::Kind;
 use crate::disk::Block;
 use crate::event::{Ask, Event};
 use crate::job::{Job, Stage};
@@ -26,9 +27,8 @@ impl World {
             |job: &Option<Job>| job.as_ref().is_some_and(|j| j.stage == Stage::Wait(ticket));
         let live = self.controllers[at as usize].live.as_ref();
         let Some(job) = live.and_then(|l| l.jobs.iter().position(waits)) else {
-            self.violated(format!(
-                "controller {at} answers a request that does not wait"
-            ));
+            let words = format!("controller {at} answers a request that does not wait");
+            self.violated(Kind::Disorder, words);
             return;
         };
         match (reason, self.job(at, job as u8).map(|j| (j.ask, j.written))) {
