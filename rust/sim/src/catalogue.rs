@@ -140,7 +140,8 @@ fn base(rng: &mut Rng) -> Scenario {
     s.step_slow_ns = rng.delay(100 * US, 100 * MS);
     s.step_slow = rng.range(0, 20) as u32;
     s.fine = rng.chance(300);
-    s.bytes = rng.chance(30);
+    s.apart_reads = rng.chance(300);
+    s.bytes = rng.chance(15);
     s.swaps = if rng.chance(100) { 200 } else { 0 };
     s.lazy_ns = if rng.chance(200) {
         rng.delay(MS, 50 * MS)

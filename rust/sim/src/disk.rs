@@ -6,8 +6,6 @@
 //! and is *completed* (its issuer is told, if it still lives). What a FLUSH or
 //! PREFLUSH makes safe is what was completed before it was queued, no more.
 
-use std::sync::Arc;
-
 use yoke_core::volume::{PassId, RunId, Token};
 
 mod verb;
@@ -140,7 +138,8 @@ impl<C: Copy> Disk<C> {
             return;
         };
         self.queue[at].landed = true;
-        match self.queue[at].verb.clone() {
+        // What it was to do is not needed any more.
+        match std::mem::replace(&mut self.queue[at].verb, Verb::Flush) {
             Verb::Read(places) => {
                 self.queue[at].data = places.iter().map(|p| self.peek(*p)).collect();
             }
@@ -257,11 +256,12 @@ impl<C: Copy> Disk<C> {
             return c.cell.clone();
         }
         match place {
+            // There are as many as were formatted; what else is asked for holds no node's block.
             Place::Head(i) => self
                 .head
                 .get(i as usize)
                 .cloned()
-                .unwrap_or_else(|| Cell::Bytes(Arc::from(&[][..]))),
+                .unwrap_or(Cell::Block([0; 2])),
             Place::Data(i) => Cell::Block(self.data.get(i as usize).copied().unwrap_or([0; 2])),
         }
     }

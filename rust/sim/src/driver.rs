@@ -2,12 +2,12 @@
 //! The seeded driver: decides when everything that can happen does, in virtual
 //! time. The same scenario and seed give the same run, event by event.
 
+mod agenda;
 mod delays;
 mod faults;
 mod workload;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use agenda::Agenda;
 
 use crate::check::Kind;
 use crate::disk::CommandId;
@@ -16,25 +16,8 @@ use crate::rng::Rng;
 use crate::scenario::Scenario;
 use crate::world::{Fresh, Setting, World, CONTROLLERS};
 
-/// An event and its time. `order` makes the sequence of equal times definite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Due {
-    at_ns: u64,
-    order: u64,
-    event: Event,
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at_ns, self.order).cmp(&(other.at_ns, other.order))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
+/// Links of an appliance, at most.
+const LINKS_MAX: usize = 4;
 
 /// A command that does not land before it must.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +37,15 @@ pub struct Driver {
     /// The source of all chance.
     pub rng: Rng,
     scenario: Scenario,
-    agenda: BinaryHeap<Reverse<Due>>,
-    order: u64,
+    agenda: Agenda,
     /// What a paused controller would do.
     parked: [Vec<Event>; CONTROLLERS],
     /// The earliest poll on the agenda.
     poll_ns: [u64; CONTROLLERS],
     /// Whether a destage is on the agenda.
     destaging: [bool; CONTROLLERS],
+    /// Whether an arrival is on the agenda, by link and end.
+    arriving: [[bool; CONTROLLERS]; LINKS_MAX],
     /// When the next client request comes; never, if the clients rest.
     client_ns: u64,
     /// When the next fault comes; never, if nothing goes wrong any more.
@@ -95,11 +79,11 @@ impl Driver {
             world: World::new(setting, rng.next()),
             rng,
             scenario,
-            agenda: BinaryHeap::new(),
-            order: 0,
+            agenda: Agenda::default(),
             parked: [Vec::new(), Vec::new()],
             poll_ns: [u64::MAX; CONTROLLERS],
             destaging: [false; CONTROLLERS],
+            arriving: [[false; CONTROLLERS]; LINKS_MAX],
             client_ns: u64::MAX,
             fault_ns: u64::MAX,
             held: None,
@@ -114,19 +98,14 @@ impl Driver {
     }
 
     fn put(&mut self, event: Event, at_ns: u64) {
-        self.order += 1;
-        self.agenda.push(Reverse(Due {
-            at_ns,
-            order: self.order,
-            event,
-        }));
+        self.agenda.put(event, at_ns);
     }
 
     /// Takes every fault off the agenda.
     pub(crate) fn forget_faults(&mut self) {
-        self.agenda.retain(|Reverse(due)| {
+        self.agenda.retain(|event| {
             !matches!(
-                due.event,
+                event,
                 Event::Crash { .. }
                     | Event::Pause { .. }
                     | Event::Cut { .. }
@@ -161,8 +140,7 @@ impl Driver {
             if done(&mut self.world) {
                 return true;
             }
-            let next = self.agenda.peek().map_or(u64::MAX, |d| d.0.at_ns);
-            let soonest = next.min(self.client_ns).min(self.fault_ns);
+            let soonest = self.agenda.next_ns().min(self.client_ns).min(self.fault_ns);
             if soonest > until_ns {
                 self.world.now_ns = self.world.now_ns.max(until_ns);
                 return false;
@@ -172,14 +150,14 @@ impl Driver {
                 self.client();
             } else if self.fault_ns <= soonest {
                 self.fault();
-            } else if let Some(Reverse(due)) = self.agenda.pop() {
+            } else if let Some((at_ns, event)) = self.agenda.pop() {
                 // An earlier deadline has taken the place of a later one.
-                let stale = match due.event {
-                    Event::Poll { at } => self.poll_ns[at as usize] != due.at_ns,
+                let stale = match event {
+                    Event::Poll { at } => self.poll_ns[at as usize] != at_ns,
                     _ => false,
                 };
                 if !stale {
-                    self.take(due.event);
+                    self.take(event);
                 }
             }
             if self.budget == 0 {
@@ -197,6 +175,7 @@ impl Driver {
         match event {
             Event::Poll { at } => self.poll_ns[at as usize] = u64::MAX,
             Event::Destage { at } => self.destaging[at as usize] = false,
+            Event::Arrive { link, at, .. } => *self.arriving(link, at) = false,
             _ => {}
         }
         if self.is_held(event) {
@@ -209,6 +188,12 @@ impl Driver {
         self.world.take(event);
         match event {
             Event::Resume { at } => self.unpark(at),
+            Event::Arrive { link, at, .. } => {
+                if self.world.links[link as usize].under_way(at as usize) > 0 {
+                    *self.arriving(link, at) = true;
+                    self.schedule_arrival(link, at);
+                }
+            }
             Event::Crash { at, .. } => self.parked[at as usize].clear(),
             Event::PowerLoss { .. } => self.parked.iter_mut().for_each(Vec::clear),
             _ => {}

@@ -161,6 +161,8 @@ pub struct Scenario {
     pub swaps: u32,
     /// Stores and copies are steps of their own, not one step for a whole request.
     pub fine: bool,
+    /// The blocks of the nodes are read by commands of their own, one before, one after whatever happens in between.
+    pub apart_reads: bool,
     /// Node blocks go through their bytes.
     pub bytes: bool,
     /// What clients do.
@@ -201,6 +203,7 @@ impl Scenario {
             lazy_ns: 0,
             swaps: 0,
             fine: false,
+            apart_reads: true,
             bytes: false,
             workload: Workload {
                 read: 30,

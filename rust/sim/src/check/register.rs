@@ -35,6 +35,9 @@ struct Open {
     writes: Option<Value>,
 }
 
+/// Worlds that are always tidied, so that the same set is always the same state.
+const FEW: usize = 8;
+
 /// From this number on it is looked for what the worlds have in common.
 const SEEN_MAX: usize = 24;
 
@@ -241,11 +244,16 @@ impl Register {
 
     fn close(&mut self, place: usize) {
         self.open.remove(place);
+        // What says nothing of this request differs afterwards as it did before.
+        let mut differs = self.worlds.len() <= FEW;
         for world in &mut self.worlds {
+            differs |= world.speaks_of(place);
             world.forget(place);
         }
         forget(&mut self.shared, place);
-        self.tidy();
+        if differs {
+            self.tidy();
+        }
     }
 
     /// Drops the worlds that others cover. Sorted, those that can cover each other stand together.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use yoke_core::disk::{NodeBlock, RecordState};
+use yoke_core::disk::{Block as Sector, NodeBlock, RecordState};
 
 /// A place on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,9 +21,9 @@ pub type Block = [u64; 2];
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cell {
     /// A node's block that was written whole.
-    Node(NodeBlock),
-    /// A node's block as bytes: whatever they are.
-    Bytes(Arc<[u8]>),
+    Node(Arc<NodeBlock>),
+    /// A node's block as bytes; and what was written, for the checkers alone.
+    Bytes(Arc<(Sector, NodeBlock)>),
     /// A data block.
     Block(Block),
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! How long everything takes.
 
+use yoke_core::volume::Role;
+
 use super::Driver;
 use crate::event::Event;
+use crate::plan::settle;
 use crate::scenario::{MS, US};
 
 impl Driver {
@@ -11,14 +14,18 @@ impl Driver {
         let now = self.world.now_ns;
         match event {
             Event::Poll { at } => {
-                let at_ns = due_ns.unwrap_or(now).max(now) + self.step_delay();
-                if at_ns < self.poll_ns[at as usize] {
-                    self.poll_ns[at as usize] = at_ns;
-                    self.put(event, at_ns);
+                let due_ns = due_ns.unwrap_or(now).max(now);
+                if due_ns < self.poll_ns[at as usize] {
+                    let at_ns = due_ns + self.step_delay();
+                    if at_ns < self.poll_ns[at as usize] {
+                        self.poll_ns[at as usize] = at_ns;
+                        self.put(event, at_ns);
+                    }
                 }
             }
             Event::Destage { at } => {
-                if !std::mem::replace(&mut self.destaging[at as usize], true) {
+                if self.may_destage(at) {
+                    self.destaging[at as usize] = true;
                     let lazy = self.scenario.lazy_ns;
                     let delay = if lazy > 0 {
                         self.rng.range(lazy / 2, lazy)
@@ -30,15 +37,11 @@ impl Driver {
                     self.schedule(event, delay);
                 }
             }
-            Event::Arrive { link, at, count } => {
+            Event::Arrive { link, at, .. } => {
                 self.perhaps_swap(link, at);
-                let count = if self.rng.chance(300) {
-                    self.rng.range(1, count.max(1).into()) as u8
-                } else {
-                    count
-                };
-                let delay = self.rng.delay(200, self.scenario.post_slow_ns);
-                self.schedule(Event::Arrive { link, at, count }, delay);
+                if !std::mem::replace(self.arriving(link, at), true) {
+                    self.schedule_arrival(link, at);
+                }
             }
             Event::LandPart(_) => {
                 if self.rng.chance(200) {
@@ -52,6 +55,30 @@ impl Driver {
                 self.schedule(event, delay);
             }
         }
+    }
+
+    /// Whether an arrival is on the agenda.
+    pub(super) fn arriving(&mut self, link: u8, at: u8) -> &mut bool {
+        &mut self.arriving[link as usize][at as usize]
+    }
+
+    /// Some of the stores under way, mostly all, are to arrive.
+    pub(super) fn schedule_arrival(&mut self, link: u8, at: u8) {
+        let count = if self.rng.chance(300) {
+            let under_way = self.world.links[link as usize].under_way(at as usize) as u64;
+            self.rng.range(1, under_way) as u8
+        } else {
+            u8::MAX
+        };
+        let delay = self.rng.delay(200, self.scenario.post_slow_ns);
+        self.schedule(Event::Arrive { link, at, count }, delay);
+    }
+
+    /// Whether a machine may have something to destage: it is asked after each of its steps.
+    fn may_destage(&self, at: u8) -> bool {
+        !self.destaging[at as usize]
+            && matches!(settle::role(&self.world, at), Some(Role::Owner(_)))
+            && settle::status(&self.world, at).is_some_and(|s| s.dirty > 0)
     }
 
     fn perhaps_swap(&mut self, link: u8, at: u8) {

@@ -6,6 +6,7 @@ use yoke_core::volume::{PassOp, Role};
 use super::Driver;
 use crate::check::history::Request;
 use crate::event::{Ask, Event};
+use crate::plan::settle;
 use crate::world::CONTROLLERS;
 
 /// Writes, and reads, of one block that are under way at a time. The monitor of a block keeps every order in which they
@@ -13,24 +14,35 @@ use crate::world::CONTROLLERS;
 const WRITES_PER_BLOCK: usize = 5;
 const READS_PER_BLOCK: usize = 4;
 
+/// Clients in a thousand that ask where nobody says that it owns the volume.
+const IMPATIENT: u32 = 150;
+
 impl Driver {
     /// The controller that would answer; or one that says that it owns the
     /// volume; or any.
     pub fn path(&mut self) -> u8 {
-        let status = |at: &u8| {
-            let c = &self.world.controllers[*at as usize];
-            let live = c.live.as_ref().filter(|_| !c.paused)?;
-            Some(live.machine.status(self.world.clock(*at)))
-        };
-        let mut all = 0..CONTROLLERS as u8;
-        let serves = all
-            .clone()
-            .find(|at| status(at).is_some_and(|s| s.serving.is_ok()));
-        let owns = || all.find(|at| status(at).is_some_and(|s| matches!(s.role, Role::Owner(_))));
-        match serves.or_else(owns) {
+        match self.owner() {
             Some(at) => at,
             None => self.rng.below(CONTROLLERS as u64) as u8,
         }
+    }
+
+    /// The controller that would answer; or one that says that it owns the volume.
+    fn owner(&self) -> Option<u8> {
+        let runs = |at: &u8| self.world.controllers[*at as usize].runs();
+        let owns = |at: &u8| matches!(settle::role(&self.world, *at), Some(Role::Owner(_)));
+        let mut owners = (0..CONTROLLERS as u8).filter(runs).filter(owns);
+        let first = owners.next()?;
+        // Only when two say so one of them has to be chosen.
+        let Some(second) = owners.next() else {
+            return Some(first);
+        };
+        let serves = |at| settle::status(&self.world, at).is_some_and(|s| s.serving.is_ok());
+        Some(if !serves(first) && serves(second) {
+            second
+        } else {
+            first
+        })
     }
 
     /// A client asks for something, and the time of the next request is set.
@@ -48,10 +60,15 @@ impl Driver {
         if busy >= w.depth as usize {
             return;
         }
-        let at = if self.rng.chance(w.stray) {
-            self.rng.below(CONTROLLERS as u64) as u8
-        } else {
-            self.path()
+        let owner = self.owner();
+        // Where nobody serves most clients wait: one who is refused tells little.
+        if owner.is_none() && !self.rng.chance(IMPATIENT) {
+            return;
+        }
+        let stray = owner.is_none() || self.rng.chance(w.stray);
+        let at = match owner {
+            Some(at) if !stray => at,
+            _ => self.rng.below(CONTROLLERS as u64) as u8,
         };
         let ask = self.draw_ask();
         if let Some(ask) = ask {

@@ -27,14 +27,23 @@ pub fn status(world: &World, at: u8) -> Option<Status> {
 /// The controller that is a mirrored owner and would answer now.
 pub fn mirrored(world: &World) -> Option<u8> {
     (0..CONTROLLERS as u8).find(|at| {
-        status(world, *at)
-            .is_some_and(|s| s.role == Role::Owner(Mode::Mirrored) && s.serving.is_ok())
+        role(world, *at) == Some(Role::Owner(Mode::Mirrored))
+            && status(world, *at).is_some_and(|s| s.serving.is_ok())
     })
+}
+
+/// What a controller is to the volume. Costs less than its whole status: it is asked for after every event.
+pub fn role(world: &World, at: u8) -> Option<Role> {
+    let live = world.controllers[at as usize].live.as_ref()?;
+    Some(live.machine.role())
 }
 
 /// The controller that would answer now.
 pub fn serving(world: &World) -> Option<u8> {
-    (0..CONTROLLERS as u8).find(|at| status(world, *at).is_some_and(|s| s.serving.is_ok()))
+    (0..CONTROLLERS as u8).find(|at| {
+        matches!(role(world, *at), Some(Role::Owner(_)))
+            && status(world, *at).is_some_and(|s| s.serving.is_ok())
+    })
 }
 
 /// Whether the pair is healthy, and both say so (DESIGN rule 8).

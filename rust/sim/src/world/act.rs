@@ -22,6 +22,9 @@ impl World {
             return;
         };
         let lane = lane as usize;
+        if lane < links && !self.setting.scenario.fine {
+            return self.act_all(at, lane);
+        }
         let action = if lane < links {
             live.lanes[lane].pop_front()
         } else if live.loose.is_empty() {
@@ -34,6 +37,25 @@ impl World {
         self.trace
             .line(self.now_ns, || format!("controller {at} does {action:?}"));
         self.carry_out(at, action);
+    }
+
+    /// All that a link is to do, up to the first fence: between that and what follows anything may happen.
+    fn act_all(&mut self, at: u8, lane: usize) {
+        loop {
+            let live = self.controllers[at as usize].live.as_mut();
+            let Some(action) = live.and_then(|l| l.lanes[lane].pop_front()) else {
+                return;
+            };
+            self.trace
+                .line(self.now_ns, || format!("controller {at} does {action:?}"));
+            self.carry_out(at, action);
+            let live = self.controllers[at as usize].live.as_ref();
+            let left = live.is_some_and(|l| !l.lanes[lane].is_empty());
+            if left && !matches!(action, Action::PostSlot { .. } | Action::PostInvalid { .. }) {
+                let lane = lane as u8;
+                return self.soon(Event::Act { at, lane });
+            }
+        }
     }
 
     pub(super) fn carry_out(&mut self, at: u8, action: Action) {

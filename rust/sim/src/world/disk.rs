@@ -20,9 +20,9 @@ fn is_head(place: Place) -> bool {
 impl World {
     /// Queues a command of a controller.
     pub(super) fn issue(&mut self, at: u8, verb: Verb, cookie: Cookie) {
-        let generation = self.generation(at);
         let life = self.controllers[at as usize].life;
         let writes_data = verb.writes_data();
+        let generation = if writes_data { self.generation(at) } else { 0 };
         let rejected = writes_data && generation < self.cut_off[at as usize];
         if writes_data && !rejected {
             let actor = Actor {
@@ -159,19 +159,26 @@ impl World {
         let Some(live) = &mut self.controllers[at as usize].live else {
             return;
         };
+        let whole = !self.setting.scenario.apart_reads;
         live.gathering.push(Gathering {
             token,
             blocks: [None; CONTROLLERS],
-            missing: CONTROLLERS as u8,
+            missing: if whole { 1 } else { CONTROLLERS as u8 },
             bad: false,
         });
+        if whole {
+            let all = (0..CONTROLLERS as u8).flat_map(node_blocks::places);
+            self.issue(at, Verb::Read(all.collect()), Cookie::NodeRead(token, 0));
+            return;
+        }
         for node in 0..CONTROLLERS as u8 {
             let places = node_blocks::places(node).to_vec();
             self.issue(at, Verb::Read(places), Cookie::NodeRead(token, node));
         }
     }
 
-    fn gathered(&mut self, at: u8, token: Token, node: u8, data: &[Cell], bad: bool) {
+    /// The blocks of `first`, and of those after it that came with it, have been read.
+    fn gathered(&mut self, at: u8, token: Token, first: u8, data: &[Cell], bad: bool) {
         let Some(live) = &mut self.controllers[at as usize].live else {
             return;
         };
@@ -179,12 +186,13 @@ impl World {
             return;
         };
         let gathering = &mut live.gathering[index];
-        let block = match (NodeId::new(node), data) {
-            (Some(id), [first, second]) if !bad => node_blocks::newest(id, [first, second]),
-            _ => None,
-        };
-        gathering.blocks[node as usize] = block;
-        gathering.bad |= block.is_none();
+        gathering.bad |= bad;
+        for (node, copies) in (first..).zip(data.chunks_exact(2)) {
+            let id = NodeId::new(node).filter(|_| !bad);
+            let block = id.and_then(|id| node_blocks::newest(id, [&copies[0], &copies[1]]));
+            gathering.blocks[node as usize] = block;
+            gathering.bad |= block.is_none();
+        }
         gathering.missing -= 1;
         if gathering.missing > 0 {
             return;
@@ -207,10 +215,10 @@ impl World {
             return;
         };
         let Stage::Disk {
-            plan,
             data: blocks,
             missing,
             bad: failed,
+            ..
         } = &mut job_state.stage
         else {
             return;
@@ -222,14 +230,17 @@ impl World {
         }
         *failed |= bad;
         *missing -= 1;
-        if *missing == 0 {
-            job_state.stage = Stage::Check {
-                plan: plan.clone(),
-                data: std::mem::take(blocks),
-                bad: *failed,
-            };
-            self.soon(Event::Job { at, job });
+        if *missing > 0 {
+            return;
         }
+        let stage = std::mem::replace(&mut job_state.stage, Stage::Begin);
+        if let Stage::Disk {
+            plan, data, bad, ..
+        } = stage
+        {
+            job_state.stage = Stage::Check { plan, data, bad };
+        }
+        self.soon(Event::Job { at, job });
     }
 
     /// Where a block of the log, or an adopted one, is now: its data.

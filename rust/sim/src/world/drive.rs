@@ -92,6 +92,10 @@ impl World {
         let lane = match link.and_then(|l| Some((l, live.lanes.get_mut(l)?))) {
             Some((link, lane)) => {
                 lane.push_back(action);
+                if lane.len() > 1 && !self.setting.scenario.fine {
+                    // The step that does the first of them does the others, too.
+                    return;
+                }
                 link
             }
             None => {
@@ -239,7 +243,7 @@ impl World {
     pub(super) fn node_blocks(&self) -> impl Iterator<Item = NodeBlock> + '_ {
         (0..super::CONTROLLERS as u8).filter_map(|node| {
             let [first, second] = node_blocks::places(node).map(|p| self.disk.peek(p));
-            node_blocks::newest(self.controllers[node as usize].node, [&first, &second])
+            node_blocks::written([&first, &second])
         })
     }
 

@@ -59,7 +59,11 @@ impl World {
             return;
         };
         let job = live.add_job(job);
-        self.soon(Event::Job { at, job });
+        if self.setting.scenario.fine {
+            self.soon(Event::Job { at, job });
+        } else {
+            self.step_job(at, job);
+        }
     }
 
     /// A thread takes its next step.
@@ -67,10 +71,16 @@ impl World {
         if !self.controllers[at as usize].runs() {
             return;
         }
-        let Some(stage) = self.job(at, job).map(|j| j.stage.clone()) else {
+        let Some(state) = self.job(at, job) else {
             return;
         };
-        match stage {
+        if matches!(
+            state.stage,
+            Stage::Parked | Stage::Wait(_) | Stage::Disk { .. }
+        ) {
+            return;
+        }
+        match std::mem::replace(&mut state.stage, Stage::Begin) {
             Stage::Parked | Stage::Wait(_) | Stage::Disk { .. } => {}
             Stage::Begin => self.begin(at, job),
             Stage::Flush => self.begin_flush(at, job),
@@ -107,7 +117,7 @@ impl World {
                 };
                 self.advance(at, job, next);
             }
-            Stage::Finish { plan, sample } => self.finish_write(at, job, &plan, sample),
+            Stage::Finish { plan, sample } => self.finish_write(at, job, plan, sample),
             Stage::Fetch { plan, block, data } => self.fetch(at, job, plan, block, data),
             Stage::Check { plan, data, bad } => self.finish_read(at, job, &plan, &data, bad),
         }
@@ -130,11 +140,11 @@ impl World {
 
     /// Goes on to a stage: at once, or as a step of its own.
     pub(super) fn advance(&mut self, at: u8, job: u8, stage: Stage) {
-        self.set_stage(at, job, stage);
-        let own_step = match self.job(at, job).map(|j| &j.stage) {
-            Some(Stage::Fence { .. } | Stage::Finish { .. } | Stage::Check { .. }) => true,
+        let own_step = match stage {
+            Stage::Fence { .. } | Stage::Finish { .. } | Stage::Check { .. } => true,
             _ => self.setting.scenario.fine,
         };
+        self.set_stage(at, job, stage);
         if own_step {
             self.soon(Event::Job { at, job });
         } else {
@@ -294,7 +304,7 @@ impl World {
         );
     }
 
-    fn finish_write(&mut self, at: u8, job: u8, plan: &WritePlan, sample: Option<FenceSample>) {
+    fn finish_write(&mut self, at: u8, job: u8, plan: Box<WritePlan>, sample: Option<FenceSample>) {
         let ticket = plan.ticket;
         let end = self.tell_machine(at, |machine, now| machine.write_finish(ticket, sample, now));
         match end {
@@ -302,7 +312,6 @@ impl World {
             Some(WriteEnd::Wait) => self.set_stage(at, job, Stage::Wait(ticket)),
             Some(WriteEnd::Again(to)) => {
                 self.stats.again += 1;
-                let plan = Box::new(*plan);
                 self.advance(
                     at,
                     job,

@@ -22,11 +22,11 @@ pub(super) fn format(bytes: bool) -> Vec<Cell> {
 /// What a node's block looks like on the disk.
 pub(super) fn cell(block: &NodeBlock, bytes: bool) -> Cell {
     if !bytes {
-        return Cell::Node(*block);
+        return Cell::Node(Arc::new(*block));
     }
     let mut sector: Sector = [0; BLOCK_SIZE];
     block.encode(&IDENTITY, &mut sector);
-    Cell::Bytes(Arc::from(&sector[..]))
+    Cell::Bytes(Arc::new((sector, *block)))
 }
 
 /// Where a node's block with this sequence goes.
@@ -46,20 +46,19 @@ pub(super) fn places(node: u8) -> [Place; 2] {
 pub(super) fn newest(node: NodeId, copies: [&Cell; 2]) -> Option<NodeBlock> {
     match copies {
         [Cell::Bytes(first), Cell::Bytes(second)] => {
-            let first: &Sector = first[..].try_into().ok()?;
-            let second: &Sector = second[..].try_into().ok()?;
-            Some(
-                NodeBlock::parse_copies(&IDENTITY, node, first, second)
-                    .ok()?
-                    .contents,
-            )
+            let parsed = NodeBlock::parse_copies(&IDENTITY, node, &first.0, &second.0);
+            Some(parsed.ok()?.contents)
         }
-        _ => {
-            let typed = copies.into_iter().filter_map(|c| match c {
-                Cell::Node(block) => Some(*block),
-                _ => None,
-            });
-            typed.max_by_key(|b| b.sequence)
-        }
+        _ => written(copies),
     }
+}
+
+/// The newer one of two copies, as it was written.
+pub(super) fn written(copies: [&Cell; 2]) -> Option<NodeBlock> {
+    let typed = copies.into_iter().filter_map(|c| match c {
+        Cell::Node(block) => Some(&**block),
+        Cell::Bytes(both) => Some(&both.1),
+        Cell::Block(_) => None,
+    });
+    typed.max_by_key(|b| b.sequence).copied()
 }

@@ -66,6 +66,11 @@ impl World {
         }
     }
 
+    /// Whether the request at `place` makes a difference.
+    pub(super) fn speaks_of(&self, place: usize) -> bool {
+        self.is_done(place) || self.seen.iter().any(|(read, _)| *read as usize == place)
+    }
+
     /// The request at `place` is open no more.
     pub(super) fn forget(&mut self, place: usize) {
         let low = (1 << place) - 1;
@@ -79,11 +84,18 @@ impl World {
         self.value == other.value
             && self.done == other.done
             && self.before >= other.before
-            && other
-                .seen
-                .iter()
-                .all(|s| self.seen.binary_search(s).is_ok())
+            && includes(&self.seen, &other.seen)
     }
+}
+
+/// Whether all of `few` is in `many`. Both are sorted.
+fn includes(many: &[(u8, Value)], few: &[(u8, Value)]) -> bool {
+    if few.len() > many.len() {
+        return false;
+    }
+    let mut rest = many.iter();
+    few.iter()
+        .all(|saw| rest.by_ref().find(|m| *m >= saw) == Some(saw))
 }
 
 /// What reads may have seen, without the request at `place`, which is open no more.

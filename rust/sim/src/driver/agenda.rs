@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is to happen, and when. The events stand apart, so that what the heap moves about is small.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::event::Event;
+
+/// Bits of the number of a place: more events than that are never on an agenda.
+const PLACE_BITS: u32 = 20;
+
+/// When: first by time, then in the order in which they were put there. In the low bits its place.
+type Due = (u64, u64);
+
+/// Events with their times.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    heap: BinaryHeap<Reverse<Due>>,
+    events: Vec<Event>,
+    free: Vec<u32>,
+    order: u64,
+}
+
+impl Agenda {
+    /// Puts an event there.
+    pub(super) fn put(&mut self, event: Event, at_ns: u64) {
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.events[place as usize] = event;
+                u64::from(place)
+            }
+            None => {
+                self.events.push(event);
+                self.events.len() as u64 - 1
+            }
+        };
+        assert!(place < 1 << PLACE_BITS, "too much on the agenda");
+        self.order += 1;
+        self.heap
+            .push(Reverse((at_ns, self.order << PLACE_BITS | place)));
+    }
+
+    /// The time of the next one; never, if there is none.
+    pub(super) fn next_ns(&self) -> u64 {
+        self.heap.peek().map_or(u64::MAX, |due| due.0 .0)
+    }
+
+    /// Takes the next one off, with its time.
+    pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
+        let Reverse((at_ns, order)) = self.heap.pop()?;
+        let place = order & ((1 << PLACE_BITS) - 1);
+        self.free.push(place as u32);
+        Some((at_ns, self.events[place as usize]))
+    }
+
+    /// Takes off what `keep` does not keep.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Event) -> bool) {
+        let (events, free) = (&self.events, &mut self.free);
+        self.heap.retain(|Reverse((_, order))| {
+            let place = order & ((1 << PLACE_BITS) - 1);
+            let stays = keep(&events[place as usize]);
+            if !stays {
+                free.push(place as u32);
+            }
+            stays
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_by_time_and_then_in_order() {
+        let mut agenda = Agenda::default();
+        let start = |at| Event::Start { at };
+        for (at, at_ns) in [(0, 5), (1, 3), (2, 5), (3, 4)] {
+            agenda.put(start(at), at_ns);
+        }
+        assert_eq!(agenda.next_ns(), 3);
+        assert_eq!(agenda.pop(), Some((3, start(1))));
+        agenda.put(start(4), 5);
+        agenda.retain(|event| *event != start(3));
+        let rest: Vec<_> = std::iter::from_fn(|| agenda.pop()).collect();
+        assert_eq!(rest, [(5, start(0)), (5, start(2)), (5, start(4))]);
+        assert_eq!(agenda.next_ns(), u64::MAX);
+    }
+}
