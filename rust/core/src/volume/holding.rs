@@ -186,7 +186,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         };
         // From here on it is not asked again on this life, unless the region is closed in order.
         self.edit_held(link, |held| held.drained = false);
-        if self.has_epoch(epoch) {
+        if self.guards.on(Guard::FreshEpoch) && self.has_epoch(epoch) {
             // The record could not tell the two apart.
             self.reason = Some(Reason::EpochTwice);
             return self.lose(link);
