@@ -122,15 +122,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         for link in LinkId::all() {
-            let used = self
-                .held
-                .iter()
-                .filter(|held| held.state != HeldState::None)
-                .count();
-            let held = *self.held(link);
             let Some(life) = self.link(link).life else {
                 continue;
             };
+            let held = self.held(link);
             if held.state == HeldState::Asked && held.life == Some(life) {
                 let again = held.asked_at.saturating_add(self.config.poll_ns);
                 if self.due(again, now) {
@@ -138,9 +133,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
                 continue;
             }
+            if held.state != HeldState::None {
+                continue;
+            }
             let old_posts = held.life == Some(life) && !held.drained;
             let late = old_posts && self.guards.on(Guard::GrantAfterHandshake);
-            if held.state != HeldState::None || late || used >= SHADOW_EPOCHS {
+            let others = self.held.iter();
+            let used = others.filter(|held| held.state != HeldState::None).count();
+            if late || used >= SHADOW_EPOCHS {
                 continue;
             }
             self.questions = self.questions.wrapping_add(1);
@@ -211,7 +211,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The next fence that only asks whether a region answers.
     pub(crate) fn next_ping(&mut self, now: u64) -> Option<Action> {
         for link in LinkId::all() {
-            let held = *self.held(link);
+            let held = self.held(link);
             if held.ping.is_some() {
                 continue;
             }
@@ -313,9 +313,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// What the record does not name any more is closed; the partner is told.
     pub(crate) fn retire(&mut self) {
         for link in LinkId::all() {
-            let held = *self.held(link);
-            let Some(epoch) = held.epoch else { continue };
-            if held.state == HeldState::Dying && !self.may_be_named(epoch) {
+            let held = self.held(link);
+            let (state, Some(epoch)) = (held.state, held.epoch) else {
+                continue;
+            };
+            if state == HeldState::Dying && !self.may_be_named(epoch) {
                 self.edit_held(link, |held| held.on(HeldEvent::LostUnnamed));
                 if self.mode() == Some(Mode::Mirrored) {
                     self.outbox.push(Message::Retire { epoch });

@@ -90,11 +90,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn next_lending_of(&mut self, link: LinkId) -> Option<Action> {
-        self.begin_answer(link);
-        let lent = *self.lent(link);
-        if lent.token.is_some() || !lent.is_moving() {
+        if self.lent(link).question.is_some() {
+            self.begin_answer(link);
+        }
+        if self.lent(link).token.is_some() || !self.lent(link).is_moving() {
             return None;
         }
+        let lent = *self.lent(link);
         let token = self.token();
         self.edit_lent(link, |lent| lent.token = Some(token));
         Some(match lent.state {

@@ -218,9 +218,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Regions that the record names now, by a confirmed record, count.
     pub(crate) fn promote(&mut self) {
         for link in LinkId::all() {
-            let held = *self.held(link);
-            let named = held.epoch.is_some_and(|epoch| self.is_named(epoch));
-            if held.state == HeldState::Ready && named {
+            let held = self.held(link);
+            if held.state != HeldState::Ready {
+                continue;
+            }
+            if held.epoch.is_some_and(|epoch| self.is_named(epoch)) {
                 self.edit_held(link, |held| held.on(HeldEvent::Named));
             }
         }

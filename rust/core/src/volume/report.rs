@@ -13,7 +13,7 @@ use crate::owner::verdict::Base;
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A look at the machine.
     pub fn status(&self, now: u64) -> Status {
-        let top = self.survey.and_then(|survey| survey.top);
+        let top = self.survey.as_ref().and_then(|survey| survey.top);
         let live = self
             .held
             .iter()
