@@ -2,6 +2,7 @@
 //! Scenarios by name. A name and a seed give one run, always the same.
 
 pub mod directed;
+pub mod owners;
 
 use yoke_core::guards::Guard;
 use yoke_core::volume::PowerLoss;
@@ -13,7 +14,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 27] = [
+pub const NAMED: [(&str, Draw); 35] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -41,6 +42,14 @@ pub const NAMED: [(&str, Draw); 27] = [
     ("late-shadow", directed::late_shadow),
     ("hasty", directed::hasty),
     ("passed-down", directed::passed_down),
+    ("long-io", owners::long_io),
+    ("unlike", owners::unlike),
+    ("hiccups", owners::hiccups),
+    ("lossy", owners::lossy),
+    ("unfenced", owners::unfenced),
+    ("below", owners::below),
+    ("laundered", owners::laundered),
+    ("forced", owners::forced),
 ];
 
 /// The scenario with this name.
@@ -94,6 +103,22 @@ pub fn storm(seed: u64) -> Scenario {
         0
     };
     f.broken_ns = rng.delay(20 * MS, 1000 * MS);
+    f.hiccup = if rng.chance(150) { 5 } else { 0 };
+    f.message_loss = if rng.chance(100) {
+        rng.range(10, 400) as u32
+    } else {
+        0
+    };
+    f.preempt_fails = if s.reservations && rng.chance(400) {
+        rng.range(100, 900) as u32
+    } else {
+        0
+    };
+    if rng.chance(20) {
+        s.io_life_ns = rng.range(1_000, 10_000) * MS;
+        s.disk_slow_ns = s.io_life_ns;
+        s.disk_slow = rng.range(0, 10) as u32;
+    }
     s
 }
 
@@ -134,7 +159,10 @@ fn base(rng: &mut Rng) -> Scenario {
     s.link_lease_ns = rng.delay(10 * MS, 80 * MS);
     s.disk_lease_ns = rng.range(60, 300) * MS;
     s.io_life_ns = rng.delay(20 * MS, 150 * MS);
-    s.disk_slow_ns = s.io_life_ns;
+    if rng.chance(150) {
+        s.other_terms = Some((rng.delay(10 * MS, 80 * MS), rng.delay(20 * MS, 150 * MS)));
+    }
+    s.disk_slow_ns = s.longest_io_life_ns();
     s.disk_slow = rng.range(0, 100) as u32;
     s.post_slow_ns = rng.delay(2 * US, 5 * MS);
     s.step_slow_ns = rng.delay(100 * US, 100 * MS);

@@ -60,6 +60,8 @@ pub struct Command<C> {
     pub landed: bool,
     /// It will never land, and is to be answered with an error.
     pub aborted: bool,
+    /// Its issuer was told that it has failed. It lands all the same.
+    pub disowned: bool,
     /// Data of a landed read.
     pub data: Vec<Cell>,
 }
@@ -83,6 +85,8 @@ pub struct Disk<C> {
     cache: Vec<Cached>,
     queue: Vec<Command<C>>,
     volatile: bool,
+    /// The last name that was given; none: names are used again, so that the same queue is the same state.
+    named: Option<CommandId>,
 }
 
 impl<C: Copy> Disk<C> {
@@ -95,17 +99,25 @@ impl<C: Copy> Disk<C> {
             cache: Vec::new(),
             queue: Vec::new(),
             volatile,
+            named: None,
         }
+    }
+
+    /// From now on names are used again after a long time only: what was to happen to a command that is gone does not
+    /// happen to another one.
+    pub fn name_anew(&mut self) {
+        self.named = Some(0);
     }
 
     /// Queues a command.
     pub fn submit(&mut self, issuer: Issuer, verb: Verb, cookie: C, now_ns: u64) -> CommandId {
-        let mut id = 0;
+        let mut id = self.named.map_or(0, |last| last.wrapping_add(1));
         while self.queue.iter().any(|c| c.id == id)
             || self.cache.iter().any(|c| !c.completed && c.by == id)
         {
-            id += 1;
+            id = id.wrapping_add(1);
         }
+        self.named = self.named.map(|_| id);
         let flushes = matches!(verb, Verb::Flush | Verb::Write { preflush: true, .. });
         for cached in self.cache.iter_mut().filter(|c| flushes && c.completed) {
             cached.covered_by.push(id);
@@ -118,6 +130,7 @@ impl<C: Copy> Disk<C> {
             issued_ns: now_ns,
             landed: false,
             aborted: false,
+            disowned: false,
             data: Vec::new(),
         });
         id
@@ -215,6 +228,14 @@ impl<C: Copy> Disk<C> {
             .iter_mut()
             .filter(|c| c.id == id)
             .for_each(|c| c.aborted = true);
+    }
+
+    /// The issuer is told that a command has failed, which lands all the same.
+    pub fn disown(&mut self, id: CommandId) {
+        self.queue
+            .iter_mut()
+            .filter(|c| c.id == id)
+            .for_each(|c| c.disowned = true);
     }
 
     /// All power is lost: the queue is gone, and of every place one of its

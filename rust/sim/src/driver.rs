@@ -4,10 +4,12 @@
 
 mod agenda;
 mod delays;
+mod disk_errors;
 mod faults;
 mod workload;
 
 use agenda::Agenda;
+use disk_errors::Fate;
 
 use crate::check::Kind;
 use crate::disk::CommandId;
@@ -50,6 +52,10 @@ pub struct Driver {
     client_ns: u64,
     /// When the next fault comes; never, if nothing goes wrong any more.
     fault_ns: u64,
+    /// Until when the path of each controller to the disk fails everything.
+    path_bad_ns: [u64; CONTROLLERS],
+    /// What becomes of commands that fail.
+    fates: Vec<(CommandId, Fate)>,
     /// A command that does not land for now.
     held: Option<Held>,
     /// Events that may still be taken before the run counts as endless.
@@ -75,8 +81,10 @@ impl Driver {
             drift_ppm,
             durability: true,
         };
+        let mut world = World::new(setting, rng.next());
+        world.disk.name_anew();
         Driver {
-            world: World::new(setting, rng.next()),
+            world,
             rng,
             scenario,
             agenda: Agenda::default(),
@@ -86,6 +94,8 @@ impl Driver {
             arriving: [[false; CONTROLLERS]; LINKS_MAX],
             client_ns: u64::MAX,
             fault_ns: u64::MAX,
+            path_bad_ns: [0; CONTROLLERS],
+            fates: Vec::new(),
             held: None,
             budget: 300_000,
         }
@@ -123,6 +133,7 @@ impl Driver {
     /// Things begin to go wrong, or nothing new does.
     pub fn set_faults(&mut self, on: bool) {
         let (low, high) = self.scenario.faults.every_ns;
+        self.world.lossy = on;
         self.fault_ns = if on {
             self.world.now_ns + self.rng.delay(low, high)
         } else {
@@ -194,7 +205,7 @@ impl Driver {
                     self.schedule_arrival(link, at);
                 }
             }
-            Event::Crash { at, .. } => self.parked[at as usize].clear(),
+            Event::Crash { at, .. } | Event::Restart { at } => self.parked[at as usize].clear(),
             Event::PowerLoss { .. } => self.parked.iter_mut().for_each(Vec::clear),
             _ => {}
         }
@@ -211,7 +222,8 @@ impl Driver {
     pub fn hold_command(&mut self, command: Option<CommandId>) {
         let mut queue = self.world.disk.queue().iter();
         let found = queue.find(|c| Some(c.id) == command);
-        let last_ns = found.map_or(0, |c| c.issued_ns + self.scenario.io_life_ns);
+        let life_ns = self.scenario.longest_io_life_ns();
+        let last_ns = found.map_or(0, |c| c.issued_ns + life_ns);
         let held = command.map(|id| Held {
             id,
             last_ns,
@@ -245,7 +257,7 @@ impl Driver {
             | Event::Destage { at }
             | Event::Silent { at, .. }
             | Event::Linger { at } => at as usize,
-            Event::Complete { command, .. } => {
+            Event::Complete { command, .. } | Event::Disown { command } => {
                 let queue = self.world.disk.queue();
                 queue
                     .iter()

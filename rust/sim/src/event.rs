@@ -45,6 +45,11 @@ pub enum Event {
         /// With an error.
         bad: bool,
     },
+    /// A discard or write-zeroes is said to have failed. It lands all the same, later.
+    Disown {
+        /// The command.
+        command: CommandId,
+    },
     /// A thread that carries a request takes its next step.
     Job {
         /// Where.
@@ -121,6 +126,16 @@ pub enum Event {
     /// A controller starts.
     Start {
         /// Which.
+        at: u8,
+    },
+    /// A person starts a controller again whose machine was closed, or was stopped by a fault.
+    Restart {
+        /// Which.
+        at: u8,
+    },
+    /// A volume that was closed is opened again, in the same life of its controller, if nothing of it is left.
+    Reopen {
+        /// Where.
         at: u8,
     },
     /// A controller stops, but for its clock and its memory.

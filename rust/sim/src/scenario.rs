@@ -56,10 +56,20 @@ pub struct Faults {
     pub takeover: u32,
     /// A controller is told to close, and is started again later.
     pub close: u32,
+    /// A volume that was closed is opened again in the same life, not only after a restart.
+    pub reopens: bool,
     /// The enclosure of a mirrored owner fails: it dies, and what is only in the disk's cache is gone.
     pub enclosure: u32,
-    /// A disk command fails.
+    /// The path of a controller to the disk fails every command, for a while.
+    pub hiccup: u32,
+    /// Disk commands in a thousand that fail: not done, done all the same, or done later.
     pub disk_error: u32,
+    /// Of the discards and write-zeroes that fail, some are done after they were said to have failed.
+    pub late_failures: bool,
+    /// Preemptions in a thousand that fail.
+    pub preempt_fails: u32,
+    /// Messages in a thousand that get lost, as with an outbox that is full.
+    pub message_loss: u32,
     /// Longest time that something stays broken, in nanoseconds.
     pub broken_ns: u64,
 }
@@ -108,6 +118,12 @@ pub enum Script {
     Hasty,
     /// The owner dies while a write-zeroes is in the disk's queue.
     PassedDown,
+    /// A survivor gives the volume back before the commands of the owner before are out of the disk's queue.
+    Laundered,
+    /// A write-zeroes, or a discard, of a dead owner lands when the survivor has read under it.
+    UnderRead,
+    /// A person forces a takeover from an owner that lives.
+    Forced,
 }
 
 /// One kind of appliance.
@@ -137,6 +153,8 @@ pub struct Scenario {
     pub disk_lease_ns: u64,
     /// Stated bound on a disk command's life, in nanoseconds.
     pub io_life_ns: u64,
+    /// L and the stated bound of the second controller, if its settings are others. The longer one is the true one.
+    pub other_terms: Option<(u64, u64)>,
     /// How often one who waits looks at the disk, in nanoseconds.
     pub poll_ns: u64,
     /// Longest back-off after a withdrawn claim, in nanoseconds.
@@ -176,6 +194,22 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// L and the stated bound on a disk command's life, as a controller has them set.
+    pub fn terms_of(&self, at: u8) -> (u64, u64) {
+        let own = (self.link_lease_ns, self.io_life_ns);
+        self.other_terms.filter(|_| at == 1).unwrap_or(own)
+    }
+
+    /// The longer link lease of both, which counts.
+    pub fn longest_link_lease_ns(&self) -> u64 {
+        self.terms_of(0).0.max(self.terms_of(1).0)
+    }
+
+    /// The longest that any command lives.
+    pub fn longest_io_life_ns(&self) -> u64 {
+        self.terms_of(0).1.max(self.terms_of(1).1)
+    }
+
     /// A small appliance with two links and nothing going wrong.
     pub const fn calm() -> Self {
         Scenario {
@@ -191,6 +225,7 @@ impl Scenario {
             link_lease_ns: 50 * MS,
             disk_lease_ns: 200 * MS,
             io_life_ns: 100 * MS,
+            other_terms: None,
             poll_ns: 20 * MS,
             backoff_ns: 20 * MS,
             giveback_ns: 500 * MS,
@@ -227,8 +262,13 @@ impl Scenario {
                 giveback: 0,
                 takeover: 0,
                 close: 0,
+                reopens: false,
                 enclosure: 0,
+                hiccup: 0,
                 disk_error: 0,
+                late_failures: false,
+                preempt_fails: 0,
+                message_loss: 0,
                 broken_ns: 400 * MS,
             },
             storm_ns: 1000 * MS,

@@ -63,8 +63,6 @@ stats! {
     joining,
     /// Times a controller was degraded.
     degraded,
-    /// Times a controller was stopped by a fault.
-    stopped,
     /// Takeovers begun.
     taking,
     /// Controllers that died.
@@ -85,8 +83,16 @@ stats! {
     scans,
     /// Reservations preempted.
     preempts,
+    /// Preemptions that failed.
+    preempts_failed,
+    /// Disk commands that failed.
+    disk_errors,
+    /// Messages that got lost.
+    messages_lost,
     /// Commands of people.
     commands,
     /// Times both memories were lost.
     lost_both,
+    /// Machines that were stopped by a fault.
+    stopped,
 }

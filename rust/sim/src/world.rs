@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use yoke_core::disk::Identity;
-use yoke_core::ids::{NodeId, Uuid};
+use yoke_core::ids::{Incarnation, NodeId, Uuid};
 use yoke_core::window::{Place, PAGE};
 
 use crate::check::history::History;
@@ -66,6 +66,8 @@ pub struct Session {
     pub number: u32,
     /// Whether each end is in it.
     pub open: [bool; CONTROLLERS],
+    /// Whether each end has closed the volume: its twin hears nothing of links and session then.
+    pub closed: [bool; CONTROLLERS],
 }
 
 /// What of a world is the same in all its states.
@@ -106,6 +108,10 @@ pub struct World {
     pub cut_off: [u64; CONTROLLERS],
     /// The newest record on the disk rests on memories that are all gone.
     memory_lost: bool,
+    /// Lives that a fault has stopped, and that a person has ended since. What they had in memory is no excuse.
+    stopped: Vec<(Actor, Incarnation)>,
+    /// Messages get lost.
+    pub lossy: bool,
     /// What became possible since this was last emptied.
     pub fresh: Vec<Fresh>,
     /// What happened, for people.
@@ -138,6 +144,8 @@ impl std::hash::Hash for World {
         self.authors.hash(state);
         self.cut_off.hash(state);
         self.memory_lost.hash(state);
+        self.stopped.hash(state);
+        self.lossy.hash(state);
         self.violation.is_some().hash(state);
         self.numbers.hash(state);
         self.stamps.hash(state);
@@ -164,12 +172,15 @@ impl World {
             session: Session {
                 number: 0,
                 open: [false; CONTROLLERS],
+                closed: [false; CONTROLLERS],
             },
             history: History::new(scenario.blocks, setting.durability),
-            owner: Owner::new(by_slowest_clock(scenario, scenario.link_lease_ns)),
+            owner: Owner::new(by_slowest_clock(scenario, scenario.longest_link_lease_ns())),
             authors: BTreeMap::new(),
             cut_off: [0; CONTROLLERS],
             memory_lost: false,
+            stopped: Vec::new(),
+            lossy: false,
             fresh: Vec::new(),
             trace: Trace::off(),
             stats: Stats::default(),
@@ -200,6 +211,9 @@ impl World {
             Event::Tell { at, command } => self.tell(at, command),
             Event::Crash { at, keep } => self.crash(at, keep),
             Event::Start { at } => self.start(at),
+            Event::Restart { at } => self.restart(at),
+            Event::Reopen { at } => self.reopen(at),
+            Event::Disown { command } => self.disown(command),
             Event::Pause { at } => self.pause(at),
             Event::Resume { at } => self.resume(at),
             Event::Cut { link, keep } => self.cut(link, keep),

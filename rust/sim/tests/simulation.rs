@@ -62,7 +62,8 @@ fn mixed_appliances_lose_nothing() {
     let stats = sweep("mixed", 0, MIXED).stats;
     // What never happens is not tested.
     for (name, count) in stats.list() {
-        assert!(count > 0, "there was not one of: {name}");
+        // A disk that fails stops service, not memory: nothing that is simulated stops a machine for good.
+        assert_eq!(count > 0, name != "stopped", "there were {count} of: {name}");
     }
     assert!(stats.writes > 20 * MIXED);
     assert!(stats.crashes + stats.pauses > MIXED);

@@ -151,7 +151,7 @@ pub fn erasing(seed: u64) -> Scenario {
     s
 }
 
-fn busy(s: &mut Scenario, rng: &mut Rng) {
+pub(super) fn busy(s: &mut Scenario, rng: &mut Rng) {
     let w = &mut s.workload;
     w.depth = 5;
     w.pause_ns = rng.delay(500 * US, 10 * MS);
@@ -159,7 +159,7 @@ fn busy(s: &mut Scenario, rng: &mut Rng) {
 }
 
 /// An appliance for one situation: nothing else goes wrong.
-fn scripted(seed: u64, script: Script, links: usize) -> Scenario {
+pub(super) fn scripted(seed: u64, script: Script, links: usize) -> Scenario {
     let mut rng = Rng::new(seed ^ 0x5c91);
     let mut s = Scenario::calm();
     s.plan = Plan::Script(script);

@@ -150,6 +150,26 @@ impl History {
         Ok(())
     }
 
+    /// A discard or write-zeroes completed. The blocks that are `zeroed` hold zeroes from now on, as after a write of
+    /// them. The disk has ignored the discard of the others: these hold what they held, or zeroes, if somebody had to do
+    /// it once more; but one of these, for good.
+    pub fn passed(&mut self, op: OpId, zeroed: impl Fn(u32) -> bool) {
+        let Some(Request::Write { block, count, .. }) = self.close(op) else {
+            return;
+        };
+        for b in block..block + count {
+            let register = &mut self.registers[b as usize];
+            if zeroed(b) {
+                register.write_acked(op);
+            } else {
+                register.write_unknown(op);
+            }
+            if let Some(d) = &mut self.durable {
+                d.write_end(b as usize, op, zeroed(b));
+            }
+        }
+    }
+
     /// The request failed, or its controller died: nobody knows whether it was done.
     pub fn unknown(&mut self, op: OpId) {
         match self.close(op) {
@@ -254,6 +274,19 @@ mod tests {
         let op = write(&mut h, 0, 1, 6);
         assert!(h.completed(op, &[]).is_ok());
         assert_eq!(read(&mut h, 0, [5, 5]), Err(Kind::Lost));
+    }
+
+    #[test]
+    fn planted_a_lost_discard_is_seen() {
+        let mut h = History::new(2, true);
+        let op = write(&mut h, 0, 2, 5);
+        assert!(h.completed(op, &[]).is_ok());
+        let op = write(&mut h, 0, 2, 0);
+        h.passed(op, |block| block == 0);
+        assert_eq!(read(&mut h.clone(), 0, [5, 5]), Err(Kind::Lost), "zeroed");
+        assert!(read(&mut h.clone(), 1, [0, 0]).is_ok(), "or done again");
+        assert!(read(&mut h, 1, [5, 5]).is_ok(), "ignored");
+        assert_eq!(read(&mut h, 1, [0, 0]), Err(Kind::Lost), "once and for all");
     }
 
     #[test]

@@ -49,9 +49,10 @@ impl Driver {
                     self.schedule(event, delay);
                 }
             }
+            Event::Land(command) => self.admit_landing(command),
+            Event::Complete { command, bad } => self.admit_answer(command, bad),
             _ => {
                 let delay = self.delay(event);
-                let event = self.perhaps_bad(event);
                 self.schedule(event, delay);
             }
         }
@@ -89,20 +90,7 @@ impl Driver {
         }
     }
 
-    fn perhaps_bad(&mut self, event: Event) -> Event {
-        let rate = self.scenario.faults.disk_error;
-        match event {
-            Event::Complete { command, bad } if rate > 0 && self.fault_ns != u64::MAX => {
-                Event::Complete {
-                    command,
-                    bad: bad || self.rng.chance(rate),
-                }
-            }
-            _ => event,
-        }
-    }
-
-    fn delay(&mut self, event: Event) -> u64 {
+    pub(super) fn delay(&mut self, event: Event) -> u64 {
         match event {
             Event::Land(_) => {
                 let slow = self.rng.chance(self.scenario.disk_slow);
@@ -111,7 +99,8 @@ impl Driver {
                 } else {
                     200 * US
                 };
-                self.rng.delay(5 * US, high.min(self.scenario.io_life_ns))
+                self.rng
+                    .delay(5 * US, high.min(self.scenario.longest_io_life_ns()))
             }
             Event::Complete { .. } => self.rng.delay(US, 50 * US),
             Event::Notice { .. } | Event::Message { .. } => self.rng.delay(2 * US, 2 * MS),

@@ -26,6 +26,7 @@ impl Driver {
             f.takeover,
             f.close,
             f.enclosure,
+            f.hiccup,
         ];
         if kinds.iter().sum::<u32>() == 0 {
             return;
@@ -58,7 +59,8 @@ impl Driver {
                 command: Command::TakeOver,
             }),
             7 => self.close(at),
-            _ => self.enclosure(),
+            8 => self.enclosure(),
+            _ => self.hiccup(at),
         }
     }
 
@@ -116,14 +118,22 @@ impl Driver {
             command: Command::Close,
         });
         let delay = self.rng.delay(50 * MS, 2 * self.scenario.faults.broken_ns);
-        self.schedule(Event::Crash { at, keep: [0; 4] }, delay);
-        self.schedule(Event::Start { at }, delay + MS);
+        if self.scenario.faults.reopens && self.rng.chance(700) {
+            for delay in [delay / 4, delay / 2, delay] {
+                self.schedule(Event::Reopen { at }, delay);
+            }
+        } else {
+            self.schedule(Event::Crash { at, keep: [0; 4] }, delay);
+            self.schedule(Event::Start { at }, delay + MS);
+        }
     }
 
     /// Mends everything: links, pauses, dead controllers, and machines that have closed or were stopped by a fault.
     /// Faults that were to come do not come.
     pub fn mend_all(&mut self) {
         self.forget_faults();
+        self.world.lossy = false;
+        self.path_bad_ns = [0; CONTROLLERS];
         for link in 0..self.scenario.links as u8 {
             if !self.world.links[link as usize].is_up() {
                 self.take(Event::Mend { link });
@@ -138,12 +148,18 @@ impl Driver {
 
     /// A machine that was closed, or stopped by a fault, goes on only after a restart.
     pub fn restart_if_stopped(&mut self, at: u8) {
-        let now = self.world.clock(at);
-        let live = self.world.controllers[at as usize].live.as_ref();
-        let role = live.map(|l| l.machine.status(now).role);
-        if matches!(role, Some(Role::Closed | Role::Stopped)) {
-            self.take(Event::Crash { at, keep: [0; 4] });
-            self.take(Event::Start { at });
+        match settle::role(&self.world, at) {
+            Some(Role::Closed) if self.scenario.faults.reopens && self.rng.chance(500) => {
+                self.take(Event::Reopen { at });
+            }
+            Some(Role::Closed) => self.take(Event::Restart { at }),
+            Some(Role::Stopped) => {
+                // A person does not end what may have the only copy.
+                if settle::status(&self.world, at).is_some_and(|s| s.keep.is_none()) {
+                    self.take(Event::Restart { at });
+                }
+            }
+            _ => {}
         }
     }
 }

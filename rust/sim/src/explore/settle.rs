@@ -80,7 +80,7 @@ pub fn come_to_rest(world: &mut World, choices: &Choices) {
 
 /// Time passes, by one tick. Not while a disk command would outlive its bound.
 pub fn can_tick(world: &World, tick_ns: u64) -> bool {
-    let bound = world.setting.scenario.io_life_ns;
+    let bound = world.setting.scenario.longest_io_life_ns();
     let then = world.now_ns + tick_ns;
     world
         .disk

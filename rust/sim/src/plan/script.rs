@@ -3,9 +3,11 @@
 //! random. At the end the owner dies, its partner takes over, and every block is read. With every rule in force all of
 //! it is clean; a situation that did not come about (the rule forbids it) is no failure.
 
+mod owner;
 mod region;
 mod tools;
 
+use owner::*;
 use region::*;
 use tools::*;
 use yoke_core::volume::{Mode, Role};
@@ -41,6 +43,9 @@ pub fn run(driver: &mut Driver, script: Script) {
         Script::LateShadow => late_shadow(driver, owner),
         Script::Hasty => hasty(driver, owner),
         Script::PassedDown => passed_down(driver, owner),
+        Script::Laundered => laundered(driver, owner),
+        Script::UnderRead => under_read(driver, owner),
+        Script::Forced => forced(driver, owner),
     }
     if driver.world.violation.is_some() {
         return;

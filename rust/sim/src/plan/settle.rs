@@ -15,7 +15,8 @@ use crate::world::{World, CONTROLLERS};
 /// How long a healthy appliance may take to be mirrored, in nanoseconds.
 pub fn bound_ns(driver: &Driver) -> u64 {
     let s = &driver.world.setting.scenario;
-    2000 * MS + 10 * (s.disk_lease_ns + s.io_life_ns + s.link_lease_ns + s.giveback_ns)
+    let terms = s.longest_io_life_ns() + s.longest_link_lease_ns();
+    2000 * MS + 10 * (s.disk_lease_ns + terms + s.giveback_ns)
 }
 
 /// What a controller says of itself.

@@ -11,6 +11,12 @@ use crate::check::Kind;
 use crate::disk::{Cell, Cookie, Place, Verb};
 use crate::event::Event;
 
+/// Whether the simulated disk zeroes a block on this operation. It obeys write-zeroes, and a discard of every other
+/// block; the discards of the others it ignores, as a disk may.
+pub(super) fn zeroes(op: PassOp, block: u32) -> bool {
+    op == PassOp::WriteZeroes || block % 2 == 0
+}
+
 impl World {
     /// Carries out the next action of a lane: the first for a link, or any of the others.
     pub(super) fn act(&mut self, at: u8, lane: u8) {
@@ -110,12 +116,20 @@ impl World {
             Action::FlushDisk { token } => self.issue(at, Verb::Flush, Cookie::Flush(token)),
             Action::Preempt { token, victim } => {
                 self.stats.preempts += 1;
+                let rate = u64::from(self.setting.scenario.faults.preempt_fails);
+                let number = if rate > 0 { self.number() >> 1 } else { 0 };
+                let ok = rate == 0 || number % 1000 >= rate;
+                self.stats.preempts_failed += u64::from(!ok);
+                if !ok && number & 1 << 20 != 0 {
+                    // Nothing was cut off.
+                    return self.handle(at, Input::Preempted { token, ok });
+                }
                 // The victim registers again when it owns the volume again: in a later generation.
                 self.cut_off[victim.index()] = self.generation(at);
                 for command in self.disk.abort(victim.index()) {
                     self.soon(Event::Complete { command, bad: true });
                 }
-                self.handle(at, Input::Preempted { token, ok: true });
+                self.handle(at, Input::Preempted { token, ok });
             }
             Action::PassDown {
                 pass, op, range, ..
@@ -172,12 +186,12 @@ impl World {
         self.handle(at, Input::Scanned { token });
     }
 
-    /// A discard or write-zeroes goes to the disk. This disk writes zeroes for both.
+    /// A discard or write-zeroes goes to the disk.
     fn pass_down(&mut self, at: u8, cookie: Cookie, op: PassOp, range: LongRange) {
         let blocks = self.setting.scenario.blocks as u64;
         let end = range.block.saturating_add(range.count).min(blocks);
         let cells: Vec<_> = (range.block..end)
-            .filter(|b| op == PassOp::WriteZeroes || b % 2 == 0)
+            .filter(|b| zeroes(op, *b as u32))
             .map(|b| (Place::Data(b as u32), Cell::Block([0; 2])))
             .collect();
         self.trace.line(self.now_ns, || {

@@ -118,11 +118,33 @@ impl World {
         if alive && controller.paused {
             return;
         }
+        self.stats.disk_errors += u64::from(bad);
         let Some(command) = self.disk.complete(id, bad) else {
             return;
         };
-        if alive {
+        if alive && !command.disowned {
             self.answer(at as u8, command, bad);
+        }
+    }
+
+    /// A discard or write-zeroes is said to have failed, and stays in the queue.
+    pub(super) fn disown(&mut self, id: CommandId) {
+        let mut queue = self.disk.queue().iter();
+        let Some(command) = queue.find(|c| c.id == id && !c.landed && !c.aborted) else {
+            return;
+        };
+        let (at, life) = (command.issuer.controller, command.issuer.life);
+        let Cookie::Pass(pass) = command.cookie else {
+            return;
+        };
+        self.disk.disown(id);
+        let controller = &self.controllers[at];
+        if controller.runs() && controller.life == life {
+            self.trace.line(self.now_ns, || {
+                format!("disk: a command of controller {at} is said to have failed")
+            });
+            let end = PassEnd::Failed;
+            self.handle(at as u8, Input::PassedDown { pass, end });
         }
     }
 

@@ -138,7 +138,8 @@ impl World {
             Role::Owner(Mode::Joining) => self.stats.joining += 1,
             Role::Owner(Mode::Degraded) => self.stats.degraded += 1,
             Role::Stopped => self.stats.stopped += 1,
-            Role::Opening | Role::Standby | Role::Closed => {}
+            Role::Closed => self.part(at),
+            Role::Opening | Role::Standby => {}
         }
         self.trace
             .line(self.now_ns, || format!("controller {at} is now {role:?}"));
@@ -264,7 +265,13 @@ impl World {
                 .flat_map(|c| &c.live)
                 .any(|l| l.incarnation == incarnation)
         };
-        !lives(shadow.holder_incarnation) && !self.author_lives(newest.record.generation)
+        let author = self.authors.get(&newest.record.generation.get());
+        let given_up = self.stopped.iter().any(|(actor, incarnation)| {
+            *incarnation == shadow.holder_incarnation || Some(actor) == author
+        });
+        !given_up
+            && !lives(shadow.holder_incarnation)
+            && !self.author_lives(newest.record.generation)
     }
 
     /// Whether the life of a controller that became the owner in `generation` goes on.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Requests that end: what the clients and the checkers are told.
 
-use yoke_core::volume::{PassOp, Reason, TicketId};
+use yoke_core::volume::{Reason, TicketId};
 
+use super::act::zeroes;
 use super::World;
 use crate::check::history::Request;
 use crate::check::owner::Actor;
@@ -80,13 +81,8 @@ impl World {
             Ask::Io(Request::Flush) => self.stats.flushes += 1,
             Ask::Pass { .. } => self.stats.passes += 1,
         }
-        if let Ask::Pass {
-            op: PassOp::Discard,
-            ..
-        } = job.ask
-        {
-            // What was discarded may read as anything that it was, or zero.
-            self.history.unknown(job.op);
+        if let Ask::Pass { op, .. } = job.ask {
+            self.history.passed(job.op, |block| zeroes(op, block));
         } else {
             let judgement = self.history.completed(job.op, data);
             self.judge(judgement);

@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 
 use yoke_core::ids::{Incarnation, LinkId};
-use yoke_core::volume::{Config, Input, PowerLoss};
+use yoke_core::volume::{Config, Input, PowerLoss, Role};
 
 use super::{World, CONTROLLERS, IDENTITY};
+use crate::check::owner::Actor;
 use crate::controller::Live;
 use crate::event::Event;
 use crate::machine;
@@ -38,6 +39,7 @@ impl World {
         self.controllers[index].clock = crate::clock::Clock::new(self.now_ns, base_ns, drift);
         let now = self.clock(at);
         let incarnation = Incarnation::new(incarnation).unwrap_or_else(|| unreachable!("odd"));
+        self.session.closed[index] = false;
         let scenario = self.setting.scenario;
         let config = self.config(at, incarnation, seed);
         let pages = (self.place().size() / PAGE) as usize;
@@ -60,22 +62,69 @@ impl World {
         self.trace.line(self.now_ns, || {
             format!("controller {at} starts as {incarnation}")
         });
-        let place = self.place();
-        for link in (0..scenario.links as u8).filter_map(LinkId::new) {
-            self.tell_machine(at, |machine, now| {
-                machine.handle(
-                    Input::Room {
-                        link,
-                        place: Some(place),
-                    },
-                    now,
-                );
-            });
-        }
-        self.drain(at);
+        self.tell_room(at);
         for link in 0..scenario.links as u8 {
             self.soon(Event::Handshake { link });
         }
+    }
+
+    /// A machine that was just opened hears where its regions stand.
+    fn tell_room(&mut self, at: u8) {
+        let place = Some(self.place());
+        for link in (0..self.links.len() as u8).filter_map(LinkId::new) {
+            self.tell_machine(at, |machine, now| {
+                machine.handle(Input::Room { link, place }, now);
+            });
+        }
+        self.drain(at);
+    }
+
+    /// A volume that was closed is opened again in the same life of its controller, if nothing of it is under way. Its
+    /// window stays as it is, and so do the lives of the links.
+    pub(super) fn reopen(&mut self, at: u8) {
+        let index = at as usize;
+        let (runs, life) = (self.controllers[index].runs(), self.controllers[index].life);
+        let mut queue = self.disk.queue().iter();
+        let below = queue.any(|c| c.issuer.controller == index && c.issuer.life == life);
+        let Some(live) = self.controllers[index].live.as_ref().filter(|_| runs) else {
+            return;
+        };
+        let over = live.machine.role() == Role::Closed && live.busy() == 0;
+        let idle = live.gathering.is_empty() && live.loose.is_empty();
+        if below || !over || !idle || live.lanes.iter().any(|lane| !lane.is_empty()) {
+            return;
+        }
+        let incarnation = live.incarnation;
+        let seed = self.number();
+        let config = self.config(at, incarnation, seed);
+        let (scenario, now) = (self.setting.scenario, self.clock(at));
+        if let Some(live) = &mut self.controllers[index].live {
+            live.machine = machine::open(config, scenario.guards, TICKETS, now);
+            live.log = vec![[0; 2]; scenario.slots as usize];
+            live.notices.clear();
+            live.session = None;
+            (live.jobs, live.destaging) = (Vec::new(), 0);
+        }
+        self.trace
+            .line(self.now_ns, || format!("controller {at} opens again"));
+        self.session.closed[index] = false;
+        self.tell_room(at);
+        self.join(at);
+    }
+
+    /// A person ends a life that was stopped by a fault, or whose volume is closed, and starts the next one.
+    pub(super) fn restart(&mut self, at: u8) {
+        let index = at as usize;
+        let actor = Actor {
+            controller: index,
+            life: self.controllers[index].life,
+        };
+        let live = self.controllers[index].live.as_ref();
+        let stopped = live.filter(|l| l.machine.role() == Role::Stopped);
+        let stopped = stopped.map(|l| (actor, l.incarnation));
+        self.stopped.extend(stopped);
+        self.crash(at, [0; 4]);
+        self.start(at);
     }
 
     fn config(&self, at: u8, incarnation: Incarnation, seed: u64) -> Config {
@@ -88,9 +137,9 @@ impl World {
             blocks: s.blocks.into(),
             slots: s.slots,
             dirty_limit: s.dirty_limit,
-            link_lease_ns: s.link_lease_ns,
+            link_lease_ns: s.terms_of(at).0,
             disk_lease_ns: s.disk_lease_ns,
-            io_life_ns: s.io_life_ns,
+            io_life_ns: s.terms_of(at).1,
             drift_ppm: s.drift_ppm,
             poll_ns: s.poll_ns,
             backoff_ns: s.backoff_ns,
@@ -118,6 +167,7 @@ impl World {
             self.history.unknown(job.op);
         }
         self.session.open[index] = false;
+        self.session.closed[index] = false;
         for (link, keep) in keep.into_iter().enumerate().take(self.links.len()) {
             self.links[link].lose_end(index, keep.into());
             self.soon(Event::Silent {

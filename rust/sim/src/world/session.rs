@@ -177,7 +177,66 @@ impl World {
         }
     }
 
+    /// A volume was closed: its twin hears that links and session are over, though they are not.
+    pub(super) fn part(&mut self, at: u8) {
+        if std::mem::replace(&mut self.session.closed[at as usize], true) {
+            return;
+        }
+        let (other, session) = (1 - at, self.session.number);
+        if self.session.closed[other as usize] || !self.session.open[other as usize] {
+            return;
+        }
+        for link in self.lives_at(other) {
+            self.tell_notice(other, Notice::LinkDown { link: link.0 });
+        }
+        self.tell_notice(other, Notice::SessionGone { session });
+    }
+
+    /// A volume was opened again: both ends hear of a session, and of links that have lived all along.
+    pub(super) fn join(&mut self, at: u8) {
+        if self.session.open != [true; CONTROLLERS] || self.session.closed != [false; CONTROLLERS] {
+            return;
+        }
+        self.session.number += 1;
+        let session = self.session.number;
+        if let Some(live) = &mut self.controllers[at as usize].live {
+            // What was sent to the twin that was closed reaches the one that was opened.
+            live.inbox.iter_mut().for_each(|m| m.0 = session);
+        }
+        for at in 0..CONTROLLERS as u8 {
+            let partner = self.controllers[1 - at as usize].live.as_ref();
+            let Some(incarnation) = partner.map(|l| l.incarnation) else {
+                return;
+            };
+            self.tell_notice(
+                at,
+                Notice::SessionUp {
+                    session,
+                    incarnation,
+                },
+            );
+            for (link, life) in self.lives_at(at) {
+                self.tell_notice(at, Notice::LinkUp { link, life });
+            }
+        }
+    }
+
+    /// The lives that an end counts, by link.
+    fn lives_at(&self, at: u8) -> Vec<(u8, LinkEpoch)> {
+        let live = self.controllers[at as usize].live.as_ref();
+        let lives = live.iter().flat_map(|l| (0..).zip(&l.lives));
+        lives
+            .filter_map(|(link, life)| Some((link, (*life)?.epoch)))
+            .collect()
+    }
+
     fn notice(&mut self, at: u8, notice: Notice) {
+        if self.session.closed == [false; CONTROLLERS] {
+            self.tell_notice(at, notice);
+        }
+    }
+
+    fn tell_notice(&mut self, at: u8, notice: Notice) {
         if let Some(live) = &mut self.controllers[at as usize].live {
             live.notices.push_back(notice);
             self.soon(Event::Notice { at });
@@ -233,7 +292,10 @@ impl World {
         let scenario = &self.setting.scenario;
         match &self.controllers[at as usize].live {
             Some(live) => live.machine.config().terms(),
-            None => Terms::new(scenario.link_lease_ns, scenario.io_life_ns),
+            None => {
+                let (link_lease_ns, io_life_ns) = scenario.terms_of(at);
+                Terms::new(link_lease_ns, io_life_ns)
+            }
         }
     }
 
@@ -243,7 +305,9 @@ impl World {
             .live
             .as_ref()
             .and_then(|l| l.session);
-        let current = told == Some(self.session.number) && self.session.open[from as usize];
+        let current = told == Some(self.session.number)
+            && self.session.open[from as usize]
+            && self.session.closed == [false; CONTROLLERS];
         self.trace.line(self.now_ns, || {
             let lost = if current {
                 ""
@@ -254,6 +318,12 @@ impl World {
         });
         let at = 1 - from;
         if !current || !self.session.open[at as usize] {
+            return;
+        }
+        let rate = u64::from(self.setting.scenario.faults.message_loss);
+        if self.lossy && rate > 0 && (self.number() >> 1) % 1000 < rate {
+            self.stats.messages_lost += 1;
+            self.trace.line(self.now_ns, || "it is LOST".into());
             return;
         }
         let session = self.session.number;
@@ -273,6 +343,11 @@ impl World {
         let Some(live) = &mut controller.live else {
             return;
         };
+        // Of a session that is over nothing is heard any more.
+        let newest = live.session.unwrap_or(0);
+        while live.inbox.front().is_some_and(|m| m.0 < newest) {
+            live.inbox.pop_front();
+        }
         let Some((session, message)) = live.inbox.front().copied() else {
             return;
         };
