@@ -226,6 +226,17 @@ fn hunt_all(only: Option<&str>) -> anyhow::Result<ExitCode> {
             (without.cpu + with.cpu).as_secs_f64(),
             words.map_or("nothing", |violation| &violation.words),
         );
+        let mut kinds: Vec<_> = without.failed.iter().flat_map(|v| &v.violation).collect();
+        kinds.sort_by_key(|violation| violation.kind);
+        for alike in kinds.chunk_by(|a, b| a.kind == b.kind) {
+            let odd = if hunt.shows.contains(&alike[0].kind) {
+                ""
+            } else {
+                "  NOT EXPECTED"
+            };
+            println!("    {:>6} {:?}{odd}", alike.len(), alike[0].kind);
+            good &= odd.is_empty();
+        }
         good &= first.is_some() && with.failed.is_empty();
     }
     Ok(if good {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use yoke_core::guards::Guard;
 
 use crate::campaign::{campaign, Outcome, Span};
-use crate::catalogue::{named, without};
+use crate::catalogue::{named, without, Draw};
+use crate::check::Kind;
+use crate::run::{run, Verdict};
 
 /// A search for what a guard is there for.
 #[derive(Clone, Copy, Debug)]
@@ -19,63 +21,94 @@ pub struct Hunt {
     pub scenario: &'static str,
     /// How many seeds, from 0 on: several times as many as are needed.
     pub seeds: u64,
+    /// What goes wrong without it: the first of these is what is looked for, the others may come with it. Anything else
+    /// is a fault of its own, and a panic always is.
+    pub shows: &'static [Kind],
 }
 
-const fn hunt(guard: Guard, scenario: &'static str, seeds: u64) -> Hunt {
+const fn hunt(guard: Guard, scenario: &'static str, seeds: u64, shows: &'static [Kind]) -> Hunt {
     Hunt {
         guard,
         scenario,
         seeds,
+        shows,
     }
 }
 
+const LOST: &[Kind] = &[Kind::Lost];
+const TORN: &[Kind] = &[Kind::Torn, Kind::Lost];
+const OWNERS: &[Kind] = &[Kind::TwoOwners];
+/// Requests that wait for ever, or nobody who serves.
+const USELESS: &[Kind] = &[Kind::Stuck, Kind::Refused, Kind::Lost];
+
 /// The hunts. docs/simulation.md says what goes wrong in each.
 pub const HUNTS: &[Hunt] = &[
-    hunt(Guard::OwnBlock, "mixed", 10),
-    hunt(Guard::ShadowBeforeAck, "rejoin", 50),
-    hunt(Guard::DiskBeforeThrough, "mixed", 50),
-    hunt(Guard::PositiveRecord, "flappy", 150),
-    hunt(Guard::QuietWhileRecording, "hasty", 100),
-    hunt(Guard::FreshEpoch, "reused", 50),
-    hunt(Guard::FenceValue, "mixed", 300),
-    hunt(Guard::LinkLived, "lost-post", 50),
-    hunt(Guard::RenewByRead, "asleep", 600),
-    hunt(Guard::LeaseAfterRead, "sluggish", 400),
-    hunt(Guard::LeaseAfterWrite, "sluggish", 800),
-    hunt(Guard::LeaseAfterFlush, "asleep", 1000),
-    hunt(Guard::LeaseForIo, "asleep", 200),
-    hunt(Guard::ReadAcknowledged, "flappy", 100),
-    hunt(Guard::DestageOrder, "mixed", 100),
-    hunt(Guard::DestageProved, "unproved", 50),
-    hunt(Guard::FlushBeforeFree, "enclosed", 100),
-    hunt(Guard::FreeOrder, "freed-in-two", 50),
-    hunt(Guard::FreeProved, "freed-in-two", 100),
-    hunt(Guard::CopyBeforeRetire, "narrowed", 600),
-    hunt(Guard::CopyDestaged, "two-regions", 50),
-    hunt(Guard::CopyOrder, "half-copied", 50),
-    hunt(Guard::NeverScanRetired, "retired", 50),
-    hunt(Guard::GrantAfterHandshake, "late-post", 100),
-    hunt(Guard::ClearBeforeGrant, "leftover", 50),
-    hunt(Guard::OnlyHolder, "flappy", 150),
-    hunt(Guard::VoidBeforeClaim, "asleep", 200),
-    hunt(Guard::WaitLinkLease, "asleep", 1000),
-    hunt(Guard::WatchDiskLease, "asleep", 200),
-    hunt(Guard::ConfirmClaim, "apart", 100),
-    hunt(Guard::ScanChecks, "header-first", 50),
-    hunt(Guard::OldCommands, "apart", 150),
-    hunt(Guard::HoldWhileAlone, "asleep", 300),
-    hunt(Guard::DestageBeforeDisk, "flappy", 400),
-    hunt(Guard::ReadAfterDisk, "mixed", 200),
-    hunt(Guard::DegradedRecord, "mixed", 400),
-    hunt(Guard::KeepShadow, "mixed", 200),
-    hunt(Guard::JoinCopies, "mixed", 50),
-    hunt(Guard::JoinFence, "rejoin", 200),
-    hunt(Guard::ReadAfterShadow, "late-shadow", 50),
-    hunt(Guard::JoinBoth, "rejoin", 50),
-    hunt(Guard::FlushDestages, "flappy", 500),
-    hunt(Guard::PassAfterFree, "mixed", 150),
-    hunt(Guard::TombstoneFirst, "passed-down", 50),
-    hunt(Guard::BothDead, "orphaned", 50),
+    hunt(Guard::OwnBlock, "mixed", 10, &[Kind::ForeignBlock]),
+    hunt(Guard::ShadowBeforeAck, "rejoin", 50, LOST),
+    hunt(Guard::DiskBeforeThrough, "mixed", 50, USELESS),
+    hunt(Guard::PositiveRecord, "flappy", 150, LOST),
+    hunt(Guard::QuietWhileRecording, "hasty", 100, LOST),
+    hunt(Guard::FreshEpoch, "reused", 50, LOST),
+    hunt(Guard::FenceValue, "mixed", 300, OWNERS),
+    hunt(Guard::LinkLived, "lost-post", 50, LOST),
+    hunt(Guard::RenewByRead, "asleep", 600, OWNERS),
+    hunt(Guard::LeaseAfterRead, "sluggish", 400, OWNERS),
+    hunt(Guard::LeaseAfterWrite, "sluggish", 800, OWNERS),
+    hunt(Guard::LeaseAfterFlush, "asleep", 1000, OWNERS),
+    hunt(Guard::LeaseForIo, "asleep", 200, OWNERS),
+    hunt(Guard::ReadAcknowledged, "flappy", 100, TORN),
+    hunt(
+        Guard::DestageOrder,
+        "mixed",
+        100,
+        &[Kind::Lost, Kind::Disorder],
+    ),
+    hunt(Guard::DestageProved, "unproved", 50, LOST),
+    hunt(Guard::FlushBeforeFree, "enclosed", 100, LOST),
+    hunt(Guard::FreeOrder, "freed-in-two", 50, LOST),
+    hunt(Guard::FreeProved, "freed-in-two", 100, LOST),
+    hunt(Guard::CopyBeforeRetire, "narrowed", 600, LOST),
+    hunt(Guard::CopyDestaged, "two-regions", 50, LOST),
+    hunt(Guard::CopyOrder, "half-copied", 50, LOST),
+    hunt(Guard::NeverScanRetired, "retired", 50, LOST),
+    hunt(Guard::GrantAfterHandshake, "late-post", 100, LOST),
+    hunt(Guard::ClearBeforeGrant, "leftover", 50, LOST),
+    hunt(Guard::OnlyHolder, "flappy", 150, LOST),
+    hunt(Guard::VoidBeforeClaim, "asleep", 200, OWNERS),
+    hunt(Guard::WaitLinkLease, "asleep", 1000, OWNERS),
+    hunt(Guard::WatchDiskLease, "asleep", 200, OWNERS),
+    hunt(
+        Guard::ConfirmClaim,
+        "apart",
+        100,
+        &[Kind::TwoOwners, Kind::Lost],
+    ),
+    hunt(Guard::ScanChecks, "header-first", 50, TORN),
+    hunt(Guard::OldCommands, "apart", 150, OWNERS),
+    hunt(Guard::HoldWhileAlone, "asleep", 300, OWNERS),
+    hunt(Guard::DestageBeforeDisk, "flappy", 400, LOST),
+    hunt(
+        Guard::ReadAfterDisk,
+        "mixed",
+        200,
+        &[Kind::TwoOwners, Kind::Stuck, Kind::Refused],
+    ),
+    hunt(
+        Guard::DegradedRecord,
+        "mixed",
+        400,
+        &[Kind::Lost, Kind::Stuck],
+    ),
+    hunt(Guard::KeepShadow, "mixed", 200, USELESS),
+    hunt(Guard::JoinCopies, "mixed", 50, USELESS),
+    hunt(Guard::JoinFence, "rejoin", 200, LOST),
+    hunt(Guard::ReadAfterShadow, "late-shadow", 50, OWNERS),
+    hunt(Guard::JoinBoth, "rejoin", 50, LOST),
+    hunt(Guard::FlushDestages, "flappy", 500, LOST),
+    hunt(Guard::PassAfterFree, "mixed", 150, LOST),
+    hunt(Guard::TombstoneFirst, "passed-down", 50, LOST),
+    hunt(Guard::BothDead, "orphaned", 50, LOST),
+    hunt(Guard::ReleaseAfterCommands, "laundered", 50, OWNERS),
 ];
 
 /// The hunt of a guard.
@@ -84,9 +117,25 @@ pub fn of(guard: Guard) -> Option<&'static Hunt> {
 }
 
 impl Hunt {
-    /// Runs the seeds, with the guard or without it, until the first violation.
-    pub fn run(&self, on: bool, threads: u64) -> Outcome {
-        self.campaign(on, threads, true)
+    /// Runs the seeds with the guard, until the first violation.
+    pub fn clean(&self) -> Outcome {
+        self.campaign(true, 1, true)
+    }
+
+    /// Runs seeds without the guard until one shows what is looked for. The runs that failed until then; the last of
+    /// them is that one, if there is one.
+    pub fn search(&self) -> Vec<Verdict> {
+        let draw = self.draw();
+        let mut failed = Vec::new();
+        for seed in 0..self.seeds {
+            let verdict = run(&without(draw(seed), Some(self.guard)), seed, false);
+            let kind = verdict.violation.as_ref().map(|v| v.kind);
+            failed.extend(kind.is_some().then_some(verdict));
+            if kind.is_some() && kind == self.shows.first().copied() {
+                break;
+            }
+        }
+        failed
     }
 
     /// Runs all of the seeds, with the guard or without it.
@@ -94,10 +143,15 @@ impl Hunt {
         self.campaign(on, 1, false)
     }
 
+    fn draw(&self) -> Draw {
+        match named(self.scenario) {
+            Some(draw) => draw,
+            None => panic!("there is no scenario {}", self.scenario),
+        }
+    }
+
     fn campaign(&self, on: bool, threads: u64, stop: bool) -> Outcome {
-        let Some(draw) = named(self.scenario) else {
-            panic!("there is no scenario {}", self.scenario);
-        };
+        let draw = self.draw();
         let span = Span {
             from: 0,
             seeds: self.seeds,

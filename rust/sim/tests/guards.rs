@@ -6,22 +6,32 @@ mod support;
 
 use support::Progress;
 use yoke_core::guards::Guard;
+use yoke_sim::check::Kind;
 use yoke_sim::hunts::{Hunt, HUNTS};
 
 fn search(hunt: &Hunt, failures: &mut Vec<String>) {
-    let with = hunt.run(true, 1);
-    for verdict in &with.failed {
+    for verdict in &hunt.clean().failed {
         failures.push(format!(
             "{:?} is in force, and {} {}: {:?}",
             hunt.guard, hunt.scenario, verdict.seed, verdict.violation
         ));
     }
-    let without = hunt.run(false, 1);
-    if without.failed.is_empty() {
+    let without = hunt.search();
+    let kinds = without.iter().flat_map(|v| &v.violation).map(|v| v.kind);
+    if kinds.clone().next_back() != hunt.shows.first().copied() {
         failures.push(format!(
-            "without {:?} nothing goes wrong in {} of {}",
-            hunt.guard, without.runs, hunt.scenario
+            "without {:?} there is no {:?} in {} of {}",
+            hunt.guard, hunt.shows, hunt.seeds, hunt.scenario
         ));
+    }
+    // It is a violation of this kind that the rule keeps away. A panic, or anything else, is a fault of its own.
+    for (verdict, kind) in without.iter().zip(kinds) {
+        if !hunt.shows.contains(&kind) {
+            failures.push(format!(
+                "without {:?} there is something else in {} {}: {:?}",
+                hunt.guard, hunt.scenario, verdict.seed, verdict.violation
+            ));
+        }
     }
 }
 
@@ -45,6 +55,15 @@ fn each_rule_is_needed_half_0() {
 #[test]
 fn each_rule_is_needed_half_1() {
     search_half(1);
+}
+
+#[test]
+fn no_search_is_for_a_panic() {
+    for hunt in HUNTS {
+        let odd = [Kind::Panic, Kind::Endless, Kind::Ghost];
+        let named = hunt.shows.iter().any(|kind| odd.contains(kind));
+        assert!(!hunt.shows.is_empty() && !named, "{:?}", hunt.guard);
+    }
 }
 
 #[test]
