@@ -11,6 +11,7 @@ use yoke_core::volume::{Action, Token};
 
 use crate::clock::Clock;
 use crate::disk::Block;
+use crate::explore::fingerprint;
 use crate::job::Job;
 use crate::machine::Machine;
 use crate::memory::Memory;
@@ -67,6 +68,18 @@ pub struct Gathering {
     pub bad: bool,
 }
 
+/// Actions that are done in any order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loose(pub Vec<Action>);
+
+impl std::hash::Hash for Loose {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let mut actions: Vec<u64> = self.0.iter().map(fingerprint).collect();
+        actions.sort_unstable();
+        actions.hash(state);
+    }
+}
+
 /// What dies with a controller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Live {
@@ -81,7 +94,7 @@ pub struct Live {
     /// Actions that name a link, by link: in order.
     pub lanes: Vec<VecDeque<Action>>,
     /// Other actions: in any order.
-    pub loose: Vec<Action>,
+    pub loose: Loose,
     /// Threads that carry requests.
     pub jobs: Vec<Option<Job>>,
     /// News on the way to the machine.

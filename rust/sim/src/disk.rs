@@ -6,7 +6,11 @@
 //! and is *completed* (its issuer is told, if it still lives). What a FLUSH or
 //! PREFLUSH makes safe is what was completed before it was queued, no more.
 
+use std::hash::{Hash, Hasher};
+
 use yoke_core::volume::{PassId, RunId, Token};
+
+use crate::explore::fingerprint;
 
 mod verb;
 
@@ -78,7 +82,7 @@ struct Cached {
 }
 
 /// The disk that the controllers share.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk<C> {
     head: Vec<Cell>,
     data: Vec<Block>,
@@ -87,6 +91,35 @@ pub struct Disk<C> {
     volatile: bool,
     /// The last name that was given; none: names are used again, so that the same queue is the same state.
     named: Option<CommandId>,
+}
+
+impl<C: Copy + Hash> Hash for Disk<C> {
+    /// The queue has no order, and while nothing is cached the names of its commands say nothing.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.head.hash(state);
+        self.data.hash(state);
+        if !self.cache.is_empty() {
+            return (&self.cache, &self.queue).hash(state);
+        }
+        let mut queue: Vec<u64> = self.queue.iter().map(Command::fingerprint).collect();
+        queue.sort_unstable();
+        queue.hash(state);
+    }
+}
+
+impl<C: Copy + Hash> Command<C> {
+    /// All of it but its name.
+    fn fingerprint(&self) -> u64 {
+        let ends = (self.landed, self.aborted, self.disowned);
+        fingerprint(&(
+            self.issuer,
+            &self.verb,
+            self.cookie,
+            self.issued_ns,
+            ends,
+            &self.data,
+        ))
+    }
 }
 
 impl<C: Copy> Disk<C> {

@@ -41,6 +41,9 @@ use crate::trace::Trace;
 /// Controllers of a simulated appliance.
 pub const CONTROLLERS: usize = 2;
 
+/// Who draws numbers: controllers, and up to four links.
+const SOURCES: usize = CONTROLLERS + 4;
+
 /// Where the volume's region stands in every window.
 pub const REGION_AT: u64 = 16 * PAGE;
 
@@ -120,8 +123,11 @@ pub struct World {
     pub stats: Stats,
     /// What the checkers found first.
     pub violation: Option<Violation>,
-    /// Drawn from for every number that must be new: incarnations, lives, seeds, stamps.
+    /// Every number that must be new is drawn from this and from who draws it how often.
     numbers: u64,
+    /// How often each controller, and then each link, has drawn one: what one of them does gives the same numbers,
+    /// whatever the others have done before.
+    drawn: [u32; SOURCES],
     /// The stamp of the last write.
     stamps: u64,
 }
@@ -148,6 +154,7 @@ impl std::hash::Hash for World {
         self.lossy.hash(state);
         self.violation.is_some().hash(state);
         self.numbers.hash(state);
+        self.drawn.hash(state);
         self.stamps.hash(state);
     }
 }
@@ -186,6 +193,7 @@ impl World {
             stats: Stats::default(),
             violation: None,
             numbers: seed,
+            drawn: [0; SOURCES],
             stamps: 0,
             setting: Arc::new(setting),
         }
@@ -240,9 +248,20 @@ impl World {
         self.controllers[at as usize].clock.show(self.now_ns)
     }
 
-    /// A number that was never used before.
-    fn number(&mut self) -> u64 {
-        splitmix64(&mut self.numbers) >> 1 | 1
+    /// A number that was never used before, for a controller.
+    fn number(&mut self, at: u8) -> u64 {
+        self.draw(at.into())
+    }
+
+    /// A number that was never used before, for a link.
+    fn link_number(&mut self, link: u8) -> u64 {
+        self.draw(CONTROLLERS + usize::from(link))
+    }
+
+    fn draw(&mut self, source: usize) -> u64 {
+        self.drawn[source] += 1;
+        let mut state = self.numbers ^ (source as u64) << 32 ^ u64::from(self.drawn[source]);
+        splitmix64(&mut state) >> 1 | 1
     }
 
     fn soon(&mut self, event: Event) {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use support::Progress;
 use yoke_core::guards::{Guard, Guards};
+use yoke_core::volume::PowerLoss;
 use yoke_sim::check::history::Request;
 use yoke_sim::event::Ask;
 use yoke_sim::explore::appliance::{small, Appliance, Budget, Step};
@@ -64,8 +65,9 @@ fn explore(what: &str, model: &Appliance, states: usize) -> Report<Step> {
     };
     let report = search(model, &bounds);
     let words = format!(
-        "{} states, {} deep, {} a second",
+        "{} states, {} steps, {} deep, {} a second",
         report.states,
+        report.steps,
         report.depth,
         report.states_per_second()
     );
@@ -116,6 +118,53 @@ fn a_cut_at_any_step_loses_nothing() {
     let model = appliance(FLAPS, FLAP, &[write(0), write(0)]);
     let report = explore("a cut", &model, STATES);
     assert!(report.violation().is_none(), "{:?}", report.violation());
+}
+
+/// A giveback at any step, and a death: as far as the bound goes.
+#[test]
+fn a_giveback_at_any_step_loses_nothing() {
+    let choices = Choices {
+        jobs: true,
+        disk: true,
+        destage: true,
+        ..Choices::default()
+    };
+    let budget = Budget {
+        givebacks: 1,
+        crashes: 1,
+        ticks: 3,
+        ..NONE
+    };
+    let model = appliance(choices, budget, &[write(0), write(0)]);
+    let report = explore("a giveback", &model, STATES);
+    assert!(report.violation().is_none(), "{:?}", report.violation());
+}
+
+/// All power is lost at any step of a write and a FLUSH, and both controllers start again: what the FLUSH has covered is
+/// there. Without the rule that a FLUSH destages it is not.
+#[test]
+fn a_loss_of_power_at_any_step_keeps_what_was_flushed() {
+    let choices = Choices {
+        jobs: true,
+        disk: true,
+        ..Choices::default()
+    };
+    let budget = Budget {
+        power: 1,
+        starts: 2,
+        ticks: 2,
+        ..NONE
+    };
+    let mut model = appliance(choices, budget, &[write(0), Ask::Io(Request::Flush)]);
+    model.scenario.power_loss = PowerLoss::StartFromDisk;
+    model.scenario.volatile_cache = true;
+    model.probes = &[0b00];
+    let with = explore("a loss of power", &model, STATES);
+    assert!(with.violation().is_none(), "{:?}", with.violation());
+    model.scenario.guards = Guards::ALL.without(Guard::FlushDestages);
+    let without = explore("a FLUSH that destages nothing", &model, STATES);
+    let (words, _) = without.violation().expect("a lost write");
+    assert!(words.starts_with("lost"), "{words}");
 }
 
 /// What happens between a post and its fence, and whether the log goes to the disk.

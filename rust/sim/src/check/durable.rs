@@ -18,12 +18,34 @@ struct Written {
 }
 
 /// The durability ledger of one volume.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Durable {
     blocks: Vec<Vec<Written>>,
     flushes: Vec<(OpId, u64)>,
     /// Counts invocations and responses: their order is all that matters.
     tick: u64,
+}
+
+impl std::hash::Hash for Durable {
+    /// Of the times only the order matters.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let writes = || self.blocks.iter().flatten();
+        let mut times: Vec<u64> = writes().flat_map(|w| [w.start, w.end]).collect();
+        times.extend(self.flushes.iter().map(|f| f.1));
+        times.sort_unstable();
+        times.dedup();
+        let rank = |time: u64| times.binary_search(&time).unwrap_or(times.len());
+        for list in &self.blocks {
+            list.len().hash(state);
+            for w in list {
+                let what = (w.op, w.value, w.acked, w.fua, w.durable);
+                (what, rank(w.start), rank(w.end), w.end == u64::MAX).hash(state);
+            }
+        }
+        for (op, start) in &self.flushes {
+            (op, rank(*start)).hash(state);
+        }
+    }
 }
 
 impl Durable {

@@ -41,6 +41,8 @@ pub struct Report<S> {
     pub outcome: Outcome<S>,
     /// States visited.
     pub states: usize,
+    /// Steps taken: more than states, since states merge.
+    pub steps: usize,
     /// Length of the longest path that was followed to its end.
     pub depth: usize,
     /// How long it took.
@@ -78,6 +80,7 @@ struct Found<M: Model> {
 /// What one thread found in one level.
 struct Harvest<M: Model> {
     found: Vec<Found<M>>,
+    steps: usize,
     violation: Option<(String, Origin<M::Step>)>,
 }
 
@@ -90,6 +93,7 @@ pub fn search<M: Model>(model: &M, bounds: &Bounds) -> Report<M::Step> {
     let mut level = vec![start];
     let mut origins: Vec<Vec<Origin<M::Step>>> = Vec::new();
     let mut depth = 0;
+    let mut steps = 0;
     let outcome = loop {
         if level.is_empty() {
             break Outcome::Exhausted;
@@ -103,6 +107,7 @@ pub fn search<M: Model>(model: &M, bounds: &Bounds) -> Report<M::Step> {
         let mut violation = None;
         for harvest in harvests {
             violation = violation.or(harvest.violation);
+            steps += harvest.steps;
             for found in harvest.found {
                 next.push(found.state);
                 next_origins.push(found.origin);
@@ -121,6 +126,7 @@ pub fn search<M: Model>(model: &M, bounds: &Bounds) -> Report<M::Step> {
     Report {
         outcome,
         states: visited.len(),
+        steps,
         depth,
         took: began.elapsed(),
     }
@@ -161,6 +167,7 @@ fn expand<M: Model>(
     let work = || {
         let mut harvest = Harvest {
             found: Vec::new(),
+            steps: 0,
             violation: None,
         };
         let mut steps = Vec::new();
@@ -205,6 +212,7 @@ fn visit<M: Model>(
 ) {
     steps.clear();
     model.steps(state, steps);
+    harvest.steps += steps.len();
     for &step in steps.iter() {
         let mut next = state.clone();
         let origin = Origin {
@@ -280,7 +288,7 @@ mod tests {
     fn a_search_ends_when_everything_was_seen() {
         let report = search(&Counters { limit: 9 }, &bounds());
         assert!(matches!(report.outcome, Outcome::Exhausted));
-        assert_eq!((report.states, report.depth), (36, 11));
+        assert_eq!((report.states, report.steps, report.depth), (36, 60, 11));
     }
 
     #[test]

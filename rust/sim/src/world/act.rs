@@ -33,11 +33,11 @@ impl World {
         }
         let action = if lane < links {
             live.lanes[lane].pop_front()
-        } else if live.loose.is_empty() {
+        } else if live.loose.0.is_empty() {
             None
         } else {
-            let index = (lane - links) % live.loose.len();
-            Some(live.loose.remove(index))
+            let index = (lane - links) % live.loose.0.len();
+            Some(live.loose.0.remove(index))
         };
         let Some(action) = action else { return };
         self.trace
@@ -117,7 +117,7 @@ impl World {
             Action::Preempt { token, victim } => {
                 self.stats.preempts += 1;
                 let rate = u64::from(self.setting.scenario.faults.preempt_fails);
-                let number = if rate > 0 { self.number() >> 1 } else { 0 };
+                let number = if rate > 0 { self.number(at) >> 1 } else { 0 };
                 let ok = rate == 0 || number % 1000 >= rate;
                 self.stats.preempts_failed += u64::from(!ok);
                 if !ok && number & 1 << 20 != 0 {

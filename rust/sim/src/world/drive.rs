@@ -99,8 +99,8 @@ impl World {
                 link
             }
             None => {
-                live.loose.push(action);
-                links + live.loose.len() - 1
+                live.loose.0.push(action);
+                links + live.loose.0.len() - 1
             }
         };
         self.soon(Event::Act {

@@ -65,7 +65,7 @@ impl World {
                 events.push(Event::Act { at, lane });
             }
         }
-        for loose in 0..live.loose.len() {
+        for loose in 0..live.loose.0.len() {
             events.push(Event::Act {
                 at,
                 lane: (live.lanes.len() + loose) as u8,
@@ -91,6 +91,8 @@ impl World {
             events.push(Event::Poll { at });
         }
         if live.destaging < super::drive::DESTAGE_DEPTH
+            && live.machine.is_owner()
+            && live.machine.status(now).dirty > 0
             && live.machine.clone().next_destage(now, 1).is_some()
         {
             events.push(Event::Destage { at });

@@ -8,7 +8,7 @@ use yoke_core::volume::{Config, Input, PowerLoss, Role};
 
 use super::{World, CONTROLLERS, IDENTITY};
 use crate::check::owner::Actor;
-use crate::controller::Live;
+use crate::controller::{Live, Loose};
 use crate::event::Event;
 use crate::machine;
 use crate::memory::Memory;
@@ -26,7 +26,7 @@ impl World {
         if self.controllers[index].live.is_some() {
             return;
         }
-        let (incarnation, seed, base) = (self.number(), self.number(), self.number());
+        let (incarnation, seed, base) = (self.number(at), self.number(at), self.number(at));
         self.controllers[index].life += 1;
         self.controllers[index].paused = false;
         // CLOCK_BOOTTIME starts anew, somewhere.
@@ -49,7 +49,7 @@ impl World {
             log: vec![[0; 2]; scenario.slots as usize],
             memory: vec![Memory::new(super::REGION_AT, pages); scenario.links],
             lanes: vec![VecDeque::new(); scenario.links],
-            loose: Vec::new(),
+            loose: Loose::default(),
             jobs: Vec::new(),
             notices: VecDeque::new(),
             inbox: VecDeque::new(),
@@ -90,12 +90,12 @@ impl World {
             return;
         };
         let over = live.machine.role() == Role::Closed && live.busy() == 0;
-        let idle = live.gathering.is_empty() && live.loose.is_empty();
+        let idle = live.gathering.is_empty() && live.loose.0.is_empty();
         if below || !over || !idle || live.lanes.iter().any(|lane| !lane.is_empty()) {
             return;
         }
         let incarnation = live.incarnation;
-        let seed = self.number();
+        let seed = self.number(at);
         let config = self.config(at, incarnation, seed);
         let (scenario, now) = (self.setting.scenario, self.clock(at));
         if let Some(live) = &mut self.controllers[index].live {

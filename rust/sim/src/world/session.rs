@@ -79,7 +79,7 @@ impl World {
             self.arrive_all(link, at);
         }
         self.links[index].open();
-        let number = self.number();
+        let number = self.link_number(link);
         let Some(epoch) = LinkEpoch::new(number) else {
             return;
         };
@@ -321,7 +321,7 @@ impl World {
             return;
         }
         let rate = u64::from(self.setting.scenario.faults.message_loss);
-        if self.lossy && rate > 0 && (self.number() >> 1) % 1000 < rate {
+        if self.lossy && rate > 0 && (self.number(from) >> 1) % 1000 < rate {
             self.stats.messages_lost += 1;
             self.trace.line(self.now_ns, || "it is LOST".into());
             return;
