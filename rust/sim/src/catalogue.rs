@@ -176,7 +176,7 @@ fn base(rng: &mut Rng) -> Scenario {
     } else {
         0
     };
-    s.poll_ns = rng.range(5, 30) * MS;
+    s.poll_ns = rng.range(8, 45) * MS;
     let w = &mut s.workload;
     w.depth = rng.range(1, 5) as u32;
     w.blocks_max = if rng.chance(500) {

@@ -63,7 +63,11 @@ fn mixed_appliances_lose_nothing() {
     // What never happens is not tested.
     for (name, count) in stats.list() {
         // A disk that fails stops service, not memory: nothing that is simulated stops a machine for good.
-        assert_eq!(count > 0, name != "stopped", "there were {count} of: {name}");
+        assert_eq!(
+            count > 0,
+            name != "stopped",
+            "there were {count} of: {name}"
+        );
     }
     assert!(stats.writes > 20 * MIXED);
     assert!(stats.crashes + stats.pauses > MIXED);

@@ -38,11 +38,14 @@ impl World {
 
     /// Takes every action that the machine has.
     pub(super) fn drain(&mut self, at: u8) {
+        let now = self.clock(at);
         for _ in 0..ACTIONS_MAX {
-            match self.tell_machine(at, |machine, now| machine.poll_action(now)) {
-                Some(Some(action)) => self.take_action(at, action),
-                Some(None) => return self.drained(at),
-                None => return,
+            let Some(live) = &mut self.controllers[at as usize].live else {
+                return;
+            };
+            match live.machine.poll_action(now) {
+                Some(action) => self.take_action(at, action),
+                None => return self.drained(at),
             }
         }
         let words = format!("controller {at} asks for something without end");
@@ -50,14 +53,18 @@ impl World {
     }
 
     fn drained(&mut self, at: u8) {
-        let deadline = self
-            .tell_machine(at, |machine, _| machine.next_deadline())
-            .flatten();
-        if let Some(local) = deadline {
-            let due = self.controllers[at as usize].clock.when(local);
+        let controller = &self.controllers[at as usize];
+        let Some(live) = &controller.live else {
+            return;
+        };
+        let owns = live.machine.is_owner() && live.destaging < DESTAGE_DEPTH;
+        if let Some(local) = live.machine.next_deadline() {
+            let due = controller.clock.when(local);
             self.later(Event::Poll { at }, due.max(self.now_ns));
         }
-        self.soon(Event::Destage { at });
+        if owns {
+            self.soon(Event::Destage { at });
+        }
     }
 
     fn take_action(&mut self, at: u8, action: Action) {
@@ -174,10 +181,13 @@ impl World {
             return;
         }
         let max = self.setting.scenario.workload.blocks_max.max(1);
-        let plan = self
-            .tell_machine(at, |machine, now| machine.next_destage(now, max))
-            .flatten();
-        let Some(plan) = plan else { return };
+        let now = self.clock(at);
+        let Some(live) = &mut self.controllers[at as usize].live else {
+            return;
+        };
+        let Some(plan) = live.machine.next_destage(now, max) else {
+            return;
+        };
         let mut cells = Vec::new();
         let mut corrupt = None;
         for (i, source) in plan

@@ -156,15 +156,19 @@ impl World {
         let Some(ask) = self.job(at, job).map(|j| j.ask) else {
             return;
         };
+        let now = self.clock(at);
+        // Plans are large: they are moved once, into their boxes.
         match ask {
             Ask::Io(Request::Write { block, count, .. }) => {
                 let range = Range {
                     block: block.into(),
                     count,
                 };
-                let begin = self.tell_machine(at, |machine, now| machine.write_begin(range, now));
-                match begin {
-                    Some(WriteBegin::Plan(plan)) => {
+                let Some(live) = &mut self.controllers[at as usize].live else {
+                    return;
+                };
+                match live.machine.write_begin(range, now) {
+                    WriteBegin::Plan(plan) => {
                         let (plan, to) = (Box::new(plan), plan.post);
                         self.advance(
                             at,
@@ -177,9 +181,8 @@ impl World {
                             },
                         );
                     }
-                    Some(WriteBegin::Park) => self.park(at, job),
-                    Some(WriteBegin::Fail(reason)) => self.refused(at, job, reason),
-                    None => {}
+                    WriteBegin::Park => self.park(at, job),
+                    WriteBegin::Fail(reason) => self.refused(at, job, reason),
                 }
             }
             Ask::Io(Request::Read { block, count }) => {
@@ -187,9 +190,11 @@ impl World {
                     block: block.into(),
                     count,
                 };
-                let begin = self.tell_machine(at, |machine, now| machine.read_begin(range, now));
-                match begin {
-                    Some(ReadBegin::Plan(plan)) => {
+                let Some(live) = &mut self.controllers[at as usize].live else {
+                    return;
+                };
+                match live.machine.read_begin(range, now) {
+                    ReadBegin::Plan(plan) => {
                         let data = vec![[0; 2]; count as usize];
                         let plan = Box::new(plan);
                         self.advance(
@@ -202,9 +207,8 @@ impl World {
                             },
                         );
                     }
-                    Some(ReadBegin::Park) => self.park(at, job),
-                    Some(ReadBegin::Fail(reason)) => self.refused(at, job, reason),
-                    None => {}
+                    ReadBegin::Park => self.park(at, job),
+                    ReadBegin::Fail(reason) => self.refused(at, job, reason),
                 }
             }
             Ask::Io(Request::Flush) => return self.begin_flush(at, job),
