@@ -14,7 +14,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 35] = [
+pub const NAMED: [(&str, Draw); 37] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -48,7 +48,9 @@ pub const NAMED: [(&str, Draw); 35] = [
     ("lossy", owners::lossy),
     ("unfenced", owners::unfenced),
     ("below", owners::below),
+    ("past-the-log", owners::past_the_log),
     ("laundered", owners::laundered),
+    ("under-read", owners::under_read),
     ("forced", owners::forced),
 ];
 
@@ -104,6 +106,7 @@ pub fn storm(seed: u64) -> Scenario {
     };
     f.broken_ns = rng.delay(20 * MS, 1000 * MS);
     f.hiccup = if rng.chance(150) { 5 } else { 0 };
+    f.late_failures = rng.chance(500);
     f.message_loss = if rng.chance(100) {
         rng.range(10, 400) as u32
     } else {

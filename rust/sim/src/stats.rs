@@ -93,6 +93,8 @@ stats! {
     commands,
     /// Times both memories were lost.
     lost_both,
+    /// Discards and write-zeroes that were said to have failed, and landed later.
+    late_landings,
     /// Machines that were stopped by a fault.
     stopped,
 }

@@ -138,6 +138,7 @@ impl World {
             return;
         };
         self.disk.disown(id);
+        self.stats.late_landings += 1;
         let controller = &self.controllers[at];
         if controller.runs() && controller.life == life {
             self.trace.line(self.now_ns, || {
