@@ -14,7 +14,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 37] = [
+pub const NAMED: [(&str, Draw); 38] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -46,6 +46,7 @@ pub const NAMED: [(&str, Draw); 37] = [
     ("unlike", owners::unlike),
     ("hiccups", owners::hiccups),
     ("lossy", owners::lossy),
+    ("reopened", owners::reopened),
     ("unfenced", owners::unfenced),
     ("below", owners::below),
     ("past-the-log", owners::past_the_log),
@@ -107,6 +108,7 @@ pub fn storm(seed: u64) -> Scenario {
     f.broken_ns = rng.delay(20 * MS, 1000 * MS);
     f.hiccup = if rng.chance(150) { 5 } else { 0 };
     f.late_failures = rng.chance(500);
+    f.reopens = true;
     f.message_loss = if rng.chance(100) {
         rng.range(10, 400) as u32
     } else {

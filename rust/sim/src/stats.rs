@@ -89,6 +89,8 @@ stats! {
     disk_errors,
     /// Messages that got lost.
     messages_lost,
+    /// Volumes that were closed and opened again in one life.
+    reopened,
     /// Commands of people.
     commands,
     /// Times both memories were lost.

@@ -105,6 +105,7 @@ impl World {
             live.session = None;
             (live.jobs, live.destaging) = (Vec::new(), 0);
         }
+        self.stats.reopened += 1;
         self.trace
             .line(self.now_ns, || format!("controller {at} opens again"));
         self.session.closed[index] = false;
