@@ -199,11 +199,11 @@ impl Driver {
         self.world.take(event);
         match event {
             Event::Resume { at } => self.unpark(at),
-            Event::Arrive { link, at, .. } => {
-                if self.world.links[link as usize].under_way(at as usize) > 0 {
-                    *self.arriving(link, at) = true;
-                    self.schedule_arrival(link, at);
-                }
+            Event::Arrive { link, at, .. }
+                if self.world.links[link as usize].under_way(at as usize) > 0 =>
+            {
+                *self.arriving(link, at) = true;
+                self.schedule_arrival(link, at);
             }
             Event::Crash { at, .. } | Event::Restart { at } => self.parked[at as usize].clear(),
             Event::PowerLoss { .. } => self.parked.iter_mut().for_each(Vec::clear),

@@ -153,11 +153,11 @@ impl Driver {
                 self.take(Event::Reopen { at });
             }
             Some(Role::Closed) => self.take(Event::Restart { at }),
-            Some(Role::Stopped) => {
-                // A person does not end what may have the only copy.
-                if settle::status(&self.world, at).is_some_and(|s| s.keep.is_none()) {
-                    self.take(Event::Restart { at });
-                }
+            // A person does not end what may have the only copy.
+            Some(Role::Stopped)
+                if settle::status(&self.world, at).is_some_and(|s| s.keep.is_none()) =>
+            {
+                self.take(Event::Restart { at });
             }
             _ => {}
         }
