@@ -332,8 +332,8 @@ fn claimed(steps: u32) -> (Appliance, Option<appliance::Controller>) {
     let claimant = a.nodes[1].take();
     a.nodes[0] = owner;
     let link = appliance::link(0);
-    a.tell(0, yoke_core::volume::Input::LinkDown { link });
-    a.tell(0, yoke_core::volume::Input::SessionGone);
+    a.tell(0, Input::LinkDown { link });
+    a.tell(0, Input::SessionGone);
     a.hold_destage = false;
     (a, claimant)
 }
@@ -367,8 +367,8 @@ fn a_claimant_that_only_slept_and_its_owner_never_both_serve() {
             a.pass(awake * MS);
             a.nodes[1] = claimant;
             let link = appliance::link(0);
-            a.tell(1, yoke_core::volume::Input::LinkDown { link });
-            a.tell(1, yoke_core::volume::Input::SessionGone);
+            a.tell(1, Input::LinkDown { link });
+            a.tell(1, Input::SessionGone);
             for _ in 0..400 {
                 a.pass(5 * MS);
                 let now = a.now;
@@ -380,4 +380,66 @@ fn a_claimant_that_only_slept_and_its_owner_never_both_serve() {
             assert_eq!(a.read(owner, 1), 10, "step {steps}, awake at {awake} ms");
         }
     }
+}
+
+#[test]
+fn a_twin_that_closes_and_opens_on_one_life_of_a_link_is_mirrored_to_again() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    let link = appliance::link(0);
+    // The twin is closed: the machine hears that there is no session. The link itself lives on.
+    a.tell(0, Input::LinkDown { link });
+    a.tell(0, Input::SessionGone);
+    a.settle();
+    a.until("solo", |a| a.role(0) == SOLO);
+    // It is opened again, in the same life of its controller.
+    let life = a.nodes[1].as_ref().unwrap().incarnation;
+    a.open_in(1, life);
+    let (number, downs) = (a.wires[0].life, a.wires[0].downs);
+    for n in 0..2 {
+        let peer = a.nodes[1 - n].as_ref().unwrap();
+        let (incarnation, terms) = (peer.incarnation, peer.volume.config().terms());
+        a.tell(n, Input::SessionUp { incarnation, terms });
+        let life = yoke_core::ids::LinkEpoch::new(number).unwrap();
+        a.tell(n, Input::LinkUp { link, life, downs });
+    }
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.write(0, 2, 20);
+    a.kill(0);
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!((a.read(1, 1), a.read(1, 2)), (10, 20));
+}
+
+#[test]
+fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.write(0, 1, 10);
+    // The owner joins, and dies when its record is on its way.
+    a.mend_quiet(0);
+    let mut late = None;
+    for _ in 0..10_000 {
+        let now = a.now;
+        let action = a.node(0).volume.poll_action(now);
+        match action {
+            Some(Action::WriteNodeBlock { block, .. })
+                if matches!(block.record.state, RecordState::Shadow(_)) =>
+            {
+                late = Some(block);
+                break;
+            }
+            Some(action) => a.act(0, action),
+            None if a.step(1) => (),
+            None => a.now += MS,
+        }
+    }
+    let late = late.expect("a record that names the partner");
+    a.tell(1, Input::Command(Command::Close));
+    a.kill(0);
+    a.pass(IO_LIFE - 100 * MS);
+    assert_ne!(a.role(1), Role::Closed);
+    a.blocks[0] = late;
+    // Now it stands on the disk, and what it names is here.
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
 }

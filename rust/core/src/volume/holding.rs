@@ -223,6 +223,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     self.due(at.saturating_add(third), now)
                 }
                 HeldState::Closing => held.forget_from.is_none() && self.may_close(link),
+                HeldState::None if self.may_drain(link) => {
+                    self.due(held.asked_at.saturating_add(self.config.poll_ns), now)
+                }
                 _ => false,
             };
             if !due {
@@ -230,11 +233,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             if let Some(to) = self.post_to(link) {
                 let token = self.token();
-                self.edit_held(link, |held| held.ping = Some(token));
+                self.edit_held(link, |held| {
+                    held.ping = Some(token);
+                    if held.state == HeldState::None {
+                        held.asked_at = now;
+                    }
+                });
                 return Some(Action::Fence { token, to });
             }
         }
         None
+    }
+
+    /// Whether a fence could show that what was posted to a region that is closed has arrived: its partner's end was
+    /// closed and opened again on one life of the link, and the link lives on.
+    fn may_drain(&self, link: LinkId) -> bool {
+        let held = self.held(link);
+        !held.drained && held.life.is_some() && held.life == self.link(link).life
     }
 
     /// Whether nobody posts to a region any more.
@@ -257,6 +272,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if self.may_close(link) {
                 self.close(link, sample);
             }
+        } else if held.state == HeldState::None {
+            let drained = self.shows_drained(link, sample);
+            self.edit_held(link, |held| held.drained = drained);
         } else if let Some(epoch) = held.epoch {
             self.judge(link, epoch, sample);
         }
@@ -266,17 +284,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Everything that was posted to a region has been stored or dropped: forget it. A read that was answered shows
     /// that the posts have arrived; otherwise only the link's next handshake does.
     fn close(&mut self, link: LinkId, sample: FenceSample) {
-        let held = *self.held(link);
-        let here = self.link(link);
-        let drained = sample.word != u64::MAX
-            && held.life == here.life
-            && held.life.is_some()
-            && sample.downs == here.downs;
+        let drained = self.shows_drained(link, sample);
         self.forget_link_in_round(link);
         self.edit_held(link, |held| {
             held.drained = drained;
             held.forget_from = Some(0);
         });
+    }
+
+    /// Whether a fence shows that everything that was posted to a region has arrived.
+    fn shows_drained(&self, link: LinkId, sample: FenceSample) -> bool {
+        let (held, here) = (self.held(link), self.link(link));
+        sample.word != u64::MAX
+            && held.life == here.life
+            && held.life.is_some()
+            && sample.downs == here.downs
     }
 
     /// One piece of the work that closing a region makes. Says whether there is more.
@@ -291,9 +313,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if next.is_none() {
             self.edit_held(link, |old| {
                 old.on(HeldEvent::Drained);
+                // Where it is: to be asked again whether the posts have arrived.
+                let (epoch, place) = (old.epoch, old.place);
                 *old = Held {
                     state: old.state,
                     life: old.life,
+                    epoch: epoch.filter(|_| !old.drained),
+                    place: place.filter(|_| !old.drained),
                     drained: old.drained,
                     ..Held::NONE
                 }

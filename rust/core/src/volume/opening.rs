@@ -57,7 +57,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
     /// which the shadow was kept. Says whether to go on as one that stands by.
     fn closing_read(&mut self, voided_at: Option<u64>, survey: &Survey) -> bool {
-        let wait = self.lapse(survey);
+        let mut wait = self.lapse(survey);
+        let granted = self.lent.iter().any(|lent| lent.is_intact());
+        if granted && !self.owner_answers(survey) {
+            // A record that names us may be on its way to the disk still. Nothing was acknowledged on its strength; but
+            // once this memory is gone nobody could serve from what it names.
+            wait = wait.saturating_add(self.config.stretch(self.agreed().io_life_ns()));
+        }
         let sure = voided_at.is_some_and(|at| self.cycle.read_issued >= at.saturating_add(wait));
         if self.is_needed() {
             if self.owner_answers(survey) {
