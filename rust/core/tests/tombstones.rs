@@ -348,3 +348,82 @@ fn of_forged_tombstones_only_proper_ones_count() {
     assert_eq!(a.read(1, 8), 80);
     let _ = link(0);
 }
+
+/// The next action of a controller, or, where there is none now, of the next moment.
+fn step(a: &mut Appliance, n: usize) {
+    if !a.step(n) {
+        a.now += MS;
+    }
+}
+
+#[test]
+fn a_command_that_ends_between_the_end_of_the_ownership_and_the_next_poll_leaves_no_client_behind()
+{
+    for op in [PassOp::WriteZeroes, PassOp::Discard] {
+        let (mut a, ticket) = passing(1, op);
+        let (_, pass, _) = a.queued.remove(0);
+        let generation = a.status(0).record.generation.next().unwrap();
+        a.blocks[1].record.generation = generation;
+        a.blocks[1].sequence += 2;
+        a.nodes[1] = None;
+        a.wires[0].up = false;
+        a.tell(0, Input::LinkDown { link: link(0) });
+        a.tell(0, Input::SessionGone);
+        while matches!(a.role(0), Role::Owner(_)) {
+            step(&mut a, 0);
+        }
+        let end = PassEnd::Done;
+        a.tell(0, Input::PassedDown { pass, end });
+        a.settle();
+        assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Deposed)));
+    }
+}
+
+#[test]
+fn a_tombstone_that_comes_behind_the_copying_is_copied_too() {
+    let mut a = mirrored(1);
+    a.cut(0);
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.mend_quiet(0);
+    while a.role(0) != Role::Owner(Mode::Joining) {
+        step(&mut a, 0);
+        while a.step(1) {}
+    }
+    // Everything is copied, and the record that names the partner is being written.
+    a.slow = [50 * MS; 2];
+    a.now += 400 * MS;
+    a.settle();
+    assert_eq!(a.role(0), Role::Owner(Mode::Joining));
+    a.hold_passes = true;
+    let ticket = begin(&mut a, PassOp::WriteZeroes, RANGE);
+    // It does not wait for that record to stand: it is copied, too, and goes down.
+    a.until("in the queue", |a| a.queued.len() == 1);
+    assert_eq!(a.role(0), Role::Owner(Mode::Joining));
+    // However long the command takes: the shadow knows of it.
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    assert_eq!((a.queued.len(), answer(&mut a, ticket)), (1, None));
+    a.kill(0);
+    a.until("it serves", |a| a.role(1) == DEGRADED);
+    a.disk.insert(1, 10);
+    assert_eq!(a.read(1, 1), 0);
+}
+
+#[test]
+fn writes_do_not_take_the_slot_that_one_waits_for() {
+    let mut a = mirrored_with(1, |config| {
+        (config.slots, config.dirty_limit) = (1, 1);
+    });
+    a.hold_destage = true;
+    a.write(0, 20, 20);
+    let _ = begin(&mut a, PassOp::WriteZeroes, RANGE);
+    a.hold_destage = false;
+    for _ in 0..10_000 {
+        if !a.passed.is_empty() {
+            return;
+        }
+        assert!(parks(&mut a, 0, 30), "it has overtaken the tombstone");
+        step(&mut a, 0);
+        while a.step(1) {}
+    }
+    panic!("it never gets a slot");
+}
