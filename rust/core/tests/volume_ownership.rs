@@ -346,12 +346,15 @@ fn a_claimant_that_died_does_not_hold_its_owner_for_ever() {
         drop(claimant);
         let claim = a.blocks[1].claim;
         let won = a.blocks[1].record.generation > a.blocks[0].record.generation;
+        let tenure = a.node(0).volume.tenure();
         a.pass(4_000 * MS);
         if won {
             assert!(!a.node(0).volume.is_owner(), "step {steps}");
             continue;
         }
         assert_eq!(a.role(0), SOLO, "step {steps}, claim {claim:?}");
+        // It is the same ownership for those who have the disk open: nobody else has written.
+        assert_eq!(a.node(0).volume.tenure(), tenure, "step {steps}");
         a.write(0, 2, 20);
         assert_eq!(a.read(0, 1), 10);
         served += u32::from(claim.is_some());

@@ -17,7 +17,7 @@ use super::taking::Taking;
 use super::tickets::{Ticket, Tickets};
 use crate::disk::node_block::NodeBlock;
 use crate::guards::Guards;
-use crate::ids::{mix, Incarnation, LinkId, NodeId, LINK_COUNT};
+use crate::ids::{mix, Generation, Incarnation, LinkId, NodeId, LINK_COUNT};
 use crate::mirror::entry::{Entry, NONE};
 use crate::mirror::log::{Log, Slab};
 use crate::mirror::message::Message;
@@ -113,6 +113,8 @@ pub struct Volume<E, B, T> {
     pub(crate) cycle: Cycle,
     pub(crate) survey: Option<Survey>,
     pub(crate) role: Role,
+    /// Owner: the generation in which this ownership began. The one of its record is higher where a claim was outbid.
+    pub(crate) began: Generation,
     /// Counts changes of the right to serve: what was begun in another term is not finished in this one.
     pub(crate) term: u32,
     pub(crate) taking: Taking,
@@ -261,6 +263,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             cycle,
             survey: None,
             role: Role::Opening,
+            began: Generation::NONE,
             term: 0,
             taking: Taking::NONE,
             claimant: None,

@@ -22,6 +22,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The own record names this controller as the owner: it serves.
     pub(crate) fn become_owner(&mut self, event: RoleEvent) {
         self.go(event);
+        self.began = self.cycle.mine.record.generation;
         self.term = self.term.wrapping_add(1);
         self.wanted = None;
         self.reason = None;

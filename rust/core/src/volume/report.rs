@@ -57,7 +57,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         match self.role {
             Role::Opening => Tenure::Unknown,
             Role::Owner(_) => Tenure::Owner {
-                generation: self.cycle.mine.record.generation,
+                generation: self.began,
                 leaving: self.leaving.is_under_way(),
             },
             Role::Standby | Role::Taking | Role::Stopped | Role::Closed => Tenure::None,
