@@ -444,5 +444,43 @@ fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
     a.blocks[0] = late;
     // Now it stands on the disk, and what it names is here.
     a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+}
+
+/// The claimant's record lands just after its owner, who outbids it, has read all blocks: it sees that claim, adopts the
+/// shadow and does nothing with it, and then sees the owner's new record.
+#[test]
+fn a_claimant_that_was_outbid_in_the_last_moment_still_holds_the_shadow() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.kill(0);
+    let old = a.blocks[0].record;
+    let step = |a: &mut Appliance| {
+        if !a.step(1) {
+            a.now += MS;
+        }
+    };
+    while a.blocks[1].claim.is_none() {
+        step(&mut a);
+    }
+    let claim = a.blocks[1].claim.unwrap();
+    while a.blocks[1].record.generation < claim {
+        step(&mut a);
+    }
+    // The owner has read the blocks before that, with its claim on the disk.
+    a.blocks[0].claim = claim.next();
+    a.blocks[0].sequence += 2;
+    while a.role(1) != Role::Owner(Mode::Degraded) {
+        step(&mut a);
+    }
+    a.pass(10 * MS);
+    assert!(a.status(1).serving.is_err());
+    a.blocks[0].claim = None;
+    a.blocks[0].record.generation = claim.next().unwrap();
+    a.blocks[0].sequence += 2;
+    a.until("deposed", |a| a.role(1) == Role::Standby);
+    assert_eq!(a.blocks[0].record.state, old.state, "it is the shadow");
+    // The owner dies before it has brought its log to the disk.
+    a.until("taken", |a| a.role(1) == Role::Owner(Mode::Degraded));
     assert_eq!(a.read(1, 1), 10);
 }

@@ -2,7 +2,7 @@
 //! One look at the blocks of all nodes.
 
 use crate::disk::node_block::{NodeBlock, RecordState};
-use crate::ids::{Generation, Incarnation, NodeId};
+use crate::ids::{Epoch, Generation, Incarnation, NodeId};
 
 /// What one read of all blocks showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +78,14 @@ impl Survey {
             self.top.map(|top| top.record.state),
             Some(RecordState::Shadow(_))
         )
+    }
+
+    /// Whether the owner's record names the region of this epoch.
+    pub(crate) fn names(&self, epoch: Epoch) -> bool {
+        self.top.is_some_and(|top| match &top.record.state {
+            RecordState::Shadow(shadow) => shadow.names(epoch),
+            RecordState::Disk | RecordState::Released => false,
+        })
     }
 
     /// The generation of the owner.

@@ -9,8 +9,7 @@ use super::machine::Volume;
 use super::regions::{Going, LentState};
 use super::states::LentEvent;
 use super::tickets::Ticket;
-use crate::disk::node_block::RecordState;
-use crate::ids::{Epoch, LinkId};
+use crate::ids::LinkId;
 use crate::mirror::entry::Entry;
 use crate::mirror::log::Slab;
 use crate::owner::survey::Survey;
@@ -67,7 +66,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let named = self
                 .lent(link)
                 .epoch
-                .is_some_and(|epoch| self.is_named_by(survey, epoch));
+                .is_some_and(|epoch| survey.names(epoch));
             let sure = self.cycle.read_issued >= at.saturating_add(wait);
             if sure && !named && self.lent(link).state == LentState::Fenced {
                 self.edit_lent(link, |lent| {
@@ -76,13 +75,5 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 });
             }
         }
-    }
-
-    /// Whether the record of the owner names this region of ours.
-    fn is_named_by(&self, survey: &Survey, epoch: Epoch) -> bool {
-        survey.top.is_some_and(|top| match &top.record.state {
-            RecordState::Shadow(shadow) => shadow.names(epoch),
-            RecordState::Disk | RecordState::Released => false,
-        })
     }
 }

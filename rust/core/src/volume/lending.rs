@@ -235,10 +235,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    /// Nothing adopted is left.
+    /// Nothing adopted is left. What the owner's record names is its shadow: it outbid our claim before our record had
+    /// landed, so nothing was done with what we had adopted.
     pub(crate) fn drop_adopted(&mut self) {
+        let survey = self.survey;
+        let named = |epoch| survey.is_some_and(|survey| survey.names(epoch));
         for lent in &mut self.lent {
-            if lent.state == LentState::Adopted {
+            if lent.state != LentState::Adopted {
+                continue;
+            }
+            if lent.epoch.is_some_and(named) {
+                lent.on(LentEvent::Outranked);
+            } else {
                 lent.on(LentEvent::Forget);
                 lent.epoch = None;
             }

@@ -216,13 +216,15 @@ pub enum LentEvent {
     Adopt,
     /// What is in it does not count any more.
     Forget,
+    /// It was adopted, and the record of another owner names the grant.
+    Outranked,
     /// The window is made anew.
     WindowGone,
 }
 
 impl LentEvent {
     /// All events.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Asked,
         Self::Retired,
         Self::Done,
@@ -231,6 +233,7 @@ impl LentEvent {
         Self::Void,
         Self::Adopt,
         Self::Forget,
+        Self::Outranked,
         Self::WindowGone,
     ];
 }
@@ -270,6 +273,7 @@ impl LentState {
             (S::Live | S::Fencing | S::Fenced, E::Adopt) => To(S::Adopted),
             (S::Live | S::Fencing | S::Fenced | S::Adopted, E::Forget) => To(S::Idle),
             (_, E::Forget) => NoOp,
+            (S::Adopted, E::Outranked) => To(S::Fenced),
             _ => Invalid,
         }
     }
