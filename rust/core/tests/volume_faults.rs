@@ -195,3 +195,42 @@ fn a_lease_that_gets_shorter_is_no_right_for_longer_than_it_says() {
         assert!(late.is_err(), "at {} ms", a.now / MS);
     }
 }
+
+/// A run of an ownership that is over is still in the disk's queue, or on its way there, when this controller takes over
+/// again, from the same slots.
+#[test]
+fn a_run_of_an_ownership_that_is_over_has_no_part_in_the_next() {
+    let mut a = survivor(3);
+    a.pass(1_000 * MS);
+    let now = a.now;
+    let runs = [0; 2].map(|_| a.node(1).volume.next_destage(now, 4).unwrap().run);
+    // While it sleeps a person takes what the disk has.
+    let asleep = a.nodes[1].take();
+    a.start(0);
+    a.until("standby", |a| a.role(0) == Role::Standby);
+    a.command(0, Command::ForceFromDisk);
+    a.until("forced", |a| a.role(0) == SOLO);
+    a.nodes[1] = asleep;
+    a.until("deposed", |a| a.role(1) == Role::Standby);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    for block in 10..13 {
+        a.write(0, 2 * block, block);
+    }
+    a.kill(0);
+    a.until("degraded", |a| a.role(1) == DEGRADED);
+    a.pass(1_000 * MS);
+    let now = a.now;
+    let node = a.node(1);
+    assert!(!runs.iter().any(|run| node.volume.may_issue(*run, now)));
+    node.volume
+        .destage_finish(runs[0], DestageEnd::Written, now);
+    node.volume
+        .destage_finish(runs[1], DestageEnd::Corrupt { at: 0 }, now);
+    assert_eq!((a.status(1).adopted, a.status(1).condemned), (3, 0));
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(1) == SOLO);
+    for block in 10..13 {
+        assert_eq!(a.disk.get(&(2 * block)), Some(&block));
+    }
+}

@@ -141,6 +141,32 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
+    /// The ownership is over. Adopted entries are no part of the runs in flight any more: their slots may be adopted anew
+    /// before those end. Own slots are not free before.
+    pub(crate) fn disown_runs(&mut self) {
+        let slots = self.log.slots();
+        for index in 0..self.runs.len() {
+            let mut entry = self.runs.get(index).map_or(NONE, |run| run.first);
+            let (mut first, mut last) = (NONE, NONE);
+            while entry != NONE {
+                let next = self.log.at(entry).ready_next;
+                self.log.at_mut(entry).ready_next = NONE;
+                if entry >= slots {
+                    self.log.finish(entry, false, |_| ());
+                } else if last == NONE {
+                    (first, last) = (entry, entry);
+                } else {
+                    self.log.at_mut(last).ready_next = entry;
+                    last = entry;
+                }
+                entry = next;
+            }
+            if let Some(run) = self.runs.get_mut(index) {
+                run.first = first;
+            }
+        }
+    }
+
     /// Destaging rests after a failure, the longer the more often one follows another, and goes on without end: the log
     /// may be the only copy. Runs that were in flight together are one failure.
     fn rest(&mut self, now: u64) {

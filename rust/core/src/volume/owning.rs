@@ -101,6 +101,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.tickets.at_mut(index).stage = stage;
             self.tickets.queue(index);
         }
+        self.disown_runs();
         self.passes.clear();
         self.copying.reset();
         self.freeing.reset();
