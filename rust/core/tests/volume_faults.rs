@@ -234,3 +234,39 @@ fn a_run_of_an_ownership_that_is_over_has_no_part_in_the_next() {
         assert_eq!(a.disk.get(&(2 * block)), Some(&block));
     }
 }
+
+/// Whoever polls sleeps until its deadline, unless it is woken: so what is to be done now has to wake it.
+#[test]
+fn what_can_go_on_wakes_who_polls() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("solo", |a| a.role(0) == SOLO);
+    let now = a.now;
+    let range = LongRange { block: 0, count: 8 };
+    let node = a.node(0);
+    assert!(!node.volume.wants_poll());
+    let begun = node.volume.pass_down(PassOp::Discard, range, now);
+    assert!(matches!(begun, LongBegin::Wait(_)) && node.volume.wants_poll());
+
+    // The last run before the record may say `disk`.
+    let last_run = |a: &mut Appliance, n: usize| {
+        let now = a.now;
+        let run = a.node(n).volume.next_destage(now, 4).unwrap().run;
+        a.settle();
+        let node = a.node(n);
+        node.volume.destage_finish(run, DestageEnd::Written, now);
+        assert!(node.volume.wants_poll());
+        a.settle();
+        assert_eq!(a.role(n), SOLO);
+    };
+    let mut a = survivor(1);
+    a.pass(1_000 * MS);
+    last_run(&mut a, 1);
+    a.start(0);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(1) == Role::Owner(Mode::Mirrored));
+    a.write(1, 7, 7);
+    a.kill(0);
+    a.pass(10 * MS);
+    assert_eq!(a.role(1), Role::Owner(Mode::Holding));
+    last_run(&mut a, 1);
+}

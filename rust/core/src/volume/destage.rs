@@ -126,6 +126,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.tickets.queue_long();
         self.stir();
+        // In these modes the next record waits for runs, not for a ticket.
+        self.poke |= matches!(
+            self.mode(),
+            Some(Mode::Holding | Mode::Degraded | Mode::Joining)
+        );
         match end {
             DestageEnd::Written => {
                 self.destage_rest_ns = 0;

@@ -47,6 +47,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if let Some(ticket) = self.tickets.take(Stage::Passing) {
                 let stage = PassStage::Clearing;
                 let _ = self.passes.add(op, range, Some(ticket), stage, NONE);
+                self.poke = true;
                 return LongBegin::Wait(ticket);
             }
         }
