@@ -125,7 +125,8 @@ impl Control {
             Action::PostInvalid { to, slot } => self.post(&to, Post::Invalid(slot)),
             Action::Fence { token, to } => self.fence(token, &to),
             Action::SetWord { token, link, word } => {
-                if let Some(lane) = self.shared.inner.lock().lane_of(link) {
+                let lane = self.shared.inner.lock().lane_of(link);
+                if let Some(lane) = lane {
                     lane.set_word(word);
                 }
                 self.handle(Input::WordSet { token });
