@@ -115,6 +115,7 @@ impl Volume {
             },
             GFP_KERNEL,
         )?;
+        let posts = Control::batches()?;
         mirror.join(&shared, &**manager).inspect_err(|error| {
             if *error == EEXIST {
                 say(name, format_args!("it is open already, on another disk"));
@@ -126,7 +127,7 @@ impl Volume {
             dev: dev.clone(),
             manager: manager.clone(),
             blocks,
-            posts: Control::batches()?,
+            posts,
         };
         let worker = Worker {
             shared: shared.clone(),
