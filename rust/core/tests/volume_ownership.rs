@@ -484,3 +484,24 @@ fn a_claimant_that_was_outbid_in_the_last_moment_still_holds_the_shadow() {
     a.until("taken", |a| a.role(1) == Role::Owner(Mode::Degraded));
     assert_eq!(a.read(1, 1), 10);
 }
+
+/// Somebody may be taking over by the record before it, and wait for the shorter lease that stood there.
+#[test]
+fn a_longer_lease_counts_from_the_confirmation_of_its_record() {
+    let mut a = unequal(|c| c.link_lease_ns = 50 * MS);
+    let incarnation = a.nodes[1].as_ref().unwrap().incarnation;
+    let terms = yoke_core::terms::Terms::new(300 * MS, 500 * MS);
+    a.pass(100 * MS);
+    a.tell(0, Input::SessionUp { incarnation, terms });
+    while a.blocks[0].record.terms != terms {
+        assert!(a.step(0));
+    }
+    let reads = |a: &mut Appliance, later: u64| {
+        let now = a.now + later;
+        let begun = a.node(0).volume.read_begin(appliance::one(1), now);
+        matches!(begun, ReadBegin::Plan(_))
+    };
+    assert!(reads(&mut a, MS) && !reads(&mut a, 51 * MS));
+    a.settle();
+    assert!(reads(&mut a, 51 * MS));
+}

@@ -104,6 +104,8 @@ pub(crate) struct Cycle {
     pub(crate) flushes: u64,
     /// The record that stands on the disk has been confirmed by a read that showed nothing above it.
     pub(crate) settled: bool,
+    /// What the record promised that was confirmed last.
+    confirmed: Terms,
 }
 
 impl Cycle {
@@ -120,7 +122,14 @@ impl Cycle {
             read_issued: 0,
             flushes: 0,
             settled: true,
+            confirmed: mine.record.terms,
         }
+    }
+
+    /// The record is confirmed: a claim that landed before it did is seen, one that lands later sees it.
+    pub(crate) fn settle(&mut self) {
+        self.settled = true;
+        self.confirmed = self.mine.record.terms;
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -160,9 +169,13 @@ impl Cycle {
         ]
     }
 
-    /// What the record promises that stands on the disk, or may: the owner acts by no longer times.
+    /// What the record promises that stands on the disk, or may: the owner acts by no longer times. Longer ones count from
+    /// its confirmation on: until then somebody may be taking over by the record before it.
     pub(crate) fn promised(&self) -> Terms {
-        let mine = self.mine.record.terms;
+        let mut mine = self.mine.record.terms;
+        if !self.settled {
+            mine = mine.shorter(self.confirmed);
+        }
         if self.is_pending() {
             mine.shorter(self.block.record.terms)
         } else {

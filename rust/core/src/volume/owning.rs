@@ -127,7 +127,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if early && self.mode().is_some() {
             // What is left out: the read.
             self.cycle.on(CycleEvent::Skip, now);
-            self.cycle.settled = true;
+            self.cycle.settle();
             self.lease_until = Some(self.cycle.issued.saturating_add(self.own_lease_ns()));
         }
     }
@@ -159,7 +159,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.clean_at = Some(self.cycle.read_issued);
         if self.cycle.writes {
-            self.cycle.settled = true;
+            self.cycle.settle();
             let held = self.cycle.mine.lease != Lease::NONE;
             self.lease_until = held.then(|| self.cycle.issued.saturating_add(self.own_lease_ns()));
         }
