@@ -27,26 +27,34 @@ pub(crate) struct Front {
 
 impl Front {
     /// Begins a bio, for the first time or again. `bounce`: see [`Self::fetch`].
+    ///
+    /// File systems call this from deep down: so there is one plan on the stack, which stays where it is, and what each
+    /// step needs beside it is in a frame of its own.
     pub(crate) fn start(&self, io: Caller, step: Step, bounce: Option<&Pages>) {
-        let begun = self.shared.with(|inner, now| {
+        match self.begin(io, step) {
+            Job::Write(io, ref plan) => self.carry_out(io, plan),
+            Job::Read(io, ref plan) => self.fetch(io, plan, bounce),
+            Job::End(io, result) => self.shared.answer(io, result),
+            // Nothing is posted again before it was written: its bio would be answered as it is dropped.
+            Job::Kept | Job::Again(..) => (),
+        }
+    }
+
+    #[inline(never)]
+    fn begin(&self, io: Caller, step: Step) -> Job<Caller> {
+        let mut refused = None;
+        let job = self.shared.with(|inner, now| {
             if !inner.admits(&io.0) {
-                return Err(io);
+                refused = Some(io);
+                return Job::Kept;
             }
             let Inner { core, desk, .. } = inner;
-            Ok(desk.begin(core, io, step, now))
+            desk.begin(core, io, step, now)
         });
-        let mut job = match begun {
-            Ok(job) => job,
-            Err(io) => return io.0.complete(Err(BlkStatus::IOERR)),
-        };
-        // Bounded: a write comes to its end, or waits, after a flush that follows it.
-        loop {
-            job = match job {
-                Job::Write(io, plan) => self.carry_out(io, &plan),
-                Job::Read(io, plan) => self.fetch(io, &plan, bounce),
-                job => return self.shared.settle(job),
-            };
+        if let Some(io) = refused {
+            io.0.complete(Err(BlkStatus::IOERR));
         }
+        job
     }
 }
 

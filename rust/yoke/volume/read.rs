@@ -44,8 +44,9 @@ impl Places {
 }
 
 impl Front {
-    /// Gets the blocks of a read. `bounce`: one block of memory, which the worker has.
-    pub(super) fn fetch(&self, io: Caller, plan: &ReadPlan, bounce: Option<&Pages>) -> Job<Caller> {
+    /// Gets the blocks of a read, and answers it, if it need not wait. `bounce`: one block of memory, which the worker has.
+    #[inline(never)]
+    pub(super) fn fetch(&self, io: Caller, plan: &ReadPlan, bounce: Option<&Pages>) {
         self.shared.stats.reads.add(1);
         let places = Places::of(plan);
         if places.disk {
@@ -59,7 +60,7 @@ impl Front {
         self.shared.sampled(io, plan, sampled)
     }
 
-    fn fetch_from_disk(&self, io: Caller, plan: &ReadPlan) -> Job<Caller> {
+    fn fetch_from_disk(&self, io: Caller, plan: &ReadPlan) {
         // What a disk has in its hands waits until it answers: so one that answers nothing gets no more.
         if self.dev.silent_ns() > self.shared.silence_ns {
             return self.shared.sampled(io, plan, Sampled::Later);
@@ -71,7 +72,7 @@ impl Front {
             range: plan.range,
         };
         match self.dev.forward(io.0, at, none, passed) {
-            Ok(()) => Job::Kept,
+            Ok(()) => (),
             Err((bio, _, error)) if error == ENOMEM => {
                 self.shared.with(|inner, _| inner.short = true);
                 self.shared.sampled(Caller(bio), plan, Sampled::Later)
@@ -91,11 +92,13 @@ enum Next {
 
 impl Shared {
     /// A read was tried.
-    fn sampled(&self, io: Caller, plan: &ReadPlan, sampled: Sampled) -> Job<Caller> {
-        self.with(|inner, now| {
+    #[inline(never)]
+    fn sampled(&self, io: Caller, plan: &ReadPlan, sampled: Sampled) {
+        let job = self.with(|inner, now| {
             let Inner { core, desk, .. } = inner;
             desk.sampled(core, io, plan, sampled, now)
-        })
+        });
+        self.settle(job);
     }
 
     /// The disk has given a read, all of it, or has not. Context: any.
@@ -133,8 +136,7 @@ impl Shared {
             Next::Worker => self.work.set(),
             Next::Lay(io) => {
                 let sampled = self.lay(&io, &plan, None);
-                let job = self.sampled(io, &plan, sampled);
-                self.settle(job);
+                self.sampled(io, &plan, sampled);
             }
         }
     }
@@ -155,8 +157,7 @@ impl Shared {
             Next::Worker => (),
             Next::Lay(io) => {
                 let sampled = self.lay(&io, &plan, Some(bounce));
-                let job = self.sampled(io, &plan, sampled);
-                self.settle(job);
+                self.sampled(io, &plan, sampled);
             }
         }
     }

@@ -13,34 +13,49 @@ use yoke_core::{
         header::{Content, SlotHeader},
         proof::{nothing_proved, prove},
     },
-    volume::{desk::Job, FenceSample, PostTo, WritePlan},
+    volume::{desk::Job, FenceSample, PostTo, Reason, WritePlan},
 };
 use yoke_sys::time::boottime_ns;
 
+/// What follows a write that was carried out: a [`Job`] without plans.
+enum Wrote {
+    Kept,
+    End(Caller, Result<(), Reason>),
+    Again(Caller, PostTo),
+}
+
 impl Front {
-    /// Does what the plan of a write says.
-    pub(super) fn carry_out(&self, mut io: Caller, plan: &WritePlan) -> Job<Caller> {
+    /// Does what the plan of a write says, and answers it, if it need not wait.
+    #[inline(never)]
+    pub(super) fn carry_out(&self, mut io: Caller, plan: &WritePlan) {
         self.shared.stats.writes.add(1);
         self.copy(&io, plan);
         let mut to = plan.post;
         // Bounded: the machine has a write posted again `LINK_COUNT` times at most.
         loop {
             let sample = to.as_ref().map(|to| self.post(plan, to));
-            let job = self.shared.with(|inner, now| {
-                let Inner { core, desk, .. } = inner;
-                desk.wrote(core, io, plan.ticket, sample, now)
-            });
-            match job {
-                Job::Again(back, other) => {
+            match self.wrote(io, plan, sample) {
+                Wrote::Again(back, other) => {
                     io = back;
                     to = Some(other);
                 }
-                Job::Kept => {
-                    self.shared.hurry();
-                    return Job::Kept;
-                }
-                job => return job,
+                Wrote::Kept => return self.shared.hurry(),
+                Wrote::End(io, result) => return self.shared.answer(io, result),
             }
+        }
+    }
+
+    #[inline(never)]
+    fn wrote(&self, io: Caller, plan: &WritePlan, sample: Option<FenceSample>) -> Wrote {
+        let job = self.shared.with(|inner, now| {
+            let Inner { core, desk, .. } = inner;
+            desk.wrote(core, io, plan.ticket, sample, now)
+        });
+        match job {
+            Job::Again(io, to) => Wrote::Again(io, to),
+            Job::End(io, result) => Wrote::End(io, result),
+            // No write and no read comes of a write. Their bios would be answered as they are dropped.
+            Job::Kept | Job::Write(..) | Job::Read(..) => Wrote::Kept,
         }
     }
 
