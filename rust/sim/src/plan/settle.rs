@@ -152,7 +152,8 @@ pub fn read_all(driver: &mut Driver) -> bool {
     driver.set_clients(false);
     let blocks = driver.world.setting.scenario.blocks;
     let mut block = 0;
-    let mut tries = 0;
+    // A move of the volume that was begun before takes as long as the disk does.
+    let mut refused_until = driver.world.now_ns + bound_ns(driver);
     while block < blocks {
         let at = driver.path();
         let answered = driver.world.stats.reads;
@@ -173,10 +174,10 @@ pub fn read_all(driver: &mut Driver) -> bool {
             driver.world.violated(Kind::Stuck, words);
             return false;
         }
-        tries += 1;
         if driver.world.stats.reads > answered {
             block += 1;
-        } else if tries > 20 * blocks {
+            refused_until = driver.world.now_ns + bound_ns(driver);
+        } else if driver.world.now_ns > refused_until {
             let words = format!("refused: nobody reads block {block}");
             driver.world.violated(Kind::Refused, words);
             return false;
