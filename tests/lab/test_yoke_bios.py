@@ -62,7 +62,7 @@ def test_a_disk_that_hangs_for_long_and_comes_back(appliance: Appliance) -> None
         a.wait("a reason", says, say=f"cat /sys/block/{disk}/yoke/{{reason,stats,state}}")
         read = f"timeout {round(scaled(60))} dd if=/dev/{disk} of=/dev/null bs=4k skip=5000 count=1 iflag=direct"
         ended = a.run(read)
-        assert ended.code == 1 and "Input/output error" in ended.text, ended.text
+        assert ended.code == 1 and b"Input/output error" in ended.stderr, ended
         assert put(a, disk, 1000, 1000) == 1, "when the log is full they wait, and end with an error"
         assert "mirrored" in a.sh(f"cat /sys/block/{disk}/yoke/state")
     finally:

@@ -215,6 +215,7 @@ def volume(appliance: Appliance) -> Iterator[str]:
         node.open_volume(VOLUME, None, "--home", "0")
     a.wait_volume(VOLUME, "mirrored")
     yield VOLUME
+    appliance.restore()
     for node in appliance:
         if node.run(f"[ -e {CONFIG}/volumes/{VOLUME} ]").code == 0:
             node.yokectl("volume", "close", VOLUME)

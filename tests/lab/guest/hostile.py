@@ -29,12 +29,36 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def window(device, side):
-    """A side's window, mapped as the driver maps that of the peer: the kernel refuses any other way."""
-    path = f"/sys/bus/pci/devices/{device}/resource2_wc"
-    size = (os.stat(path).st_size - MIB) // 2 // MIB * MIB
-    with open(path, "r+b") as file:
-        return mmap.mmap(file.fileno(), size, offset=MIB + side * size)
+class Window:
+    """A side's window, mapped as the driver maps that of the peer: the kernel refuses any other way. That is
+    write-combining, but for the page that is read through the link."""
+
+    def __init__(self, device, side):
+        path = f"/sys/bus/pci/devices/{device}/resource2"
+        self.size = (os.stat(path).st_size - MIB) // 2 // MIB * MIB
+        self.parts = []
+        begin, end = AREAS["epochs"]
+        for first, last, suffix in ((0, begin, "_wc"), (begin, end, ""), (end, self.size, "_wc")):
+            with open(path + suffix, "r+b") as file:
+                memory = mmap.mmap(file.fileno(), last - first, offset=MIB + side * self.size + first)
+                self.parts.append((first, last, memory))
+
+    def __len__(self):
+        return self.size
+
+    def pieces(self, where):
+        """The parts that a slice lies in: the mapping, and where in it and in the slice."""
+        for first, last, memory in self.parts:
+            begin, end = max(where.start, first), min(where.stop, last)
+            if begin < end:
+                yield memory, slice(begin - first, end - first), slice(begin - where.start, end - where.start)
+
+    def __getitem__(self, where):
+        return b"".join(memory[inside] for memory, inside, _ in self.pieces(where))
+
+    def __setitem__(self, where, data):
+        for memory, inside, of_data in self.pieces(where):
+            memory[inside] = data[of_data]
 
 
 def scatter(memory, begin, end, noise, draw):
@@ -48,8 +72,8 @@ def scatter(memory, begin, end, noise, draw):
 def nudge(memory, begin, end, draw):
     """Words that are almost right: what stands there, a little more or less. Those that begin a line matter most."""
     for at in range(begin, min(end, begin + 16384), 8 if draw.random() < 0.1 else 64):
-        (word,) = struct.unpack_from("<Q", memory, at)
-        struct.pack_into("<Q", memory, at, (word + draw.randint(-2, 2)) % (1 << 64))
+        (word,) = struct.unpack("<Q", memory[at : at + 8])
+        memory[at : at + 8] = struct.pack("<Q", (word + draw.randint(-2, 2)) % (1 << 64))
 
 
 def fill(memory, seed, seconds, areas):
@@ -89,11 +113,11 @@ def hello(memory, least, most):
 
 def main():
     verb, device, side = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    with window(device, side) as memory:
-        if verb == "fill":
-            print(fill(memory, int(sys.argv[4]), float(sys.argv[5]), sys.argv[6:]))
-        else:
-            hello(memory, int(sys.argv[4]), int(sys.argv[5]))
+    memory = Window(device, side)
+    if verb == "fill":
+        print(fill(memory, int(sys.argv[4]), float(sys.argv[5]), sys.argv[6:]))
+    else:
+        hello(memory, int(sys.argv[4]), int(sys.argv[5]))
 
 
 main()

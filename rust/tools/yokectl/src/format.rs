@@ -37,6 +37,7 @@ pub(crate) fn create(
     })?;
     let appliance = appliance(roots, args)?;
     let disk = open(&args.device)?;
+    refuse_zoned(roots, &disk, args)?;
     let blocks = length(&disk, &args.device)?;
     let volume = Uuid::from_bytes(*uuid::Uuid::new_v4().as_bytes());
     let identity = Identity { appliance, volume };
@@ -129,6 +130,25 @@ fn refuse_foreign(
                 args.device.display()
             ),
             "take another disk, or overwrite what it holds with --force",
+        )
+        .into()),
+    }
+}
+
+/// A disk whose zones have to be written in order takes no volume: the module does not open one either.
+fn refuse_zoned(roots: &Roots, disk: &File, args: &VolumeCreateArgs) -> anyhow::Result<()> {
+    let number = rustix::fs::fstat(disk)?.st_rdev;
+    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+    let queue = roots.sys.join(format!("dev/block/{major}:{minor}/queue"));
+    match attr::read(&queue, "zoned").as_str() {
+        // Of a file, or a partition, there is no such attribute.
+        "" | "none" => Ok(()),
+        zones => Err(Failure::refused(
+            format!(
+                "{} has zones ({zones}), which have to be written in order; nothing was changed",
+                args.device.display()
+            ),
+            "take a disk without zones",
         )
         .into()),
     }
