@@ -271,7 +271,7 @@ impl Shared {
 
     /// Answers a bio. Context: any.
     pub(crate) fn answer(&self, io: Caller, result: Result<(), Reason>) {
-        if result.is_err() {
+        if result.is_err_and(|reason| !reason.is_refusal()) {
             self.stats.io_errors.add(1);
         }
         io.0.complete(result.map_err(status));

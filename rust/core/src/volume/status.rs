@@ -114,6 +114,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether a bio is refused at once, by a controller that does not serve the volume, or that cannot be meant.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::NotOwner | Self::Opening | Self::Range)
+    }
+
     /// Whether the bio may succeed elsewhere or later, so that a path failover is the right answer.
     pub const fn is_retryable(self) -> bool {
         !matches!(
