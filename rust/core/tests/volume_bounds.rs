@@ -6,6 +6,7 @@
 mod appliance;
 
 use appliance::{looks, Appliance, MS};
+use yoke_core::ids::mix;
 use yoke_core::volume::*;
 
 const SLOTS: u32 = 16_384;
@@ -84,4 +85,23 @@ fn a_block_that_is_written_again_and_again_costs_the_same_each_time() {
     let node = a.node(0);
     let (plan, looked) = looks(|| node.volume.next_destage(now, 4));
     assert!(plan.is_some() && looked < 100, "{looked}");
+}
+
+/// Whoever writes chooses the blocks, and knows how they are spread.
+#[test]
+fn blocks_that_were_chosen_to_meet_do_not_meet() {
+    const FEW: u32 = 1_024;
+    let mut a = Appliance::new(1, |config| {
+        (config.slots, config.dirty_limit, config.blocks) = (FEW, FEW, 1 << 30);
+    });
+    a.until("solo", |a| a.role(0) == Role::Owner(Mode::Solo));
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    a.hold_destage = true;
+    a.most_looks = 0;
+    let meets = |block: &u64| mix(*block) % u64::from(2 * FEW) == 0;
+    for block in (0..1 << 30).filter(meets).take(512) {
+        a.write(0, block, 1);
+    }
+    assert!(a.most_looks < 300, "{}", a.most_looks);
 }

@@ -25,6 +25,8 @@ pub(crate) struct Log<E, B> {
     entries: E,
     pub(super) buckets: B,
     pub(super) guards: Guards,
+    /// Spreads blocks over the buckets in a way that nobody knows: whoever writes chooses the blocks.
+    pub(super) salt: u64,
     slots: u32,
     pub(super) free: List,
     /// Not done, oldest first.
@@ -51,11 +53,12 @@ pub(crate) struct Log<E, B> {
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
-    pub(crate) fn new(entries: E, buckets: B, slots: u32, guards: Guards) -> Self {
+    pub(crate) fn new(entries: E, buckets: B, slots: u32, guards: Guards, salt: u64) -> Self {
         let mut log = Self {
             entries,
             buckets,
             guards,
+            salt,
             slots,
             free: List::EMPTY,
             order: List::EMPTY,

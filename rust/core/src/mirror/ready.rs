@@ -167,7 +167,13 @@ mod tests {
         }
 
         fn log(&mut self) -> Log<&mut [Entry], &mut [u32]> {
-            Log::new(&mut self.0[..], &mut self.1[..], SLOTS as u32, Guards::ALL)
+            Log::new(
+                &mut self.0[..],
+                &mut self.1[..],
+                SLOTS as u32,
+                Guards::ALL,
+                3,
+            )
         }
     }
 

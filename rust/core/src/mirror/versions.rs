@@ -8,7 +8,7 @@ use crate::ids::mix;
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     #[inline]
     fn bucket_of(&self, block: u64) -> usize {
-        mix(block) as usize & (self.buckets.len().wrapping_sub(1))
+        mix(block ^ self.salt) as usize & (self.buckets.len().wrapping_sub(1))
     }
 
     #[inline]

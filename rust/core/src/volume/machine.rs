@@ -247,7 +247,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         Self {
             config,
             guards,
-            log: Log::new(entries, buckets, config.slots, guards),
+            log: Log::new(entries, buckets, config.slots, guards, mix(!config.seed)),
             tickets: Tickets::new(tickets),
             links: [Link::NONE; LINK_COUNT],
             held: [Held::NONE; LINK_COUNT],
