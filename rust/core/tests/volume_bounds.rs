@@ -105,3 +105,27 @@ fn blocks_that_were_chosen_to_meet_do_not_meet() {
     }
     assert!(a.most_looks < 300, "{}", a.most_looks);
 }
+
+#[test]
+fn many_versions_of_one_block_are_copied_piece_by_piece() {
+    let mut a = Appliance::new(2, |config| {
+        (config.slots, config.dirty_limit, config.blocks) = (SLOTS, SLOTS, BLOCKS);
+    });
+    a.until("solo", |a| a.role(0) == Role::Owner(Mode::Solo));
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    a.hold_destage = true;
+    for value in 1..4_000 {
+        a.write(0, 7, value);
+    }
+    a.mend(1);
+    a.until("two regions", |a| a.status(0).regions == 2);
+    a.most_looks = 0;
+    a.cut(0);
+    a.until("copied", |a| a.status(0).regions == 1);
+    assert_eq!(a.role(0), Role::Owner(Mode::Mirrored));
+    assert!(a.most_looks < MOST, "{}", a.most_looks);
+    a.kill(0);
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    assert_eq!(a.read(1, 7), 3_999);
+}

@@ -11,7 +11,7 @@ use super::plan::{FenceSample, PostTo};
 use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
-use crate::mirror::entry::{Entry, DONE, FILLING, FREEING, NONE};
+use crate::mirror::entry::{Entry, DONE, FILLING, FREEING, NONE, TOMB};
 use crate::mirror::header::SlotHeader;
 use crate::mirror::log::Slab;
 
@@ -32,6 +32,9 @@ pub(crate) struct Copying {
     pub(crate) complete: bool,
     /// The next slot to look at.
     next: u32,
+    /// While the versions of its block are looked at, from the newest to the oldest: the next of them, and that block.
+    version: u32,
+    block: u64,
     /// Something needs another pass.
     again: bool,
     batch: [u32; BATCH],
@@ -48,6 +51,8 @@ impl Copying {
         from: 0,
         complete: false,
         next: 0,
+        version: NONE,
+        block: 0,
         again: false,
         batch: [NONE; BATCH],
         len: 0,
@@ -118,36 +123,45 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let mut steps = STEP;
         while steps > 0 && usize::from(self.copying.len) < BATCH {
             steps = steps.saturating_sub(1);
-            let slot = self.copying.next;
-            if slot >= self.log.slots() {
-                return;
-            }
-            if !self.needs_copy(slot, target) {
-                self.copying.next = slot.saturating_add(1);
+            let version = self.copying.version;
+            if version == NONE {
+                let slot = self.copying.next;
+                if slot >= self.log.slots() {
+                    return;
+                }
+                if self.needs_copy(slot, target) {
+                    self.copying.block = self.log.at(slot).block;
+                    self.copying.version = self.first_version(slot);
+                } else {
+                    self.copying.next = slot.saturating_add(1);
+                }
                 continue;
             }
-            let chosen = if self.guards.on(Guard::CopyOrder) {
-                self.newest_needing(slot, target)
+            let at = self.log.at(version);
+            // It may have been freed since, and be another block's now.
+            let same = self.log.is_live(version) && at.block == self.copying.block;
+            let older = if self.guards.on(Guard::CopyOrder) && same {
+                at.older
             } else {
-                slot
+                NONE
             };
-            if let Some(place) = self.copying.batch.get_mut(usize::from(self.copying.len)) {
-                *place = chosen;
-                self.copying.len = self.copying.len.saturating_add(1);
+            self.copying.version = older;
+            if same && self.needs_copy(version, target) {
+                if let Some(place) = self.copying.batch.get_mut(usize::from(self.copying.len)) {
+                    *place = version;
+                    self.copying.len = self.copying.len.saturating_add(1);
+                }
             }
         }
     }
 
-    /// The newest version of the block in `slot` that needs to be copied.
-    fn newest_needing(&self, slot: u32, target: LinkId) -> u32 {
-        let (mut chosen, mut newer) = (slot, self.log.at(slot).newer);
-        while newer != NONE {
-            if self.needs_copy(newer, target) {
-                chosen = newer;
-            }
-            newer = self.log.at(newer).newer;
+    /// Where copying the block in `slot` begins: with its newest version. A tombstone is no version of a block.
+    fn first_version(&self, slot: u32) -> u32 {
+        let at = self.log.at(slot);
+        if at.is(TOMB) || !self.guards.on(Guard::CopyOrder) {
+            return slot;
         }
-        chosen
+        self.log.newest(at.block).unwrap_or(slot)
     }
 
     /// The next post or fence of the copying.
