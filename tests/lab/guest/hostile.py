@@ -48,10 +48,11 @@ class Window:
 
     def pieces(self, where):
         """The parts that a slice lies in: the mapping, and where in it and in the slice."""
+        start, stop, _ = where.indices(self.size)
         for first, last, memory in self.parts:
-            begin, end = max(where.start, first), min(where.stop, last)
+            begin, end = max(start, first), min(stop, last)
             if begin < end:
-                yield memory, slice(begin - first, end - first), slice(begin - where.start, end - where.start)
+                yield memory, slice(begin - first, end - first), slice(begin - start, end - start)
 
     def __getitem__(self, where):
         return b"".join(memory[inside] for memory, inside, _ in self.pieces(where))
