@@ -93,7 +93,7 @@ def test_a_survivor_with_the_only_copy_is_not_closed(appliance: Appliance) -> No
     b.lab.kill("a")
     b.wait_volume("spare", "degraded")
     assert b.volume("spare")["dirty_blocks"] == BLOCKS
-    assert "in use" in refused(b, f"exec 9</dev/{b.disk_of('spare')}; {ctl} volume close spare --abandon")
+    assert "holds its disk" in refused(b, f"exec 9</dev/{b.disk_of('spare')}; {ctl} volume close spare --abandon")
     assert "it is in use" in refused(b, f"{ctl} volume close spare")
     assert "spare: not closed yet: it has acknowledged writes that are nowhere else" in b.dmesg()
     assert b.volume("spare")["dirty_blocks"] == BLOCKS

@@ -62,8 +62,8 @@ def test_discards_are_as_coarse_as_those_of_the_disk(appliance: Appliance, granu
     disk = volume_on(a, "thin", f"/dev/{below}")
     granule = granule_mib * MIB
     assert limit(a, disk, "discard_granularity") == limit(a, below, "discard_granularity") == granule
-    # The data begins at 1 MiB: the first whole granule of the disk so much after that.
-    assert limit(a, disk, "discard_alignment") == (granule - MIB) % granule
+    # Its alignment cannot be read: /sys/block/DISK/discard_alignment shows another one (docs/limits.md). What counts is
+    # what a whole discard leaves.
     a.sh(f"dd if=/dev/urandom of=/dev/{disk} bs=1M oflag=direct status=none 2> /dev/null || true", timeout=300)
     a.wait("the log to be on the disk", f"[ $(cat /sys/block/{disk}/yoke/dirty_blocks) = 0 ]")
     a.sh(f"timeout {round(scaled(120))} blkdiscard /dev/{disk}", timeout=150)

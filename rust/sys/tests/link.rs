@@ -6,6 +6,9 @@ use kernel::prelude::*;
 #[kunit_tests(yoke_sys_link)]
 mod tests {
     use super::*;
+
+    /// The usual size of a test device's window (YOKE_TEST_WINDOW).
+    const WINDOW: u64 = 65_536;
     use crate::{
         ffi,
         interconnect::{Caps, Link, LinkEvents},
@@ -144,7 +147,7 @@ mod tests {
         assert_eq!(a.absence(), Some(ENODEV));
         assert_eq!(a.generation(), u64::MAX);
         assert_eq!(a.min_down_us(), 0);
-        assert_eq!(a.window_bytes(), 8192);
+        assert_eq!(a.window_bytes(), WINDOW);
         assert_eq!(a.load64(0), Err(ENOTCONN));
         assert_eq!(a.store64(0, 2), Err(ENOTCONN));
         assert_eq!(a.write(0, b"x"), Err(ENOTCONN));
@@ -206,14 +209,14 @@ mod tests {
     fn a_window_that_comes_back_smaller_is_refused_until_it_fits() -> Result {
         let _kind = Kind::register()?;
         let a = open(c"a")?;
-        assert_eq!(a.window_bytes(), 8192);
+        assert_eq!(a.window_bytes(), WINDOW);
         gone();
         back(4096);
         assert!(soon(|| a.absence() == Some(ENOSPC)));
         assert_eq!(a.load64(0), Err(ENOTCONN));
         back(0);
         assert!(soon(|| a.absence().is_none()));
-        assert_eq!(a.window_bytes(), 8192);
+        assert_eq!(a.window_bytes(), WINDOW);
         Ok(())
     }
 

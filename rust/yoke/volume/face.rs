@@ -73,6 +73,8 @@ pub(crate) struct Change {
     old: u32,
     new: u32,
     reason: Option<Reason>,
+    /// The kernel log has it.
+    logged: bool,
 }
 
 /// Changes that people have not been told of yet, oldest first.
@@ -97,6 +99,14 @@ impl News {
             let old = place.map_or(change.old, |lost| lost.old);
             *place = Some(Change { old, ..change });
         }
+    }
+
+    /// The next change that the kernel log does not have; from now on it has it.
+    fn next_to_log(&mut self) -> Option<(u32, u32)> {
+        let mut changes = self.changes.iter_mut().flatten();
+        let next = changes.find(|change| !change.logged)?;
+        next.logged = true;
+        Some((next.old, next.new))
     }
 
     fn pop(&mut self) -> Option<Change> {
@@ -164,7 +174,6 @@ impl Shared {
             _ => {}
         }
         trace::state(self.name(), word(old), word(new), "");
-        pr_info!("volume {}: {} -> {}\n", self.name(), word(old), word(new));
     }
 
     /// Something is to be told: the state as it is now, and what it was. Context: any.
@@ -175,6 +184,7 @@ impl Shared {
             old,
             new: index(status.role),
             reason: why(&status),
+            logged: false,
         });
         drop(inner);
         self.attend.set();
@@ -202,8 +212,16 @@ impl Shared {
             .map_or(Ok(()), |disk| disk.uevent(env))
     }
 
-    /// Tells user space of changes by uevents. Without a device they wait for the next one. Context: the keeper.
+    /// Tells people of changes: by a line in the kernel log, which may take its time to print, and by uevents, which wait
+    /// for the next device where there is none. Context: the keeper.
     pub(super) fn tell_people(&self) {
+        loop {
+            let next = self.inner.lock().news.next_to_log();
+            let Some((old, new)) = next else { break };
+            if old != new {
+                pr_info!("volume {}: {} -> {}\n", self.name(), word(old), word(new));
+            }
+        }
         while self.disk.lock().is_some() {
             let change = self.inner.lock().news.pop();
             let Some(change) = change else { return };

@@ -100,6 +100,7 @@ impl Keeper {
             let deadline = unfinished.then(|| boottime_ns().saturating_add(AGAIN_NS));
             self.shared.attend.wait(deadline);
         }
+        self.shared.tell_people();
         let last = self.shared.disk.lock().take();
         drop(last);
     }
