@@ -316,7 +316,13 @@ def traced(node: Node, threads: tuple[str, ...]) -> Iterator[list[str]]:
     finally:
         off = f"cd {TRACING}; echo 0 > tracing_on; echo 0 > events/enable; echo > set_event_pid"
         seen = node.sh(f"{off}; grep -v '^#' trace || :")
-        lines += [line for line in seen.splitlines() if any(f"{name}-" in line for name in threads)]
+        lines += [line for line in seen.splitlines() if any(f"{name}-" in line for name in threads) and its_own(line)]
+
+
+def its_own(line: str) -> bool:
+    """Whether the thread itself did it, not an interrupt that met it: THREAD [CPU] FLAGS TIME ..., the third flag tells."""
+    flags = line.split()[2]
+    return flags[2] == "."
 
 
 def test_heartbeats_and_volumes_wait_for_no_memory(appliance: Appliance, volume: str) -> None:
