@@ -505,3 +505,40 @@ fn a_longer_lease_counts_from_the_confirmation_of_its_record() {
     a.settle();
     assert!(reads(&mut a, 51 * MS));
 }
+
+#[test]
+fn a_grant_that_was_lost_before_a_takeover_that_came_to_nothing_is_granted_anew() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    // The grant is lost: the last message of the partner before it takes the owner for dead.
+    a.mend_quiet(0);
+    for _ in 0..10_000 {
+        if a.node(1).windows[0].word != 0 {
+            break;
+        }
+        if !(a.step(0) | a.step(1)) {
+            a.now += MS;
+        }
+    }
+    assert!(a.node(1).windows[0].word != 0);
+    a.lose_messages = 1;
+    a.step(1);
+    // A takeover changes the word, and is given up when the owner is seen to live.
+    let peer = a.nodes[0].as_ref().unwrap();
+    let (life, terms) = (peer.incarnation, peer.volume.config().terms());
+    let incarnation = yoke_core::ids::Incarnation::new(999).unwrap();
+    a.tell(1, Input::SessionUp { incarnation, terms });
+    for _ in 0..200 {
+        if a.node(1).windows[0].word == 0 {
+            break;
+        }
+        if !a.step(1) {
+            a.now += MS;
+        }
+    }
+    assert_eq!(a.node(1).windows[0].word, 0);
+    a.lose_messages = 0;
+    let incarnation = life;
+    a.tell(1, Input::SessionUp { incarnation, terms });
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+}

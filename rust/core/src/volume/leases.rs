@@ -21,8 +21,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The times that both controllers agree on, as far as this one knows.
     pub(crate) fn agreed(&self) -> Terms {
         let mine = self.config.terms();
-        self.partner_terms
-            .map_or(mine, |theirs| mine.longer(theirs))
+        // Until the two have met, what they agreed on last counts: it stands in the record.
+        let top = self.survey.and_then(|survey| survey.top);
+        let recorded = top.map_or(Terms::NONE, |top| top.record.terms);
+        mine.longer(self.partner_terms.unwrap_or(recorded))
     }
 
     /// Why this controller, in its role, serves nothing.

@@ -125,7 +125,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if stale {
             return self.edit_lent(link, |lent| lent.question = None);
         }
-        if lent.answering == Some(question) && lent.owner == self.peer {
+        // One whose word was changed since, for a takeover that came to nothing, is granted anew.
+        let granting = matches!(
+            lent.state,
+            LentState::Live | LentState::Voiding | LentState::Clearing | LentState::Setting
+        );
+        if lent.answering == Some(question) && lent.owner == self.peer && granting {
             // It was asked again: the answer was lost, or is on its way.
             self.edit_lent(link, |lent| lent.question = None);
             if lent.state == LentState::Live {
