@@ -357,11 +357,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    /// Whether an I/O is still to be answered: by an action that is to come.
-    pub fn waits(&self, ticket: TicketId) -> bool {
-        self.tickets.find(ticket).is_some()
-    }
-
     /// Whether a tombstone is on its way to the region of a link.
     pub(crate) fn posts_tomb_to(&self, link: LinkId) -> bool {
         self.passes.waits_for(link)
