@@ -17,7 +17,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The highest generation that was seen on the disk.
     pub(crate) fn known_generation(&self) -> Generation {
         self.survey
-            .map_or(Generation::NONE, |survey| survey.generation())
+            .as_ref()
+            .map_or(Generation::NONE, Survey::generation)
     }
 
     /// Begins to write the own block: this record, as an owner, with the next lease.

@@ -139,7 +139,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .fold(0, |links, entry| links | log.at(*entry).carried)
         };
         let links = carried(&self.freeing, &self.log);
-        let next = LinkId::all().find(|link| links & bit(*link) != 0 && self.held(*link).answers());
+        let next = self
+            .known_links()
+            .find(|link| links & bit(*link) != 0 && self.held(*link).answers());
         if let Some(link) = next {
             (self.freeing.link, self.freeing.posted) = (Some(link), 0);
             return self.next_invalid(link, now);

@@ -210,7 +210,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next fence that only asks whether a region answers.
     pub(crate) fn next_ping(&mut self, now: u64) -> Option<Action> {
-        for link in LinkId::all() {
+        for link in self.known_links() {
             let held = self.held(link);
             if held.ping.is_some() {
                 continue;
@@ -304,7 +304,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// One piece of the work that closing a region makes. Says whether there is more.
     pub(crate) fn forget_some(&mut self) -> bool {
         let closing = |link: &LinkId| self.held(*link).forget_from.is_some();
-        let Some(link) = LinkId::all().find(closing) else {
+        let Some(link) = self.known_links().find(closing) else {
             return false;
         };
         let first = self.held(link).forget_from.unwrap_or(0);
@@ -331,14 +331,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Gives up every region.
     pub(crate) fn lose_all(&mut self) {
-        for link in LinkId::all() {
+        for link in self.known_links() {
             self.lose(link);
         }
     }
 
     /// What the record does not name any more is closed; the partner is told.
     pub(crate) fn retire(&mut self) {
-        for link in LinkId::all() {
+        for link in self.known_links() {
             let held = self.held(link);
             let (state, Some(epoch)) = (held.state, held.epoch) else {
                 continue;

@@ -22,7 +22,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn agreed(&self) -> Terms {
         let mine = self.config.terms();
         // Until the two have met, what they agreed on last counts: it stands in the record.
-        let top = self.survey.and_then(|survey| survey.top);
+        let top = self.survey.as_ref().and_then(|survey| survey.top.as_ref());
         let recorded = top.map_or(Terms::NONE, |top| top.record.terms);
         mine.longer(self.partner_terms.unwrap_or(recorded))
     }

@@ -86,7 +86,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Begins to answer a question, or to change words before a takeover; then the actions that this needs.
     pub(crate) fn next_lending(&mut self) -> Option<Action> {
-        LinkId::all().find_map(|link| self.next_lending_of(link))
+        self.known_links()
+            .find_map(|link| self.next_lending_of(link))
     }
 
     fn next_lending_of(&mut self, link: LinkId) -> Option<Action> {
@@ -260,7 +261,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether the record of the owner, as it was last seen, names a region of ours.
     pub(crate) fn is_needed(&self) -> bool {
-        let top = self.survey.and_then(|survey| survey.top);
+        let top = self.survey.as_ref().and_then(|survey| survey.top);
         matches!(top.map(|top| top.record.state), Some(RecordState::Shadow(shadow))
             if shadow.holder == self.config.node
                 && shadow.holder_incarnation == self.config.incarnation)

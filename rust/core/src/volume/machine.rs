@@ -98,6 +98,8 @@ pub struct Volume<E, B, T> {
     pub(crate) log: Log<E, B>,
     pub(crate) tickets: Tickets<T>,
     pub(crate) links: [Link; LINK_COUNT],
+    /// How many of the links, from the first on, this controller has heard of. The others are as they were made.
+    pub(crate) reach: u8,
     pub(crate) held: [Held; LINK_COUNT],
     pub(crate) lent: [Lent; LINK_COUNT],
     /// Questions for lives of links that are not up at our end.
@@ -250,6 +252,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             log: Log::new(entries, buckets, config.slots, guards, mix(!config.seed)),
             tickets: Tickets::new(tickets),
             links: [Link::NONE; LINK_COUNT],
+            reach: 0,
             held: [Held::NONE; LINK_COUNT],
             lent: [Lent::NONE; LINK_COUNT],
             early: [None; LINK_COUNT],
@@ -373,6 +376,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn stir_all(&mut self) {
         self.tickets.queue_all();
         self.stir();
+    }
+
+    /// The links that this controller has heard of: a poll looks at each of them more than once.
+    pub(crate) fn known_links(&self) -> impl Iterator<Item = LinkId> {
+        LinkId::first(self.reach)
     }
 
     pub(crate) fn held(&self, link: LinkId) -> &Held {

@@ -20,11 +20,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.promote();
             self.retire();
         }
-        let live = LinkId::all().find(|link| self.held(*link).state == HeldState::Live);
+        let live = self
+            .known_links()
+            .find(|link| self.held(*link).state == HeldState::Live);
         let Some(live) = live.filter(|_| !self.leaving.is_under_way()) else {
             return self.enter(RoleEvent::Alone);
         };
-        let dying = LinkId::all()
+        let dying = self
+            .known_links()
             .filter(|link| self.held(*link).state == HeldState::Dying)
             .fold(0, |links, link| links | bit(link));
         if dying == 0 && self.copying.complete {

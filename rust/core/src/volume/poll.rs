@@ -51,6 +51,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     pub(crate) fn edit_link(&mut self, link: LinkId, edit: impl FnOnce(&mut Link)) {
+        self.reach = self.reach.max(link.get().saturating_add(1));
         if let Some(link) = self.links.get_mut(link.index()) {
             edit(link);
         }

@@ -5,6 +5,7 @@ use super::machine::Volume;
 use super::regions::{HeldState, Lent};
 use super::status::{Keep, Mode, Reason, Role, Status};
 use super::tickets::Ticket;
+use crate::ids::Generation;
 use crate::mirror::entry::Entry;
 use crate::mirror::log::Slab;
 use crate::openers::Tenure;
@@ -40,6 +41,25 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             keep: self.keep(),
             reason: self.why(),
         }
+    }
+
+    /// As [`Status::serving`] in [`Self::status`], for those who ask often.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing is served.
+    pub fn serving(&self, now: u64) -> Result<(), Reason> {
+        self.right_to_acknowledge(now)
+    }
+
+    /// As [`Status::dirty`] in [`Self::status`], for those who ask often.
+    pub fn dirty(&self) -> u32 {
+        self.log.dirty()
+    }
+
+    /// The generation of the own record, for those who ask often.
+    pub fn own_generation(&self) -> Generation {
+        self.cycle.mine.record.generation
     }
 
     /// What keeps it from being all that it should be.

@@ -92,7 +92,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A region that the record names and that answers.
     pub(crate) fn live_target(&self, but: Option<LinkId>) -> Option<PostTo> {
         let live = |link: &LinkId| Some(*link) != but && self.held(*link).state == HeldState::Live;
-        LinkId::all().find(live).and_then(|link| self.post_to(link))
+        self.known_links()
+            .find(live)
+            .and_then(|link| self.post_to(link))
     }
 
     fn take_slots(
