@@ -188,7 +188,7 @@ impl World {
         let Some(plan) = live.machine.next_destage(now, max) else {
             return;
         };
-        let mut cells = Vec::new();
+        let mut cells = Vec::with_capacity(plan.range.count as usize);
         let mut corrupt = None;
         for (i, source) in plan
             .sources
@@ -239,9 +239,9 @@ impl World {
     }
 
     /// The generation in which a controller owns the volume, by its own record.
-    pub(super) fn generation(&mut self, at: u8) -> u64 {
-        let status = self.tell_machine(at, |machine, now| machine.status(now));
-        status.map_or(0, |s| s.record.generation.get())
+    pub(super) fn generation(&self, at: u8) -> u64 {
+        let live = self.controllers[at as usize].live.as_ref();
+        live.map_or(0, |l| l.machine.own_generation().get())
     }
 
     /// Whether a controller is an owner that holds.
