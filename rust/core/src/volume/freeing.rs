@@ -89,6 +89,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Begins a round, if there is something to free.
     fn begin_round(&mut self, now: u64) -> bool {
+        let Some(first) = self.log.first_done() else {
+            return false;
+        };
         let other = usize::from(self.read_side & 1 ^ 1);
         if self.reads.get(other).copied() != Some(0) || !self.may_free(now) {
             return false;
@@ -98,7 +101,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             fenced: self.freeing.fenced,
             ..Freeing::NONE
         };
-        let mut entry = self.log.first_done().unwrap_or(NONE);
+        let mut entry = first;
         let mut steps = STEP;
         while entry != NONE && usize::from(round.len) < ROUND && steps > 0 {
             steps = steps.saturating_sub(1);

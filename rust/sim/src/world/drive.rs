@@ -57,12 +57,27 @@ impl World {
         let Some(live) = &controller.live else {
             return;
         };
-        let owns = live.machine.is_owner() && live.destaging < DESTAGE_DEPTH;
         if let Some(local) = live.machine.next_deadline() {
             let due = controller.clock.when(local);
             self.later(Event::Poll { at }, due.max(self.now_ns));
         }
-        if owns {
+        self.perhaps_destage(at);
+    }
+
+    /// After a call that is no poll: as in the module, the machine is polled only if it says that it wants to be. One
+    /// that does not say so waits for its deadline, or for ever.
+    pub(super) fn follow(&mut self, at: u8) {
+        let live = self.controllers[at as usize].live.as_ref();
+        if live.is_some_and(|l| l.machine.wants_poll()) {
+            self.drain(at);
+        } else {
+            self.perhaps_destage(at);
+        }
+    }
+
+    fn perhaps_destage(&mut self, at: u8) {
+        let live = self.controllers[at as usize].live.as_ref();
+        if live.is_some_and(|l| l.machine.is_owner() && l.destaging < DESTAGE_DEPTH) {
             self.soon(Event::Destage { at });
         }
     }
@@ -235,7 +250,7 @@ impl World {
             };
             self.issue(at, verb, Cookie::Destage(plan.run));
         }
-        self.drain(at);
+        self.follow(at);
     }
 
     /// The generation in which a controller owns the volume, by its own record.

@@ -115,6 +115,6 @@ impl World {
             Some(ReadEnd::Fail(reason)) => self.failed(at, job, reason),
             None => {}
         }
-        self.drain(at);
+        self.follow(at);
     }
 }
