@@ -12,9 +12,9 @@ use crate::mirror::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A FLUSH: completes when everything acknowledged so far is on the disk for good.
-    pub fn flush(&mut self, _now: u64) -> LongBegin {
+    pub fn flush(&mut self, now: u64) -> LongBegin {
         if self.mode().is_none() {
-            return LongBegin::Fail(self.not_owner());
+            return self.turn_away(now).map_or(LongBegin::Park, LongBegin::Fail);
         }
         if self.leaving.is_releasing() {
             self.parked = true;

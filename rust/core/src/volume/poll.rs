@@ -27,7 +27,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Input::LinkUp { link, life, downs } => self.link_up(link, life, downs),
             Input::LinkDown { link } => self.link_down(link),
             Input::LinkGoing { link } => self.link_going(link),
-            Input::Message(message) => self.message(message),
+            Input::Message(message) => {
+                self.heard(now);
+                self.message(message);
+            }
             Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now),
             Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now),
             Input::Fenced { token, sample } => self.fenced(token, sample),
@@ -75,6 +78,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
         self.partner_terms = Some(terms);
         (self.partner_standing, self.said) = (None, None);
+        self.heard_at = None;
         self.peer = Some(incarnation);
         self.looked_at = None;
     }

@@ -30,7 +30,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return WriteBegin::Fail(reason);
         }
         let Some(mode) = self.mode() else {
-            return WriteBegin::Fail(self.not_owner());
+            return self
+                .turn_away(now)
+                .map_or(WriteBegin::Park, WriteBegin::Fail);
         };
         if !self.has_room(range, mode, now) {
             self.parked = true;
