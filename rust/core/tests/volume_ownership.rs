@@ -8,6 +8,8 @@ mod appliance;
 
 use appliance::{Appliance, MS};
 use yoke_core::disk::node_block::RecordState;
+use yoke_core::mirror::message::Message;
+use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
 
 const MIRRORED: Role = Role::Owner(Mode::Mirrored);
@@ -286,6 +288,23 @@ fn a_rescue_does_not_rest_on_one_message() {
     a.until("rescued", |a| matches!(a.role(1), Role::Owner(_)));
     assert_eq!(a.role(0), Role::Stopped);
     assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn a_rescue_is_over_with_the_session_in_which_it_was_asked_for() {
+    let mut a = mirrored(1);
+    a.unreadable = true;
+    a.tell(1, Input::Message(Message::Standing(Standing::Stopped)));
+    a.settle();
+    // The volume is opened anew there, and what it owns it owns well.
+    a.cut(0);
+    a.mend(0);
+    a.unreadable = false;
+    for _ in 0..200 {
+        a.pass(5 * MS);
+        assert_eq!(a.role(1), Role::Standby);
+    }
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::action::{Action, Input};
 use super::leaving::LeavingEvent;
-use super::machine::{Volume, PIECE};
+use super::machine::{Volume, Wanted, PIECE};
 use super::plan::FenceSample;
 use super::regions::{Going, Lent, LentState, Link, Question};
 use super::states::LentEvent;
@@ -90,6 +90,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.peer = None;
         self.partner_standing = None;
+        if self.wanted == Some(Wanted::Rescue) {
+            // Said in a session that is over: by the next one it may have been opened anew, and own the volume well.
+            self.wanted = None;
+        }
         self.forget_questions();
         self.outbox.clear();
         self.looked_at = None;
