@@ -504,6 +504,35 @@ fn a_claimant_that_was_outbid_in_the_last_moment_still_holds_the_shadow() {
     assert_eq!(a.read(1, 1), 10);
 }
 
+#[test]
+fn flushes_without_end_do_not_keep_a_volume() {
+    let mut a = mirrored(1);
+    a.cut(0);
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.hold_disk = true;
+    a.tell(0, Input::Command(Command::GiveBack));
+    for _ in 0..300 {
+        // The next one is begun before this one is answered.
+        let held: Vec<_> = a.held.drain(..).collect();
+        a.hold_disk = false;
+        for (n, action) in held {
+            a.act(n, action);
+        }
+        a.hold_disk = true;
+        let now = a.now;
+        let _ = a.node(0).volume.flush(now);
+        a.pass(2 * MS);
+    }
+    assert_ne!(a.role(0), SOLO);
+    a.hold_disk = false;
+    a.until("it is at the partner", |a| {
+        matches!(a.role(1), Role::Owner(_))
+    });
+    let answers = &a.node(0).answers;
+    assert!(answers.values().all(|answer| answer.is_ok()));
+}
+
 /// Somebody may be taking over by the record before it, and wait for the shorter lease that stood there.
 #[test]
 fn a_longer_lease_counts_from_the_confirmation_of_its_record() {
