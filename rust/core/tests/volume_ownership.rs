@@ -533,6 +533,26 @@ fn flushes_without_end_do_not_keep_a_volume() {
     assert!(answers.values().all(|answer| answer.is_ok()));
 }
 
+#[test]
+fn a_giveback_on_a_disk_that_fails_takes_nothing_away() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    (a.hold_destage, a.fail_writes) = (false, true);
+    a.command(1, Command::TakeOver);
+    a.pass(5_000 * MS);
+    assert_eq!(a.role(0), MIRRORED, "two memories have it");
+    assert_eq!((a.read(0, 1), a.status(0).reason), (10, Some(Reason::Disk)));
+    a.command(0, Command::AbortGiveBack);
+    a.write(0, 2, 11);
+    a.fail_writes = false;
+    a.command(0, Command::GiveBack);
+    a.until("it is at the partner", |a| {
+        matches!(a.role(1), Role::Owner(_))
+    });
+    assert_eq!((a.disk.get(&1), a.disk.get(&2)), (Some(&10), Some(&11)));
+}
+
 /// Somebody may be taking over by the record before it, and wait for the shorter lease that stood there.
 #[test]
 fn a_longer_lease_counts_from_the_confirmation_of_its_record() {
