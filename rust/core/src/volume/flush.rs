@@ -16,7 +16,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.mode().is_none() {
             return self.turn_away(now).map_or(LongBegin::Park, LongBegin::Fail);
         }
-        if self.leaving.is_releasing() {
+        // The volume is given away when its log is empty and nobody waits: flushes that follow each other do not put it off.
+        let leaves = self.leaving.is_under_way() && self.log.dirty() == 0;
+        if self.leaving.is_releasing() || leaves && self.tickets.used() > 0 {
             self.parked = true;
             return LongBegin::Park;
         }

@@ -168,7 +168,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             || self.copying.target.is_some()
             || self.log.dirty() > self.config.dirty_limit / 2
             || self.is_low();
-        if proved != self.copying.target {
+        if self.has_missed(index, proved) {
             self.copying.look_again();
         }
         if self.try_answer(index, now) {
