@@ -24,6 +24,7 @@ impl Trace {
     }
 
     /// Whether anything is kept.
+    #[inline]
     pub fn is_on(&self) -> bool {
         self.lines.is_some()
     }
@@ -31,12 +32,20 @@ impl Trace {
     /// Adds a line about the true time `now_ns`.
     #[inline]
     pub fn line(&mut self, now_ns: u64, words: impl FnOnce() -> String) {
-        if let Some(lines) = &mut self.lines {
-            let (ms, us) = (now_ns / 1_000_000, now_ns / 1_000 % 1_000);
-            let about = self.volume.map(|v| format!("volume {v}: "));
-            let about = about.unwrap_or_default();
-            lines.push(format!("{ms:>6}.{us:03} ms  {about}{}", words()));
+        if self.is_on() {
+            self.keep(now_ns, words);
         }
+    }
+
+    /// Apart from the rest, which is run millions of times a second, while this hardly ever is.
+    #[cold]
+    #[inline(never)]
+    fn keep(&mut self, now_ns: u64, words: impl FnOnce() -> String) {
+        let (ms, us) = (now_ns / 1_000_000, now_ns / 1_000 % 1_000);
+        let about = self.volume.map(|v| format!("volume {v}: "));
+        let about = about.unwrap_or_default();
+        let line = format!("{ms:>6}.{us:03} ms  {about}{}", words());
+        self.lines.get_or_insert_with(Vec::new).push(line);
     }
 
     /// The lines kept.

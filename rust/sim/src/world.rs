@@ -292,11 +292,17 @@ impl World {
         self.judge(Err(Violation::new(kind, words)));
     }
 
+    #[inline]
     fn judge(&mut self, judgement: Result<(), Violation>) {
         if let Err(violation) = judgement {
-            self.trace
-                .line(self.now_ns, || format!("VIOLATION: {violation}"));
-            self.violation.get_or_insert(violation);
+            self.condemn(violation);
         }
+    }
+
+    #[cold]
+    fn condemn(&mut self, violation: Violation) {
+        self.trace
+            .line(self.now_ns, || format!("VIOLATION: {violation}"));
+        self.violation.get_or_insert(violation);
     }
 }

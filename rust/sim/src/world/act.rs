@@ -42,7 +42,7 @@ impl World {
         let Some(action) = action else { return };
         self.trace
             .line(self.now_ns, || format!("controller {at} does {action:?}"));
-        self.carry_out(at, action);
+        self.carry_out(at, &action);
     }
 
     /// All that a link is to do, up to the first fence: between that and what follows anything may happen.
@@ -54,7 +54,7 @@ impl World {
             };
             self.trace
                 .line(self.now_ns, || format!("controller {at} does {action:?}"));
-            self.carry_out(at, action);
+            self.carry_out(at, &action);
             let live = self.controllers[at as usize].live.as_ref();
             let left = live.is_some_and(|l| !l.lanes[lane].is_empty());
             if left && !matches!(action, Action::PostSlot { .. } | Action::PostInvalid { .. }) {
@@ -64,8 +64,8 @@ impl World {
         }
     }
 
-    pub(super) fn carry_out(&mut self, at: u8, action: Action) {
-        match action {
+    pub(super) fn carry_out(&mut self, at: u8, action: &Action) {
+        match *action {
             Action::ReadNodeBlocks { token } => self.read_node_blocks(at, token),
             Action::WriteNodeBlock { token, block } => {
                 let node = self.controllers[at as usize].node;

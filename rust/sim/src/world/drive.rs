@@ -90,7 +90,7 @@ impl World {
             Action::Yield => {}
             Action::Send(message) => self.send(at, message),
             // At once, as a destage: the lease was checked just now.
-            Action::PassDown { .. } => self.carry_out(at, action),
+            Action::PassDown { .. } => self.carry_out(at, &action),
             Action::Notify(role) => self.note_role(at, role),
             Action::PostSlot { to, .. }
             | Action::PostInvalid { to, .. }
