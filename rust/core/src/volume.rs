@@ -4,6 +4,7 @@
 
 pub mod action;
 mod adopting;
+mod agenda;
 pub mod config;
 mod copying;
 pub mod cycle;
@@ -18,11 +19,15 @@ mod holding;
 mod leases;
 pub mod leaving;
 mod lending;
+pub mod log;
 mod machine;
+mod mirror;
 mod modes;
 mod opening;
 mod outbid;
+mod ownership;
 mod owning;
+mod partner;
 pub mod pass;
 mod passing;
 pub mod plan;
@@ -30,6 +35,7 @@ mod poll;
 mod read;
 mod regions;
 mod report;
+mod requests;
 mod scanning;
 mod standing;
 pub mod states;
@@ -41,7 +47,8 @@ mod write;
 
 pub use action::{Action, Command, Input, LongRange, Token};
 pub use config::{Config, PowerLoss, BLOCKS_MAX};
-pub use machine::{Volume, RUNS_MAX};
+pub use log::RUNS_MAX;
+pub use machine::Volume;
 pub use pass::{PassEnd, PassId};
 pub use plan::{
     DestageEnd, DestagePlan, FenceSample, LongBegin, PassOp, PostTo, Range, ReadBegin, ReadEnd,

@@ -11,7 +11,7 @@ use kernel::{
 use yoke_core::{
     disk::Identity,
     ids::{LinkId, LINK_COUNT},
-    mirror::entry::Entry,
+    volume::log::entry::Entry,
     openers::{Fate, Openers, Tenure},
     volume::{
         self,

@@ -7,21 +7,27 @@ use super::pass::{Pass, PassStage};
 use super::plan::PassOp;
 use super::tickets::Ticket;
 use super::LongRange;
-use crate::mirror::entry::{Entry, BUSY, FREEING, NONE};
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::{Entry, BUSY, FREEING, NONE};
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A tombstone was found in a region that is scanned.
     pub(crate) fn adopt_tomb(&mut self, slot: u32, found: Entry, op: PassOp, count: u64) {
         let twin = |pass: &Pass| self.log.at(pass.entry).version() == found.version();
-        if self.passes.any(twin) || !self.make_way(slot, &found) || self.passes.is_full() {
+        if self.requests.passes.any(twin)
+            || !self.make_way(slot, &found)
+            || self.requests.passes.is_full()
+        {
             return;
         }
         let block = found.block;
         self.log.discard(self.log.slots().saturating_add(slot));
         if let Some(entry) = self.log.adopt_tomb(slot, found) {
             let range = LongRange { block, count };
-            let _ = self.passes.add(op, range, None, PassStage::Clearing, entry);
+            let _ = self
+                .requests
+                .passes
+                .add(op, range, None, PassStage::Clearing, entry);
         }
     }
 
@@ -40,8 +46,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn drop_tomb(&mut self, entry: u32) {
-        if let Some(index) = self.passes.of_entry(entry) {
-            self.passes.take(index);
+        if let Some(index) = self.requests.passes.of_entry(entry) {
+            self.requests.passes.take(index);
             self.log.discard(entry);
         }
     }

@@ -11,9 +11,9 @@ use super::plan::{FenceSample, PostTo};
 use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
-use crate::mirror::entry::{Entry, DONE, FILLING, FREEING, NONE, TOMB};
 use crate::mirror::header::SlotHeader;
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::{Entry, DONE, FILLING, FREEING, NONE, TOMB};
+use crate::volume::log::Slab;
 
 /// Slots that are posted before a fence.
 pub(crate) const BATCH: usize = 32;
@@ -103,8 +103,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether an entry has to be in the target too.
     fn needs_copy(&self, entry: u32, target: LinkId) -> bool {
         let at = self.log.at(entry);
-        let from = self.copying.from;
-        let there = at.proved & bit(target) != 0 || self.copying.batch().contains(&entry);
+        let from = self.mirror.copying.from;
+        let there = at.proved & bit(target) != 0 || self.mirror.copying.batch().contains(&entry);
         let wanted = if from == 0 {
             self.guards.on(Guard::JoinCopies)
         } else {
@@ -121,35 +121,40 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Collects the next batch.
     fn fill_batch(&mut self, target: LinkId) {
         let mut steps = STEP;
-        while steps > 0 && usize::from(self.copying.len) < BATCH {
+        while steps > 0 && usize::from(self.mirror.copying.len) < BATCH {
             steps = steps.saturating_sub(1);
-            let version = self.copying.version;
+            let version = self.mirror.copying.version;
             if version == NONE {
-                let slot = self.copying.next;
+                let slot = self.mirror.copying.next;
                 if slot >= self.log.slots() {
                     return;
                 }
                 if self.needs_copy(slot, target) {
-                    self.copying.block = self.log.at(slot).block;
-                    self.copying.version = self.first_version(slot);
+                    self.mirror.copying.block = self.log.at(slot).block;
+                    self.mirror.copying.version = self.first_version(slot);
                 } else {
-                    self.copying.next = slot.saturating_add(1);
+                    self.mirror.copying.next = slot.saturating_add(1);
                 }
                 continue;
             }
             let at = self.log.at(version);
             // It may have been freed since, and be another block's now.
-            let same = self.log.is_live(version) && at.block == self.copying.block;
+            let same = self.log.is_live(version) && at.block == self.mirror.copying.block;
             let older = if self.guards.on(Guard::CopyOrder) && same {
                 at.older
             } else {
                 NONE
             };
-            self.copying.version = older;
+            self.mirror.copying.version = older;
             if same && self.needs_copy(version, target) {
-                if let Some(place) = self.copying.batch.get_mut(usize::from(self.copying.len)) {
+                if let Some(place) = self
+                    .mirror
+                    .copying
+                    .batch
+                    .get_mut(usize::from(self.mirror.copying.len))
+                {
                     *place = version;
-                    self.copying.len = self.copying.len.saturating_add(1);
+                    self.mirror.copying.len = self.mirror.copying.len.saturating_add(1);
                 }
             }
         }
@@ -166,25 +171,26 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next post or fence of the copying.
     pub(crate) fn next_copy(&mut self, now: u64) -> Option<Action> {
-        let target = self.copying.target?;
+        let target = self.mirror.copying.target?;
         let to = self.post_to(target)?;
-        if self.copying.fence.is_some() || !self.held(target).answers() {
+        if self.mirror.copying.fence.is_some() || !self.held(target).answers() {
             return None;
         }
-        if self.copying.len == 0 && !self.copying.complete {
+        if self.mirror.copying.len == 0 && !self.mirror.copying.complete {
             self.fill_batch(target);
-            if self.copying.len == 0 {
+            if self.mirror.copying.len == 0 {
                 self.end_pass(now);
                 return None;
             }
         }
         let next = self
+            .mirror
             .copying
             .batch()
-            .get(usize::from(self.copying.posted))
+            .get(usize::from(self.mirror.copying.posted))
             .copied();
         if let Some(slot) = next {
-            self.copying.posted = self.copying.posted.saturating_add(1);
+            self.mirror.copying.posted = self.mirror.copying.posted.saturating_add(1);
             // It may have been freed since it was collected.
             if !self.log.is_live(slot) || self.log.at(slot).is(FREEING | FILLING) {
                 return self.next_copy(now);
@@ -192,7 +198,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.log.at_mut(slot).carried |= bit(target);
             return Some(self.post_slot(to, slot));
         }
-        if self.copying.len == 0 {
+        if self.mirror.copying.len == 0 {
             return None;
         }
         if !self.guards.on(Guard::JoinFence) {
@@ -201,34 +207,34 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         let token = self.token();
-        (self.copying.fence, self.copying.fenced) = (Some(token), Some(target));
+        (self.mirror.copying.fence, self.mirror.copying.fenced) = (Some(token), Some(target));
         Some(Action::Fence { token, to })
     }
 
     /// What of the batch was posted is in the region of the link.
     fn batch_proved(&mut self, link: LinkId) {
-        for slot in self.copying.batch {
+        for slot in self.mirror.copying.batch {
             let posted = slot != NONE && self.log.at(slot).carried & bit(link) != 0;
             if posted && self.log.is_live(slot) {
                 self.log.prove(slot, bit(link));
                 let ticket = self.log.at(slot).ticket;
-                self.tickets.queue(ticket);
+                self.requests.tickets.queue(ticket);
             }
         }
-        self.copying.clear_batch();
+        self.mirror.copying.clear_batch();
     }
 
     fn end_pass(&mut self, now: u64) {
         // There are more slots to look at, in another pass perhaps; or a record waits for this.
         self.at(now);
-        if self.copying.next < self.log.slots() {
+        if self.mirror.copying.next < self.log.slots() {
             return;
         }
-        self.copying.next = 0;
-        if self.copying.again {
-            self.copying.again = false;
+        self.mirror.copying.next = 0;
+        if self.mirror.copying.again {
+            self.mirror.copying.again = false;
         } else {
-            self.copying.complete = true;
+            self.mirror.copying.complete = true;
         }
     }
 
@@ -255,16 +261,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The fence of a batch was read. False: it was none.
     pub(crate) fn copied(&mut self, token: Token, sample: FenceSample) -> bool {
-        if self.copying.fence != Some(token) {
+        if self.mirror.copying.fence != Some(token) {
             return false;
         }
-        let link = self.copying.fenced;
-        (self.copying.fence, self.copying.fenced) = (None, None);
+        let link = self.mirror.copying.fenced;
+        (self.mirror.copying.fence, self.mirror.copying.fenced) = (None, None);
         let (Some(link), Some(to)) = (link, link.and_then(|link| self.post_to(link))) else {
             return true;
         };
         let good = self.judge(link, to.epoch, sample);
-        if good && self.copying.target == Some(link) && self.copying.len > 0 {
+        if good && self.mirror.copying.target == Some(link) && self.mirror.copying.len > 0 {
             self.batch_proved(link);
         }
         true

@@ -20,8 +20,8 @@ use super::plan::{
 };
 use super::status::Reason;
 use super::tickets::Ticket;
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 /// What an I/O asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

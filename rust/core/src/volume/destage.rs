@@ -2,12 +2,13 @@
 //! Destaging: sorted runs of blocks to the disk (PROTOCOL P5).
 
 use super::config::BLOCKS_MAX;
-use super::machine::{Run, Volume};
+use super::log::Run;
+use super::machine::Volume;
 use super::plan::{DestageEnd, DestagePlan, Range, RunId, Source};
 use super::status::Mode;
 use super::tickets::Ticket;
-use crate::mirror::entry::{Entry, NONE};
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::{Entry, NONE};
+use crate::volume::log::Slab;
 
 /// The longest rest after failures, in poll times.
 const REST_MAX: u64 = 32;
@@ -16,11 +17,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The next run of at most `max` blocks to write to the backing disk. To be issued at once: the lease was checked
     /// at `now`. `None` if there is nothing, or it may not be now.
     pub fn next_destage(&mut self, now: u64, max: u32) -> Option<DestagePlan> {
-        if now < self.destage_from || self.right_to_io(now).is_err() {
+        if now < self.log.destage_from || self.right_to_io(now).is_err() {
             return None;
         }
         let max = max.min(BLOCKS_MAX as u32).max(1);
-        let index = self.runs.iter().position(|run| !run.active)?;
+        let index = self.log.runs.iter().position(|run| !run.active)?;
         let middle = self.log.first_ready()?;
         let mut first = middle;
         let mut count = 1;
@@ -46,7 +47,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             last = entry;
         }
-        let run = self.runs.get_mut(index)?;
+        let run = self.log.runs.get_mut(index)?;
         *run = Run {
             serial: run.serial.wrapping_add(1),
             first: head,
@@ -69,14 +70,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub fn destage_is_urgent(&self) -> bool {
         let dirty = self.log.dirty();
         dirty > self.config.dirty_limit / 2
-            || self.leaving.is_under_way()
-            || self.tickets.used() > 0
+            || self.ownership.leaving.is_under_way()
+            || self.requests.tickets.used() > 0
             || !matches!(self.mode(), Some(Mode::Mirrored))
     }
 
     /// Whether `next_destage` would give a run.
     pub fn wants_destage(&self, now: u64) -> bool {
-        now >= self.destage_from
+        now >= self.log.destage_from
             && self.log.first_ready().is_some()
             && self.right_to_io(now).is_ok()
     }
@@ -88,7 +89,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return false;
         };
         // The entries of a run from before the last change of the ownership are gone.
-        now >= self.destage_from && self.right_to_io(now).is_ok() && self.log.is_live(run.first)
+        now >= self.log.destage_from && self.right_to_io(now).is_ok() && self.log.is_live(run.first)
     }
 
     /// A run is over.
@@ -96,7 +97,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let Some(found) = self.run(run) else {
             return;
         };
-        if let Some(run) = self.runs.get_mut(usize::from(run.index)) {
+        if let Some(run) = self.log.runs.get_mut(usize::from(run.index)) {
             run.active = false;
             run.first = NONE;
         }
@@ -115,7 +116,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 corrupt = Some(entry);
             }
             left = left.saturating_sub(1);
-            let tickets = &mut self.tickets;
+            let tickets = &mut self.requests.tickets;
             self.log
                 .finish(entry, end == DestageEnd::Written, |ticket| {
                     if ticket != NONE {
@@ -124,16 +125,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 });
             entry = next;
         }
-        self.tickets.queue_long();
+        self.requests.tickets.queue_long();
         self.stir();
         // In these modes the next record waits for runs, not for a ticket.
-        self.poke |= matches!(
+        self.agenda.poke |= matches!(
             self.mode(),
             Some(Mode::Holding | Mode::Degraded | Mode::Joining)
         );
         match end {
             DestageEnd::Written => {
-                self.destage_rest_ns = 0;
+                self.log.destage_rest_ns = 0;
             }
             DestageEnd::Corrupt { .. } if owned => {
                 if let Some(entry) = corrupt {
@@ -150,8 +151,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// before those end. Own slots are not free before.
     pub(crate) fn disown_runs(&mut self) {
         let slots = self.log.slots();
-        for index in 0..self.runs.len() {
-            let mut entry = self.runs.get(index).map_or(NONE, |run| run.first);
+        for index in 0..self.log.runs.len() {
+            let mut entry = self.log.runs.get(index).map_or(NONE, |run| run.first);
             let (mut first, mut last) = (NONE, NONE);
             while entry != NONE {
                 let next = self.log.at(entry).ready_next;
@@ -166,7 +167,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
                 entry = next;
             }
-            if let Some(run) = self.runs.get_mut(index) {
+            if let Some(run) = self.log.runs.get_mut(index) {
                 run.first = first;
             }
         }
@@ -175,18 +176,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Destaging rests after a failure, the longer the more often one follows another, and goes on without end: the log
     /// may be the only copy. Runs that were in flight together are one failure.
     fn rest(&mut self, now: u64) {
-        if now < self.destage_from {
+        if now < self.log.destage_from {
             return;
         }
         let poll = self.config.poll_ns;
-        let twice = self.destage_rest_ns.saturating_mul(2);
-        self.destage_rest_ns = twice.clamp(poll, poll.saturating_mul(REST_MAX));
-        self.destage_from = now.saturating_add(self.destage_rest_ns);
-        self.at(self.destage_from);
+        let twice = self.log.destage_rest_ns.saturating_mul(2);
+        self.log.destage_rest_ns = twice.clamp(poll, poll.saturating_mul(REST_MAX));
+        self.log.destage_from = now.saturating_add(self.log.destage_rest_ns);
+        self.at(self.log.destage_from);
     }
 
     /// Whether a run is in flight.
     pub(crate) fn is_destaging(&self) -> bool {
-        self.runs.iter().any(|run| run.active)
+        self.log.runs.iter().any(|run| run.active)
     }
 }

@@ -9,22 +9,23 @@ use super::tickets::Ticket;
 use crate::disk::node_block::{Lease, NodeBlock, Record};
 use crate::guards::Guard;
 use crate::ids::{Generation, NodeId};
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::owner::survey::Survey;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The highest generation that was seen on the disk.
     pub(crate) fn known_generation(&self) -> Generation {
-        self.survey
+        self.ownership
+            .survey
             .map_or(Generation::NONE, |survey| survey.generation())
     }
 
     /// Begins to write the own block: this record, as an owner, with the next lease.
     pub(crate) fn write_record(&mut self, record: Record, now: u64) {
-        let expiry_ms = u32::try_from(self.lease_ns / 1_000_000).unwrap_or(u32::MAX);
+        let expiry_ms = u32::try_from(self.ownership.lease_ns / 1_000_000).unwrap_or(u32::MAX);
         let lease = Lease {
-            counter: self.cycle.mine.lease.counter.wrapping_add(1),
+            counter: self.ownership.cycle.mine.lease.counter.wrapping_add(1),
             expiry_ms,
         };
         self.write_block(record, lease, None, now);
@@ -46,7 +47,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             record,
             claim,
         };
-        self.cycle.write(block, now);
+        self.ownership.cycle.write(block, now);
     }
 
     /// Whose block this controller writes: its own.
@@ -57,23 +58,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next write or read of node blocks.
     pub(crate) fn next_block(&mut self, now: u64) -> Option<Action> {
-        let phase = self.cycle.phase();
+        let phase = self.ownership.cycle.phase();
         match phase {
-            Phase::ToWrite if self.due(self.cycle.not_before, now) => {
+            Phase::ToWrite if self.due(self.ownership.cycle.not_before, now) => {
                 let token = self.token();
-                self.cycle.issued = now;
+                self.ownership.cycle.issued = now;
                 self.shorten_lease(now);
-                self.cycle.flushes = self.log.done_no();
-                self.cycle.issue(token);
+                self.ownership.cycle.flushes = self.log.done_no();
+                self.ownership.cycle.issue(token);
                 Some(Action::WriteNodeBlock {
                     token,
-                    block: self.cycle.block,
+                    block: self.ownership.cycle.block,
                 })
             }
-            Phase::ToRead if self.due(self.cycle.not_before, now) => {
+            Phase::ToRead if self.due(self.ownership.cycle.not_before, now) => {
                 let token = self.token();
-                self.cycle.read_issued = now;
-                self.cycle.issue(token);
+                self.ownership.cycle.read_issued = now;
+                self.ownership.cycle.issue(token);
                 Some(Action::ReadNodeBlocks { token })
             }
             _ => None,
@@ -82,56 +83,67 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The own block was written, or perhaps not.
     pub(crate) fn block_written(&mut self, token: Token, ok: bool, now: u64) {
-        if !self.cycle.awaits(Phase::Writing, token) {
+        if !self.ownership.cycle.awaits(Phase::Writing, token) {
             return;
         }
         if !ok {
             // It may land for as long as a command lives. Then it is written once more, to the same copy.
-            self.cycle.unsure = true;
-            self.cycle.block.sequence = self.cycle.block.sequence.wrapping_add(2);
+            self.ownership.cycle.unsure = true;
+            self.ownership.cycle.block.sequence =
+                self.ownership.cycle.block.sequence.wrapping_add(2);
             let wait = self.config.poll_ns.max(self.agreed().io_life_ns());
-            self.cycle.on(CycleEvent::Failed, now.saturating_add(wait));
-            self.reason = Some(Reason::Disk);
+            self.ownership
+                .cycle
+                .on(CycleEvent::Failed, now.saturating_add(wait));
+            self.ownership.reason = Some(Reason::Disk);
             return;
         }
-        self.cycle.unsure = false;
-        self.reason = self.reason.filter(|why| *why != Reason::Disk);
-        self.cycle.mine = self.cycle.block;
-        self.cycle.on(CycleEvent::Done, now);
-        self.flushes.safe_upto = self.flushes.safe_upto.max(self.cycle.flushes);
+        self.ownership.cycle.unsure = false;
+        self.ownership.reason = self.ownership.reason.filter(|why| *why != Reason::Disk);
+        self.ownership.cycle.mine = self.ownership.cycle.block;
+        self.ownership.cycle.on(CycleEvent::Done, now);
+        self.log.flushes.safe_upto = self.log.flushes.safe_upto.max(self.ownership.cycle.flushes);
         if !self.guards.on(Guard::RenewByRead) && self.mode().is_some() {
-            self.lease_until = Some(self.cycle.issued.saturating_add(self.own_lease_ns()));
+            self.ownership.lease_until = Some(
+                self.ownership
+                    .cycle
+                    .issued
+                    .saturating_add(self.own_lease_ns()),
+            );
         }
         self.landed(now);
     }
 
     /// All blocks were read, or not.
     pub(crate) fn blocks_read(&mut self, token: Token, blocks: Option<&[NodeBlock]>, now: u64) {
-        if !self.cycle.awaits(Phase::Reading, token) {
+        if !self.ownership.cycle.awaits(Phase::Reading, token) {
             return;
         }
         let Some(blocks) = blocks else {
-            self.reason = Some(Reason::Unreadable);
+            self.ownership.reason = Some(Reason::Unreadable);
             let again = now.saturating_add(self.config.poll_ns);
-            self.cycle.on(CycleEvent::Failed, again);
+            self.ownership.cycle.on(CycleEvent::Failed, again);
             return;
         };
-        if self.cycle.writes {
-            self.fit_lease(now.saturating_sub(self.cycle.issued));
+        if self.ownership.cycle.writes {
+            self.fit_lease(now.saturating_sub(self.ownership.cycle.issued));
         }
         let survey = Survey::new(blocks, self.own_place());
         // Over with a read that is good.
-        self.reason = self.reason.filter(|why| *why != Reason::Unreadable);
-        self.cycle.on(CycleEvent::Done, now);
-        self.survey = Some(survey);
-        self.looked_at = Some(now);
-        if self.role != Role::Opening {
-            let same = survey.own == Some(self.cycle.mine);
+        self.ownership.reason = self
+            .ownership
+            .reason
+            .filter(|why| *why != Reason::Unreadable);
+        self.ownership.cycle.on(CycleEvent::Done, now);
+        self.ownership.survey = Some(survey);
+        self.ownership.looked_at = Some(now);
+        if self.ownership.role != Role::Opening {
+            let same = survey.own == Some(self.ownership.cycle.mine);
             if !same && self.guards.on(Guard::OwnBlock) {
                 return self.stop(Reason::Identity);
             }
         }
-        match self.role {
+        match self.ownership.role {
             Role::Opening => self.opening_read(survey, now),
             Role::Standby => self.standby_read(survey, now),
             Role::Taking => self.taking_read(survey, now),

@@ -8,8 +8,8 @@
 
 use super::machine::Volume;
 use super::tickets::Ticket;
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 /// The lease is at least so many passes long: it is renewed when a third of it is over, and one pass may fail.
 const PASSES: u64 = 4;
@@ -26,20 +26,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let longest = shortest.max(self.agreed().io_life_ns().saturating_mul(LIVES));
         let fits = took.saturating_mul(PASSES).clamp(shortest, longest);
         // Longer at once, shorter by and by: a disk that was slow is slow again.
-        let less = self.lease_ns.saturating_sub(self.lease_ns / 4);
+        let less = self
+            .ownership
+            .lease_ns
+            .saturating_sub(self.ownership.lease_ns / 4);
         let whole = fits.max(less).div_ceil(MS).saturating_mul(MS);
-        self.lease_ns = whole.min(longest).max(shortest);
+        self.ownership.lease_ns = whole.min(longest).max(shortest);
     }
 
     /// The lease that stands in the own block, as it landed last.
     pub(crate) fn own_lease_ns(&self) -> u64 {
-        u64::from(self.cycle.mine.lease.expiry_ms).saturating_mul(MS)
+        u64::from(self.ownership.cycle.mine.lease.expiry_ms).saturating_mul(MS)
     }
 
     /// A block with this lease is on its way: from now on others may watch for no longer than it says.
     pub(crate) fn shorten_lease(&mut self, now: u64) {
-        let says = u64::from(self.cycle.block.lease.expiry_ms).saturating_mul(MS);
+        let says = u64::from(self.ownership.cycle.block.lease.expiry_ms).saturating_mul(MS);
         let until = now.saturating_add(says);
-        self.lease_until = self.lease_until.map(|old| old.min(until));
+        self.ownership.lease_until = self.ownership.lease_until.map(|old| old.min(until));
     }
 }

@@ -12,8 +12,8 @@ use super::status::Mode;
 use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::LinkId;
-use crate::mirror::entry::{Entry, BUSY, FILLING, FREEING, NONE, TOMB};
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::{Entry, BUSY, FILLING, FREEING, NONE, TOMB};
+use crate::volume::log::Slab;
 
 /// Slots in one round.
 const ROUND: usize = 32;
@@ -84,18 +84,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             && at.ticket == NONE
             && !at.is(FREEING | FILLING | BUSY)
             && self.is_flushed(entry)
-            && !self.copying.batch().contains(&entry)
+            && !self.mirror.copying.batch().contains(&entry)
     }
 
     /// Begins a round, if there is something to free.
     fn begin_round(&mut self, now: u64) -> bool {
-        let other = usize::from(self.read_side & 1 ^ 1);
-        if self.reads.get(other).copied() != Some(0) || !self.may_free(now) {
+        let other = usize::from(self.requests.read_side & 1 ^ 1);
+        if self.requests.reads.get(other).copied() != Some(0) || !self.may_free(now) {
             return false;
         }
         let mut round = Freeing {
-            fence: self.freeing.fence,
-            fenced: self.freeing.fenced,
+            fence: self.mirror.freeing.fence,
+            fenced: self.mirror.freeing.fenced,
             ..Freeing::NONE
         };
         let mut entry = self.log.first_done().unwrap_or(NONE);
@@ -116,32 +116,32 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         for entry in round.slots() {
             self.log.set_freeing(*entry);
         }
-        self.read_side ^= 1;
-        self.freeing = round;
+        self.requests.read_side ^= 1;
+        self.mirror.freeing = round;
         true
     }
 
     /// The next invalidation or fence of a round; begins and ends rounds.
     pub(crate) fn next_free(&mut self, now: u64) -> Option<Action> {
-        if self.freeing.fence.is_some() || self.mode().is_none() {
+        if self.mirror.freeing.fence.is_some() || self.mode().is_none() {
             return None;
         }
-        if self.freeing.len == 0 && !self.begin_round(now) {
+        if self.mirror.freeing.len == 0 && !self.begin_round(now) {
             return None;
         }
-        if let Some(link) = self.freeing.link {
+        if let Some(link) = self.mirror.freeing.link {
             return self.next_invalid(link, now);
         }
-        let carried = |round: &Freeing, log: &crate::mirror::log::Log<E, B>| {
+        let carried = |round: &Freeing, log: &crate::volume::log::Log<E, B>| {
             round
                 .slots()
                 .iter()
                 .fold(0, |links, entry| links | log.at(*entry).carried)
         };
-        let links = carried(&self.freeing, &self.log);
+        let links = carried(&self.mirror.freeing, &self.log);
         let next = LinkId::all().find(|link| links & bit(*link) != 0 && self.held(*link).answers());
         if let Some(link) = next {
-            (self.freeing.link, self.freeing.posted) = (Some(link), 0);
+            (self.mirror.freeing.link, self.mirror.freeing.posted) = (Some(link), 0);
             return self.next_invalid(link, now);
         }
         if links == 0 {
@@ -153,12 +153,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn next_invalid(&mut self, link: LinkId, now: u64) -> Option<Action> {
         let to = self.post_to(link)?;
         while let Some(slot) = self
+            .mirror
             .freeing
             .slots()
-            .get(usize::from(self.freeing.posted))
+            .get(usize::from(self.mirror.freeing.posted))
             .copied()
         {
-            self.freeing.posted = self.freeing.posted.saturating_add(1);
+            self.mirror.freeing.posted = self.mirror.freeing.posted.saturating_add(1);
             if self.log.at(slot).carried & bit(link) != 0 {
                 return Some(Action::PostInvalid { to, slot });
             }
@@ -168,31 +169,31 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.at(now);
         }
         let token = self.token();
-        (self.freeing.fence, self.freeing.fenced) = (Some(token), Some(link));
+        (self.mirror.freeing.fence, self.mirror.freeing.fenced) = (Some(token), Some(link));
         Some(Action::Fence { token, to })
     }
 
     /// The invalidations over a link count as proved.
     fn invalidated(&mut self, link: LinkId) {
-        for slot in self.freeing.slots {
+        for slot in self.mirror.freeing.slots {
             if slot != NONE {
                 let at = self.log.at_mut(slot);
                 at.carried &= !bit(link);
                 at.proved &= !bit(link);
             }
         }
-        self.freeing.leave_link();
+        self.mirror.freeing.leave_link();
     }
 
     /// The fence of a round was read. False: it was none.
     pub(crate) fn freed(&mut self, token: Token, sample: FenceSample) -> bool {
-        if self.freeing.fence != Some(token) {
+        if self.mirror.freeing.fence != Some(token) {
             return false;
         }
-        let link = self.freeing.fenced;
-        (self.freeing.fence, self.freeing.fenced) = (None, None);
+        let link = self.mirror.freeing.fenced;
+        (self.mirror.freeing.fence, self.mirror.freeing.fenced) = (None, None);
         if let (Some(link), Some(to)) = (link, link.and_then(|link| self.post_to(link))) {
-            if self.judge(link, to.epoch, sample) && self.freeing.link == Some(link) {
+            if self.judge(link, to.epoch, sample) && self.mirror.freeing.link == Some(link) {
                 self.invalidated(link);
             }
         }
@@ -201,18 +202,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The regions of these links are closed.
     pub(crate) fn forget_link_in_round(&mut self, link: LinkId) {
-        if self.freeing.link == Some(link) {
-            self.freeing.leave_link();
+        if self.mirror.freeing.link == Some(link) {
+            self.mirror.freeing.leave_link();
         }
     }
 
     /// All invalidations are proved: frees the slots, when nobody copies from them any more.
     fn end_round(&mut self, now: u64) {
-        let old = usize::from(self.read_side & 1 ^ 1);
-        if self.reads.get(old).copied() != Some(0) || !self.may_free(now) {
+        let old = usize::from(self.requests.read_side & 1 ^ 1);
+        if self.requests.reads.get(old).copied() != Some(0) || !self.may_free(now) {
             return;
         }
-        for entry in self.freeing.slots {
+        for entry in self.mirror.freeing.slots {
             if entry != NONE {
                 let tomb = self.log.at(entry).is(TOMB);
                 self.log.discard(entry);
@@ -221,7 +222,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
         }
-        self.freeing.reset();
+        self.mirror.freeing.reset();
         self.stir();
         self.at(now);
     }

@@ -10,9 +10,9 @@ use super::regions::{Going, LentState};
 use super::states::LentEvent;
 use super::tickets::Ticket;
 use crate::ids::LinkId;
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::owner::survey::Survey;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether our own window of this link has, or may have, what nobody else has, or an action on it is under way.
@@ -36,7 +36,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.edit_link(link, |link| link.going = Going::Wanted);
         // A question that came over it has nobody to answer.
         self.edit_lent(link, |lent| lent.question = None);
-        self.looked_at = None;
+        self.ownership.looked_at = None;
     }
 
     /// While standing by: nothing new comes to rest on a window that is to go.
@@ -67,7 +67,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .lent(link)
                 .epoch
                 .is_some_and(|epoch| survey.names(epoch));
-            let sure = self.cycle.read_issued >= at.saturating_add(wait);
+            let sure = self.ownership.cycle.read_issued >= at.saturating_add(wait);
             if sure && !named && self.lent(link).state == LentState::Fenced {
                 self.edit_lent(link, |lent| {
                     lent.on(LentEvent::Forget);

@@ -12,9 +12,9 @@ use super::Token;
 use crate::disk::node_block::{RecordState, Shadow, SHADOW_EPOCHS};
 use crate::guards::Guard;
 use crate::ids::{Epoch, LinkEpoch, LinkId};
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 use crate::window::Place;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -57,11 +57,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     .map_or(sample.issued_ns, |at| at.max(sample.issued_ns)),
             );
         });
-        let lapsed = self.good_at.is_none_or(|at| at < sample.issued_ns);
+        let lapsed = self.mirror.good_at.is_none_or(|at| at < sample.issued_ns);
         if lapsed {
             let before = self.link_lease_until();
-            self.good_at = Some(sample.issued_ns);
-            if before <= self.ticked_at.max(sample.issued_ns) {
+            self.mirror.good_at = Some(sample.issued_ns);
+            if before <= self.agenda.ticked_at.max(sample.issued_ns) {
                 // The lease had run out: somebody may wait for it.
                 self.stir_all();
             }
@@ -79,17 +79,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             HeldEvent::LostUnnamed
         };
         self.edit_held(link, |held| held.on(event));
-        if self.copying.target == Some(link) {
-            self.copying.reset();
+        if self.mirror.copying.target == Some(link) {
+            self.mirror.copying.reset();
         }
-        if self.freeing.link == Some(link) {
-            self.freeing.leave_link();
+        if self.mirror.freeing.link == Some(link) {
+            self.mirror.freeing.leave_link();
         }
     }
 
     /// Whether the record that stands, or may stand, on the disk names an epoch.
     pub(crate) fn may_be_named(&self, epoch: Epoch) -> bool {
-        self.cycle.possible().iter().any(|record| {
+        self.ownership.cycle.possible().iter().any(|record| {
             matches!(&record.state, RecordState::Shadow(shadow)
                 if shadow.epochs().any(|named| named == epoch))
         })
@@ -97,7 +97,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether the record that certainly stands on the disk names an epoch.
     pub(crate) fn is_named(&self, epoch: Epoch) -> bool {
-        matches!(&self.cycle.mine.record.state, RecordState::Shadow(shadow)
+        matches!(&self.ownership.cycle.mine.record.state, RecordState::Shadow(shadow)
             if shadow.epochs().any(|named| named == epoch))
     }
 
@@ -111,14 +111,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         epochs.first()?.as_ref()?;
         Some(RecordState::Shadow(Shadow {
             holder: self.config.partner,
-            holder_incarnation: self.peer?,
+            holder_incarnation: self.partner.life?,
             epochs,
         }))
     }
 
     /// Asks for a region on every link that has none; again where no answer has come.
     pub(crate) fn ask(&mut self, now: u64) {
-        if self.peer.is_none() || self.leaving.is_under_way() || self.claimant.is_some() {
+        if self.partner.life.is_none()
+            || self.ownership.leaving.is_under_way()
+            || self.ownership.claimant.is_some()
+        {
             return;
         }
         for link in LinkId::all() {
@@ -138,13 +141,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             let old_posts = held.life == Some(life) && !held.drained;
             let late = old_posts && self.guards.on(Guard::GrantAfterHandshake);
-            let others = self.held.iter();
+            let others = self.mirror.held.iter();
             let used = others.filter(|held| held.state != HeldState::None).count();
             if late || used >= SHADOW_EPOCHS {
                 continue;
             }
-            self.questions = self.questions.wrapping_add(1);
-            let number = self.questions;
+            self.mirror.questions = self.mirror.questions.wrapping_add(1);
+            let number = self.mirror.questions;
             self.edit_held(link, |held| {
                 *held = Held {
                     life: Some(life),
@@ -163,11 +166,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn send_question(&mut self, link: LinkId, life: LinkEpoch, now: u64) {
         let question = Message::Ask {
             life,
-            generation: self.cycle.mine.record.generation,
+            generation: self.ownership.cycle.mine.record.generation,
             number: self.held(link).number,
             slots: self.config.slots,
         };
-        self.outbox.push(question);
+        self.partner.outbox.push(question);
         self.edit_held(link, |held| held.asked_at = now);
         self.at(now.saturating_add(self.config.poll_ns));
     }
@@ -188,7 +191,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.edit_held(link, |held| held.drained = false);
         if self.guards.on(Guard::FreshEpoch) && self.has_epoch(epoch) {
             // The record could not tell the two apart.
-            self.reason = Some(Reason::EpochTwice);
+            self.ownership.reason = Some(Reason::EpochTwice);
             return self.lose(link);
         }
         if place.slots < self.config.slots {
@@ -203,8 +206,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether a region that was granted to us, or by us, has this epoch.
     fn has_epoch(&self, epoch: Epoch) -> bool {
-        let held = self.held.iter().filter_map(|held| held.epoch);
-        let lent = self.lent.iter().filter_map(|lent| lent.epoch);
+        let held = self.mirror.held.iter().filter_map(|held| held.epoch);
+        let lent = self.mirror.lent.iter().filter_map(|lent| lent.epoch);
         held.chain(lent).any(|known| known == epoch)
     }
 
@@ -219,7 +222,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 HeldState::Fresh => true,
                 HeldState::Ready | HeldState::Live => {
                     let at = held.good_at.unwrap_or(0);
-                    let third = self.cycle.promised().link_lease_ns() / 3;
+                    let third = self.ownership.cycle.promised().link_lease_ns() / 3;
                     self.due(at.saturating_add(third), now)
                 }
                 HeldState::Closing => held.forget_from.is_none() && self.may_close(link),
@@ -254,8 +257,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether nobody posts to a region any more.
     fn may_close(&self, link: LinkId) -> bool {
-        let busy = self.copying.waits_for(link)
-            || self.freeing.waits_for(link)
+        let busy = self.mirror.copying.waits_for(link)
+            || self.mirror.freeing.waits_for(link)
             || self.posts_tomb_to(link);
         self.held(link).refs == 0 && !busy
     }
@@ -346,7 +349,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if state == HeldState::Dying && !self.may_be_named(epoch) {
                 self.edit_held(link, |held| held.on(HeldEvent::LostUnnamed));
                 if self.mode() == Some(Mode::Mirrored) {
-                    self.outbox.push(Message::Retire { epoch });
+                    self.partner.outbox.push(Message::Retire { epoch });
                 }
             }
         }

@@ -6,13 +6,13 @@ use super::status::{Mode, Reason, Role};
 use super::tickets::Ticket;
 use crate::disk::node_block::{Record, RecordState};
 use crate::guards::Guard;
-use crate::mirror::entry::{Entry, DONE, FILLING, NONE};
-use crate::mirror::log::Slab;
 use crate::terms::Terms;
+use crate::volume::log::entry::{Entry, DONE, FILLING, NONE};
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn mode(&self) -> Option<Mode> {
-        match self.role {
+        match self.ownership.role {
             Role::Owner(mode) => Some(mode),
             _ => None,
         }
@@ -22,17 +22,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn agreed(&self) -> Terms {
         let mine = self.config.terms();
         // Until the two have met, what they agreed on last counts: it stands in the record.
-        let top = self.survey.and_then(|survey| survey.top);
+        let top = self.ownership.survey.and_then(|survey| survey.top);
         let recorded = top.map_or(Terms::NONE, |top| top.record.terms);
-        mine.longer(self.partner_terms.unwrap_or(recorded))
+        mine.longer(self.partner.terms.unwrap_or(recorded))
     }
 
     /// Why this controller, in its role, serves nothing.
     pub(crate) fn not_owner(&self) -> Reason {
-        match self.role {
+        match self.ownership.role {
             Role::Opening => Reason::Opening,
             Role::Closed => Reason::Leaving,
-            Role::Stopped => self.reason.unwrap_or(Reason::NotOwner),
+            Role::Stopped => self.ownership.reason.unwrap_or(Reason::NotOwner),
             _ => Reason::NotOwner,
         }
     }
@@ -44,14 +44,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether the partner may find its name in the record now.
     fn partner_may_take(&self) -> bool {
-        let [landed, pending] = self.cycle.possible();
+        let [landed, pending] = self.ownership.cycle.possible();
         self.names_partner(&landed) || self.names_partner(&pending)
     }
 
     /// Until when the last good fence is a right to answer.
     pub(crate) fn link_lease_until(&self) -> u64 {
-        self.good_at.map_or(0, |at| {
-            at.saturating_add(self.cycle.promised().link_lease_ns())
+        self.mirror.good_at.map_or(0, |at| {
+            at.saturating_add(self.ownership.cycle.promised().link_lease_ns())
         })
     }
 
@@ -64,7 +64,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn disk_lease(&self, now: u64) -> Result<(), Reason> {
-        if self.lease_until.is_some_and(|until| now < until) {
+        if self.ownership.lease_until.is_some_and(|until| now < until) {
             Ok(())
         } else {
             Err(Reason::NoDiskLease)
@@ -74,7 +74,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The lease that stands behind everything in this mode. Under a record that names the partner it is the link
     /// lease, whatever the disk lease says: the partner does not look at that one.
     fn lease(&self, mode: Mode, now: u64) -> Result<(), Reason> {
-        if let Some(claimant) = self.claimant {
+        if let Some(claimant) = self.ownership.claimant {
             return Err(Reason::ClaimPending(claimant));
         }
         match mode {
@@ -92,10 +92,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether what was sampled before `now` may be told.
     pub(crate) fn right_to_read(&self, now: u64) -> Result<(), Reason> {
         let mode = self.mode().ok_or_else(|| self.not_owner())?;
-        if self.leaving.is_releasing() {
+        if self.ownership.leaving.is_releasing() {
             return Err(Reason::Leaving);
         }
-        if now < self.serve_from {
+        if now < self.ownership.serve_from {
             return Err(Reason::OldCommands);
         }
         if mode == Mode::Holding && !self.guards.on(Guard::HoldWhileAlone) {
@@ -107,7 +107,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether a safe write may be acknowledged. While a record is being changed nothing is.
     pub(crate) fn right_to_acknowledge(&self, now: u64) -> Result<(), Reason> {
         self.right_to_read(now)?;
-        if !self.cycle.settled && self.guards.on(Guard::QuietWhileRecording) {
+        if !self.ownership.cycle.settled && self.guards.on(Guard::QuietWhileRecording) {
             return Err(Reason::Recording);
         }
         Ok(())
@@ -131,18 +131,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// over waits for L and T_io before it writes.
     pub(crate) fn right_to_io(&self, now: u64) -> Result<(), Reason> {
         let mode = self.mode().ok_or_else(|| self.not_owner())?;
-        if now < self.write_from {
+        if now < self.ownership.write_from {
             return Err(Reason::OldCommands);
         }
         if !self.guards.on(Guard::LeaseForIo) {
             return Ok(());
         }
         if mode == Mode::Holding {
-            let window = self.cycle.promised().link_lease_ns();
+            let window = self.ownership.cycle.promised().link_lease_ns();
             let clean = self
+                .ownership
                 .clean_at
                 .is_some_and(|at| now < at.saturating_add(window));
-            return match self.claimant {
+            return match self.ownership.claimant {
                 Some(claimant) => Err(Reason::ClaimPending(claimant)),
                 None if clean => Ok(()),
                 None => Err(Reason::NoDiskLease),

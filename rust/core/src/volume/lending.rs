@@ -13,9 +13,9 @@ use super::tickets::Ticket;
 use crate::disk::node_block::{RecordState, Shadow};
 use crate::guards::Guard;
 use crate::ids::{Epoch, LinkEpoch, LinkId};
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The partner asks for a region.
@@ -25,8 +25,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.edit_lent(link, |lent| lent.question = Some(question));
         } else {
             // Our end of this life of the link is not up yet.
-            self.early.rotate_right(1);
-            if let Some(place) = self.early.first_mut() {
+            self.mirror.early.rotate_right(1);
+            if let Some(place) = self.mirror.early.first_mut() {
                 *place = Some(question);
             }
         }
@@ -34,11 +34,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A link has come up: a question for it may have come earlier.
     pub(crate) fn early_question(&mut self, life: LinkEpoch) {
-        let early = core::mem::take(&mut self.early);
+        let early = core::mem::take(&mut self.mirror.early);
         for question in early.into_iter().flatten() {
             if question.life == life {
                 self.asked(question);
-            } else if let Some(place) = self.early.iter_mut().find(|place| place.is_none()) {
+            } else if let Some(place) = self.mirror.early.iter_mut().find(|place| place.is_none()) {
                 *place = Some(question);
             }
         }
@@ -58,8 +58,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The session is over: nobody waits for an answer.
     pub(crate) fn forget_questions(&mut self) {
-        self.early = Default::default();
-        for lent in &mut self.lent {
+        self.mirror.early = Default::default();
+        for lent in &mut self.mirror.lent {
             (lent.question, lent.answering) = (None, None);
         }
     }
@@ -69,7 +69,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.guards.on(Guard::NeverScanRetired) {
             return;
         }
-        for lent in &mut self.lent {
+        for lent in &mut self.mirror.lent {
             if lent.epoch == Some(epoch) && lent.is_intact() {
                 lent.answering = None;
                 lent.on(LentEvent::Retired);
@@ -79,7 +79,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether a region of ours has what was posted under an epoch.
     pub(crate) fn is_intact(&self, epoch: Epoch) -> bool {
-        self.lent
+        self.mirror
+            .lent
             .iter()
             .any(|lent| lent.epoch == Some(epoch) && lent.is_intact())
     }
@@ -130,7 +131,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             lent.state,
             LentState::Live | LentState::Voiding | LentState::Clearing | LentState::Setting
         );
-        if lent.answering == Some(question) && lent.owner == self.peer && granting {
+        if lent.answering == Some(question) && lent.owner == self.partner.life && granting {
             // It was asked again: the answer was lost, or is on its way.
             self.edit_lent(link, |lent| lent.question = None);
             if lent.state == LentState::Live {
@@ -146,10 +147,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             lent.state,
             LentState::Idle | LentState::Live | LentState::Fenced
         );
-        if self.role != Role::Standby || self.is_closing() || !room || !free {
+        if self.ownership.role != Role::Standby || self.is_closing() || !room || !free {
             return;
         }
-        let owner = self.peer;
+        let owner = self.partner.life;
         self.edit_lent(link, |lent| {
             lent.question = None;
             lent.answering = Some(question);
@@ -202,8 +203,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         else {
             return;
         };
-        if here.life == Some(question.life) && lent.owner == self.peer {
-            self.outbox.push(Message::Grant {
+        if here.life == Some(question.life) && lent.owner == self.partner.life {
+            self.partner.outbox.push(Message::Grant {
                 life: question.life,
                 number: question.number,
                 epoch,
@@ -215,7 +216,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Takeover, step 1: changes the word of every region. Says whether all are changed.
     pub(crate) fn void_all(&mut self) -> bool {
         let mut done = true;
-        for lent in &mut self.lent {
+        for lent in &mut self.mirror.lent {
             lent.on(LentEvent::Void);
             done &= !lent.is_moving();
         }
@@ -225,7 +226,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The regions that a takeover adopts; the others hold nothing any more.
     pub(crate) fn adopt_regions(&mut self, shadow: Option<&Shadow>) {
         let scan_all = !self.guards.on(Guard::NeverScanRetired);
-        for lent in &mut self.lent {
+        for lent in &mut self.mirror.lent {
             if !lent.is_intact() {
                 continue;
             }
@@ -243,9 +244,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Nothing adopted is left. What the owner's record names is its shadow: it outbid our claim before our record had
     /// landed, so nothing was done with what we had adopted.
     pub(crate) fn drop_adopted(&mut self) {
-        let survey = self.survey;
+        let survey = self.ownership.survey;
         let named = |epoch| survey.is_some_and(|survey| survey.names(epoch));
-        for lent in &mut self.lent {
+        for lent in &mut self.mirror.lent {
             if lent.state != LentState::Adopted {
                 continue;
             }
@@ -260,7 +261,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether the record of the owner, as it was last seen, names a region of ours.
     pub(crate) fn is_needed(&self) -> bool {
-        let top = self.survey.and_then(|survey| survey.top);
+        let top = self.ownership.survey.and_then(|survey| survey.top);
         matches!(top.map(|top| top.record.state), Some(RecordState::Shadow(shadow))
             if shadow.holder == self.config.node
                 && shadow.holder_incarnation == self.config.incarnation)

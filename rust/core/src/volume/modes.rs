@@ -10,8 +10,8 @@ use super::tickets::Ticket;
 use crate::disk::node_block::{Lease, RecordState};
 use crate::guards::Guard;
 use crate::ids::LinkId;
-use crate::mirror::entry::{Entry, NONE};
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::{Entry, NONE};
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Two memories have everything.
@@ -21,31 +21,32 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.retire();
         }
         let live = LinkId::all().find(|link| self.held(*link).state == HeldState::Live);
-        let Some(live) = live.filter(|_| !self.leaving.is_under_way()) else {
+        let Some(live) = live.filter(|_| !self.ownership.leaving.is_under_way()) else {
             return self.enter(RoleEvent::Alone);
         };
         let dying = LinkId::all()
             .filter(|link| self.held(*link).state == HeldState::Dying)
             .fold(0, |links, link| links | bit(link));
-        if dying == 0 && self.copying.complete {
+        if dying == 0 && self.mirror.copying.complete {
             // Nothing waits for it any more. If it went on, it would post every write of these links once more.
-            self.copying.reset();
+            self.mirror.copying.reset();
         }
-        let copied = self.copying.target.is_some() && self.copying.from == dying && dying != 0;
+        let copied =
+            self.mirror.copying.target.is_some() && self.mirror.copying.from == dying && dying != 0;
         if dying != 0 && !copied {
-            self.copying.begin(live, dying);
+            self.mirror.copying.begin(live, dying);
         }
         if !self.is_quiet() {
             return;
         }
-        let empty = self.copying.complete || !self.guards.on(Guard::CopyBeforeRetire);
+        let empty = self.mirror.copying.complete || !self.guards.on(Guard::CopyBeforeRetire);
         let keep = |_: LinkId, held: &Held| match held.state {
             HeldState::Live | HeldState::Ready => true,
             HeldState::Dying => !(empty && held.refs == 0),
             _ => false,
         };
         if let Some(state) = self.shadow_of(keep) {
-            if self.record(state) != self.cycle.mine.record {
+            if self.record(state) != self.ownership.cycle.mine.record {
                 self.state(state, now);
             }
         }
@@ -55,32 +56,39 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The partner is gone, or its regions are: nothing is answered.
     pub(crate) fn holding(&mut self, now: u64) {
         if !self.guards.on(Guard::DiskBeforeThrough) && self.log.proved_dirty() == 0 {
-            self.lease_until = Some(now.saturating_add(self.config.disk_lease_ns));
+            self.ownership.lease_until = Some(now.saturating_add(self.config.disk_lease_ns));
             return self.enter(RoleEvent::DiskStands);
         }
         if !self.is_quiet() {
             return;
         }
-        if self.cycle.mine.record.state == RecordState::Disk {
+        if self.ownership.cycle.mine.record.state == RecordState::Disk {
             return self.enter(RoleEvent::DiskStands);
         }
         if self.log.proved_dirty() == 0 || !self.guards.on(Guard::DestageBeforeDisk) {
             return self.state(RecordState::Disk, now);
         }
-        let half = self.cycle.promised().link_lease_ns() / 2;
-        let next = self.clean_at.map_or(now, |at| at.saturating_add(half));
+        let half = self.ownership.cycle.promised().link_lease_ns() / 2;
+        let next = self
+            .ownership
+            .clean_at
+            .map_or(now, |at| at.saturating_add(half));
         if self.due(next, now) {
-            self.cycle.read(now);
+            self.ownership.cycle.read(now);
         }
     }
 
     /// Renews the disk lease when a third of it is over.
     fn renew(&mut self, now: u64) {
-        let next = self.cycle.issued.saturating_add(self.own_lease_ns() / 3);
+        let next = self
+            .ownership
+            .cycle
+            .issued
+            .saturating_add(self.own_lease_ns() / 3);
         if self.is_quiet() && self.due(next, now) {
-            self.write_record(self.record(self.cycle.mine.record.state), now);
+            self.write_record(self.record(self.ownership.cycle.mine.record.state), now);
         }
-        if let Some(until) = self.lease_until.filter(|until| *until > now) {
+        if let Some(until) = self.ownership.lease_until.filter(|until| *until > now) {
             self.at(until);
         }
     }
@@ -88,11 +96,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The disk has everything that is answered.
     pub(crate) fn solo(&mut self, now: u64) {
         self.retire();
-        if self.leaving.is_under_way() {
+        if self.ownership.leaving.is_under_way() {
             self.release(now);
-        } else if self.cycle.mine.record.state == RecordState::Disk && self.is_quiet() {
+        } else if self.ownership.cycle.mine.record.state == RecordState::Disk && self.is_quiet() {
             self.ask(now);
-            if self.held.iter().any(|held| held.state == HeldState::Ready) {
+            if self
+                .mirror
+                .held
+                .iter()
+                .any(|held| held.state == HeldState::Ready)
+            {
                 return self.enter(RoleEvent::RegionReady);
             }
         }
@@ -101,44 +114,47 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Releases the volume, once nothing is left to be done for it.
     fn release(&mut self, now: u64) {
-        let empty = self.log.dirty() == 0 && self.tickets.used() == 0 && !self.is_destaging();
-        if self.leaving.is_releasing() || !empty || !self.is_quiet() {
+        let empty =
+            self.log.dirty() == 0 && self.requests.tickets.used() == 0 && !self.is_destaging();
+        if self.ownership.leaving.is_releasing() || !empty || !self.is_quiet() {
             return;
         }
         // Whoever claims a released volume writes at once, and waits for nobody's commands: so those of the owner that
         // died before us have to be over.
-        if self.guards.on(Guard::ReleaseAfterCommands) && !self.due(self.write_from, now) {
+        if self.guards.on(Guard::ReleaseAfterCommands) && !self.due(self.ownership.write_from, now)
+        {
             return;
         }
         // From here on nothing is answered: others may claim as soon as the record lands.
         self.leave(LeavingEvent::Emptied);
-        self.term = self.term.wrapping_add(1);
-        self.lease_until = None;
+        self.ownership.term = self.ownership.term.wrapping_add(1);
+        self.ownership.lease_until = None;
         let released = self.record(RecordState::Released);
         self.write_block(released, Lease::NONE, None, now);
     }
 
     /// The log is copied to a partner that came back.
     pub(crate) fn joining(&mut self, now: u64) {
-        if self.names_partner(&self.cycle.mine.record) {
+        if self.names_partner(&self.ownership.cycle.mine.record) {
             if self.is_quiet() {
                 return self.enter(RoleEvent::ShadowStands);
             }
             return;
         }
         let ready = self
+            .mirror
             .copying
             .target
             .is_some_and(|link| self.held(link).state == HeldState::Ready);
-        if !ready || self.leaving.is_under_way() {
-            if self.cycle.is_idle() {
+        if !ready || self.ownership.leaving.is_under_way() {
+            if self.ownership.cycle.is_idle() {
                 self.lose_all();
                 return self.enter(RoleEvent::RegionLost);
             }
             return;
         }
         self.ask(now);
-        if self.copying.complete && self.is_quiet() {
+        if self.mirror.copying.complete && self.is_quiet() {
             // From the moment that the record may name the shadow the partner may take over, and serve reads at once:
             // by then nothing is on its way to the disk that the shadow does not have.
             self.log.set_unproved_too(false);
@@ -154,7 +170,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether something is on its way to the disk that no region was proved to have.
     fn destages_unproved(&self) -> bool {
-        self.runs.iter().filter(|run| run.active).any(|run| {
+        self.log.runs.iter().filter(|run| run.active).any(|run| {
             let mut entry = run.first;
             while entry != NONE {
                 if self.log.is_live(entry) && self.log.at(entry).proved == 0 {
@@ -169,7 +185,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// What was adopted is on its way to the disk.
     pub(crate) fn degraded(&mut self, now: u64) {
         if self.is_quiet() {
-            if self.cycle.mine.record.state == RecordState::Disk {
+            if self.ownership.cycle.mine.record.state == RecordState::Disk {
                 return self.enter(RoleEvent::DiskStands);
             }
             if self.log.adopted_dirty() == 0 {

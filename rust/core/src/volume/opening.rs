@@ -3,18 +3,19 @@
 
 use super::action::Command;
 use super::leaving::LeavingEvent;
-use super::machine::{Volume, Wanted};
+use super::machine::Volume;
+use super::ownership::Wanted;
 use super::states::RoleEvent;
 use super::status::{Reason, Role};
 use super::tickets::Ticket;
 use crate::disk::node_block::{Lease, NodeBlock, RecordState};
 use crate::ids::Generation;
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
 use crate::owner::survey::Survey;
 use crate::owner::verdict::{Base, Facts};
 use crate::terms::Terms;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// While opening, all blocks were read.
@@ -25,27 +26,27 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn opening_read(&mut self, survey: Survey, now: u64) {
         let own = survey.own.unwrap_or(NodeBlock::blank(self.config.node, 0));
         if own.incarnation == Some(self.config.incarnation) {
-            if own == self.cycle.mine {
+            if own == self.ownership.cycle.mine {
                 self.go(RoleEvent::Opened);
                 return self.standby_read(survey, now);
             }
-            if self.cycle.mine.incarnation.is_some() {
+            if self.ownership.cycle.mine.incarnation.is_some() {
                 return self.stop(Reason::Identity);
             }
             // Closed and opened again: what was written then had ended before the disk was let go.
-            self.cycle.mine = own;
+            self.ownership.cycle.mine = own;
             return self.write_block(own.record, Lease::NONE, None, now);
         }
-        let first = self.opened_at.is_none();
-        let opened_at = *self.opened_at.get_or_insert(now);
+        let first = self.ownership.opened_at.is_none();
+        let opened_at = *self.ownership.opened_at.get_or_insert(now);
         let life = own.record.terms.longer(self.agreed()).io_life_ns();
         let wait = self.config.stretch(life);
         let settled = opened_at.saturating_add(wait);
-        if own.incarnation.is_some() && (first || self.cycle.read_issued < settled) {
-            self.cycle.read(settled);
+        if own.incarnation.is_some() && (first || self.ownership.cycle.read_issued < settled) {
+            self.ownership.cycle.read(settled);
             return;
         }
-        self.cycle.mine = own;
+        self.ownership.cycle.mine = own;
         self.write_block(own.record, Lease::NONE, None, now);
     }
 
@@ -58,20 +59,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// which the shadow was kept. Says whether to go on as one that stands by.
     fn closing_read(&mut self, voided_at: Option<u64>, survey: &Survey) -> bool {
         let mut wait = self.lapse(survey);
-        let granted = self.lent.iter().any(|lent| lent.is_intact());
+        let granted = self.mirror.lent.iter().any(|lent| lent.is_intact());
         if granted && !self.owner_answers(survey) {
             // A record that names us may be on its way to the disk still. Nothing was acknowledged on its strength; but
             // once this memory is gone nobody could serve from what it names.
             wait = wait.saturating_add(self.config.stretch(self.agreed().io_life_ns()));
         }
-        let sure = voided_at.is_some_and(|at| self.cycle.read_issued >= at.saturating_add(wait));
+        let sure =
+            voided_at.is_some_and(|at| self.ownership.cycle.read_issued >= at.saturating_add(wait));
         if self.is_needed() {
             if self.owner_answers(survey) {
-                self.outbox.push(Message::Leaving);
+                self.partner.outbox.push(Message::Leaving);
             }
-            self.reason = Some(Reason::ShadowHere);
+            self.ownership.reason = Some(Reason::ShadowHere);
             if sure && !self.owner_answers(survey) {
-                self.wanted = None;
+                self.ownership.wanted = None;
                 return true;
             }
         } else if sure {
@@ -99,10 +101,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// While standing by, all blocks were read.
     pub(crate) fn standby_read(&mut self, survey: Survey, now: u64) {
         if survey.top.is_some_and(|top| top.node != self.config.node) {
-            self.released_at = None;
+            self.ownership.released_at = None;
         }
         self.going_read(&survey);
-        if let Some(Wanted::Close { voided_at }) = self.wanted {
+        if let Some(Wanted::Close { voided_at }) = self.ownership.wanted {
             if !self.closing_read(voided_at, &survey) {
                 return;
             }
@@ -111,22 +113,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .top
             .is_some_and(|top| top.record.state == RecordState::Released);
         if let Some(generation) = self.released_by_me(&survey) {
-            self.outbox.push(Message::Released { generation });
+            self.partner.outbox.push(Message::Released { generation });
         }
         if !released && self.owner_answers(&survey) && self.ask_owner(now) {
             return;
         }
         let verdict = self
-            .facts(self.wanted == Some(Wanted::Force))
+            .facts(self.ownership.wanted == Some(Wanted::Force))
             .verdict(&survey, |epoch| self.is_intact(epoch));
         match verdict {
             Err(reason) => {
-                self.reason = Some(reason);
-                self.wanted = None;
+                self.ownership.reason = Some(reason);
+                self.ownership.wanted = None;
             }
             Ok(base) => {
                 if self.is_wanted(base, &survey, now) {
-                    self.begin_taking(self.wanted == Some(Wanted::Force), now);
+                    self.begin_taking(self.ownership.wanted == Some(Wanted::Force), now);
                 }
             }
         }
@@ -135,17 +137,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A person wants the volume, and its owner lives and can be asked: nothing is taken from it. Says whether that is
     /// so. It is asked again for as long as it may take to give the volume back.
     fn ask_owner(&mut self, now: u64) -> bool {
-        let until = match self.wanted {
+        let until = match self.ownership.wanted {
             Some(Wanted::TakeOver { until }) => {
                 until.unwrap_or(now.saturating_add(self.config.giveback_ns))
             }
             Some(Wanted::Force) => now,
             _ => return false,
         };
-        self.reason = Some(Reason::OwnerAlive);
-        self.wanted = (now < until).then_some(Wanted::TakeOver { until: Some(until) });
-        if self.wanted.is_some() {
-            self.outbox.push(Message::Want);
+        self.ownership.reason = Some(Reason::OwnerAlive);
+        self.ownership.wanted = (now < until).then_some(Wanted::TakeOver { until: Some(until) });
+        if self.ownership.wanted.is_some() {
+            self.partner.outbox.push(Message::Want);
         }
         true
     }
@@ -155,18 +157,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let top = survey.top.filter(|top| {
             top.node == self.config.node && top.record.state == RecordState::Released
         })?;
-        self.released_at.map(|_| top.record.generation)
+        self.ownership.released_at.map(|_| top.record.generation)
     }
 
     /// Whether this controller should take over now, given that it may.
     fn is_wanted(&self, base: Base, survey: &Survey, now: u64) -> bool {
-        if self.wanted.is_some() {
+        if self.ownership.wanted.is_some() {
             return true;
         }
         if base == Base::Released {
             let waited = |at: u64| now >= at.saturating_add(self.config.giveback_ns);
-            let mine = self.released_at.map(waited);
-            return self.offered || mine.unwrap_or(self.config.home);
+            let mine = self.ownership.released_at.map(waited);
+            return self.ownership.offered || mine.unwrap_or(self.config.home);
         }
         self.config.auto_takeover && !self.owner_answers(survey)
     }
@@ -175,45 +177,48 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn owner_answers(&self, survey: &Survey) -> bool {
         survey.top.is_some_and(|top| {
             top.node == self.config.partner
-                && self.peer.is_some()
-                && self.peer == top.incarnation
+                && self.partner.life.is_some()
+                && self.partner.life == top.incarnation
                 && top.lease != Lease::NONE
         })
     }
 
     /// While standing by: looks at the blocks now and then.
     pub(crate) fn standby_tick(&mut self, now: u64) {
-        if self.wanted == Some(Wanted::Close { voided_at: None }) && self.void_all() {
-            self.wanted = Some(Wanted::Close {
+        if self.ownership.wanted == Some(Wanted::Close { voided_at: None }) && self.void_all() {
+            self.ownership.wanted = Some(Wanted::Close {
                 voided_at: Some(now),
             });
         }
         self.void_going(now);
-        let urgent = self.wanted.is_some() && self.looked_at.is_none();
+        let urgent = self.ownership.wanted.is_some() && self.ownership.looked_at.is_none();
         let next = self
+            .ownership
             .looked_at
             .map_or(now, |at| at.saturating_add(self.config.poll_ns));
-        if self.cycle.is_idle() && (urgent || self.due(next, now)) {
-            self.cycle.read(now);
+        if self.ownership.cycle.is_idle() && (urgent || self.due(next, now)) {
+            self.ownership.cycle.read(now);
         }
     }
 
     /// A person wants something.
     pub(crate) fn command(&mut self, command: Command, now: u64) {
-        match (command, self.role) {
+        match (command, self.ownership.role) {
             (Command::TakeOver, Role::Standby) => {
-                (self.wanted, self.looked_at) = (Some(Wanted::TakeOver { until: None }), None);
+                (self.ownership.wanted, self.ownership.looked_at) =
+                    (Some(Wanted::TakeOver { until: None }), None);
             }
             (Command::ForceFromDisk, Role::Standby) => {
-                (self.wanted, self.looked_at) = (Some(Wanted::Force), None);
+                (self.ownership.wanted, self.ownership.looked_at) = (Some(Wanted::Force), None);
             }
             (Command::GiveBack, Role::Owner(_)) => self.leave(LeavingEvent::GiveBack),
             (Command::AbortGiveBack, Role::Owner(_)) => {
                 self.leave(LeavingEvent::Abort);
                 self.stir_all();
             }
-            (Command::AbortGiveBack, Role::Standby) if self.released_at.is_some() => {
-                (self.wanted, self.looked_at) = (Some(Wanted::TakeOver { until: None }), None);
+            (Command::AbortGiveBack, Role::Standby) if self.ownership.released_at.is_some() => {
+                (self.ownership.wanted, self.ownership.looked_at) =
+                    (Some(Wanted::TakeOver { until: None }), None);
             }
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();
@@ -221,8 +226,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             (Command::Close, Role::Owner(_)) => self.leave(LeavingEvent::Close),
             (Command::Close, Role::Standby) => {
-                (self.wanted, self.looked_at) = (Some(Wanted::Close { voided_at: None }), None);
-                self.outbox.push(Message::Leaving);
+                (self.ownership.wanted, self.ownership.looked_at) =
+                    (Some(Wanted::Close { voided_at: None }), None);
+                self.partner.outbox.push(Message::Leaving);
             }
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.go(RoleEvent::Ended),
@@ -234,14 +240,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether this controller grants nothing any more because it is to be closed.
     pub(crate) fn is_closing(&self) -> bool {
-        matches!(self.wanted, Some(Wanted::Close { .. }))
+        matches!(self.ownership.wanted, Some(Wanted::Close { .. }))
     }
 
     /// The partner has released the volume for us.
     pub(crate) fn offered(&mut self, generation: Generation) {
-        if generation >= self.known_generation() && self.role == Role::Standby {
-            self.offered = true;
-            self.looked_at = None;
+        if generation >= self.known_generation() && self.ownership.role == Role::Standby {
+            self.ownership.offered = true;
+            self.ownership.looked_at = None;
         }
     }
 }

@@ -11,9 +11,9 @@ use super::machine::Volume;
 use super::tickets::Ticket;
 use crate::disk::node_block::Record;
 use crate::ids::Generation;
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::owner::survey::Survey;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 /// How an owner deals with the claim of another controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,34 +29,36 @@ pub(crate) enum Outbid {
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// All blocks were read, and show this owner no higher record.
     pub(crate) fn answer_claim(&mut self, survey: &Survey, now: u64) {
-        let mine = self.cycle.mine;
+        let mine = self.ownership.cycle.mine;
         let claim = survey
             .claim
             .filter(|(_, claim)| *claim > mine.record.generation);
-        if let Outbid::Claiming { generation } = self.outbid {
+        if let Outbid::Claiming { generation } = self.ownership.outbid {
             return self.outbid_read(claim.map(|(_, claim)| claim), generation, now);
         }
         let Some((_, claim)) = claim else {
-            self.outbid = Outbid::None;
+            self.ownership.outbid = Outbid::None;
             return;
         };
-        let since = match self.outbid {
+        let since = match self.ownership.outbid {
             Outbid::Watching { claim: seen, since } if seen == claim => since,
             _ => now,
         };
-        self.outbid = Outbid::Watching { claim, since };
-        if now < since.saturating_add(self.claim_patience(survey)) || !self.cycle.is_idle() {
+        self.ownership.outbid = Outbid::Watching { claim, since };
+        if now < since.saturating_add(self.claim_patience(survey))
+            || !self.ownership.cycle.is_idle()
+        {
             return;
         }
         if let Some(generation) = survey.highest.next() {
-            self.outbid = Outbid::Claiming { generation };
+            self.ownership.outbid = Outbid::Claiming { generation };
             self.write_block(mine.record, mine.lease, Some(generation), now);
         }
     }
 
     /// The own claim stood on the disk when the blocks were read.
     fn outbid_read(&mut self, rival: Option<Generation>, generation: Generation, now: u64) {
-        let mine = self.cycle.mine;
+        let mine = self.ownership.cycle.mine;
         if mine.claim != Some(generation) {
             // This read was under way before the claim was written.
             return;
@@ -65,10 +67,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             // The other one is at it, after all: it is let alone, and watched anew.
             let random = self.random() % self.config.backoff_ns.max(1);
             let since = now.saturating_add(random);
-            self.outbid = Outbid::Watching { claim, since };
+            self.ownership.outbid = Outbid::Watching { claim, since };
             return self.write_block(mine.record, mine.lease, None, now);
         }
-        self.outbid = Outbid::None;
+        self.ownership.outbid = Outbid::None;
         let record = Record {
             generation,
             ..self.record(mine.record.state)
@@ -80,10 +82,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn claim_patience(&self, survey: &Survey) -> u64 {
         let claimant = survey.claim.map(|(node, _)| node);
         let partner = claimant == Some(self.config.partner);
-        if partner && self.peer.is_some() && self.peer != survey.claimant_life {
+        if partner && self.partner.life.is_some() && self.partner.life != survey.claimant_life {
             return 0;
         }
         let life = self.agreed().io_life_ns();
-        self.config.stretch(life.saturating_add(self.lease_ns))
+        self.config
+            .stretch(life.saturating_add(self.ownership.lease_ns))
     }
 }

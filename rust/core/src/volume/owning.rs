@@ -13,21 +13,21 @@ use super::tickets::{Stage, Ticket};
 use crate::disk::node_block::{Lease, Record, RecordState};
 use crate::guards::Guard;
 use crate::ids::LinkId;
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
 use crate::owner::survey::Survey;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The own record names this controller as the owner: it serves.
     pub(crate) fn become_owner(&mut self, event: RoleEvent) {
         self.go(event);
-        self.began = self.cycle.mine.record.generation;
-        self.term = self.term.wrapping_add(1);
-        self.wanted = None;
-        self.reason = None;
-        self.offered = false;
-        self.released_at = None;
+        self.ownership.began = self.ownership.cycle.mine.record.generation;
+        self.ownership.term = self.ownership.term.wrapping_add(1);
+        self.ownership.wanted = None;
+        self.ownership.reason = None;
+        self.ownership.offered = false;
+        self.ownership.released_at = None;
         self.leave(LeavingEvent::Over);
         self.stir_all();
     }
@@ -38,19 +38,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         match self.mode() {
             Some(Mode::Holding) => {
                 self.lose_all();
-                self.copying.reset();
-                self.freeing.leave_link();
-                self.clean_at = None;
+                self.mirror.copying.reset();
+                self.mirror.freeing.leave_link();
+                self.ownership.clean_at = None;
             }
             Some(Mode::Solo) => {
-                self.copying.reset();
+                self.mirror.copying.reset();
                 self.log.set_unproved_too(true);
                 self.retire();
             }
             Some(Mode::Joining) => {
                 let ready = |link: &LinkId| self.held(*link).state == HeldState::Ready;
                 if let Some(link) = LinkId::all().find(ready) {
-                    self.copying.begin(link, 0);
+                    self.mirror.copying.begin(link, 0);
                 }
             }
             Some(Mode::Mirrored) => {
@@ -67,12 +67,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.end_term(Reason::Deposed);
         self.forget_log();
         self.go(RoleEvent::Outranked);
-        if self.cycle.mine.claim.is_some() {
+        if self.ownership.cycle.mine.claim.is_some() {
             // It would hold up whoever has won.
-            let mine = self.cycle.mine;
+            let mine = self.ownership.cycle.mine;
             self.write_block(mine.record, mine.lease, None, now);
         }
-        self.reason = Some(Reason::Deposed);
+        self.ownership.reason = Some(Reason::Deposed);
         self.at(now);
     }
 
@@ -85,40 +85,45 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Ends everything that rests on being the owner, but the log. What somebody outside the lock has comes back as an
     /// orphan.
     pub(crate) fn end_term(&mut self, reason: Reason) {
-        self.term = self.term.wrapping_add(1);
-        self.taking.on(TakeoverEvent::End);
+        self.ownership.term = self.ownership.term.wrapping_add(1);
+        self.ownership.taking.on(TakeoverEvent::End);
         for link in LinkId::all() {
             self.edit_held(link, |held| {
                 held.on(HeldEvent::Dropped);
             });
         }
-        for index in 0..self.tickets.len() {
-            let stage = match self.tickets.at(index).stage {
+        for index in 0..self.requests.tickets.len() {
+            let stage = match self.requests.tickets.at(index).stage {
                 Stage::Free | Stage::Orphan { .. } | Stage::Doomed(_) => continue,
                 Stage::Filling { to } => Stage::Orphan { to },
                 _ => Stage::Doomed(reason),
             };
-            self.tickets.at_mut(index).stage = stage;
-            self.tickets.queue(index);
+            self.requests.tickets.at_mut(index).stage = stage;
+            self.requests.tickets.queue(index);
         }
         self.disown_runs();
-        self.passes.clear();
-        self.copying.reset();
-        self.freeing.reset();
-        (self.claimant, self.good_at, self.clean_at, self.lease_until) = (None, None, None, None);
-        self.outbid = Outbid::None;
+        self.requests.passes.clear();
+        self.mirror.copying.reset();
+        self.mirror.freeing.reset();
+        (
+            self.ownership.claimant,
+            self.mirror.good_at,
+            self.ownership.clean_at,
+            self.ownership.lease_until,
+        ) = (None, None, None, None);
+        self.ownership.outbid = Outbid::None;
         self.leave(LeavingEvent::Over);
-        self.offered = false;
+        self.ownership.offered = false;
         self.stir();
     }
 
     /// What the own node block says has landed on the disk.
     pub(crate) fn landed(&mut self, now: u64) {
-        if self.leaving.is_releasing() {
+        if self.ownership.leaving.is_releasing() {
             self.released(now);
             return;
         }
-        let disk = self.cycle.mine.record.state == RecordState::Disk;
+        let disk = self.ownership.cycle.mine.record.state == RecordState::Disk;
         let early = if disk {
             !self.guards.on(Guard::ReadAfterDisk)
         } else {
@@ -126,44 +131,54 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         };
         if early && self.mode().is_some() {
             // What is left out: the read.
-            self.cycle.on(CycleEvent::Skip, now);
-            self.cycle.settle();
-            self.lease_until = Some(self.cycle.issued.saturating_add(self.own_lease_ns()));
+            self.ownership.cycle.on(CycleEvent::Skip, now);
+            self.ownership.cycle.settle();
+            self.ownership.lease_until = Some(
+                self.ownership
+                    .cycle
+                    .issued
+                    .saturating_add(self.own_lease_ns()),
+            );
         }
     }
 
     /// The `released` record has landed: this controller serves no more.
     fn released(&mut self, now: u64) {
-        let to_nobody = self.leaving == Leaving::ReleasingToNobody;
-        let generation = self.cycle.mine.record.generation;
+        let to_nobody = self.ownership.leaving == Leaving::ReleasingToNobody;
+        let generation = self.ownership.cycle.mine.record.generation;
         self.end_term(Reason::Leaving);
         self.forget_log();
         if to_nobody {
             self.go(RoleEvent::Ended);
         } else {
-            self.outbox.push(Message::Released { generation });
+            self.partner.outbox.push(Message::Released { generation });
             self.go(RoleEvent::Released);
         }
-        self.released_at = Some(now);
+        self.ownership.released_at = Some(now);
         self.at(now);
     }
 
     /// What a read of all blocks says to an owner: claims above the own record, and leases.
     pub(crate) fn see_claims(&mut self, survey: &Survey, now: u64) {
-        let generation = self.cycle.mine.record.generation;
+        let generation = self.ownership.cycle.mine.record.generation;
         let claim = survey.claim.filter(|(_, claim)| *claim > generation);
-        let had = self.claimant.is_some();
-        self.claimant = claim.map(|(node, _)| node);
+        let had = self.ownership.claimant.is_some();
+        self.ownership.claimant = claim.map(|(node, _)| node);
         if claim.is_some() {
             return;
         }
-        self.clean_at = Some(self.cycle.read_issued);
-        if self.cycle.writes {
-            self.cycle.settle();
-            let held = self.cycle.mine.lease != Lease::NONE;
-            self.lease_until = held.then(|| self.cycle.issued.saturating_add(self.own_lease_ns()));
+        self.ownership.clean_at = Some(self.ownership.cycle.read_issued);
+        if self.ownership.cycle.writes {
+            self.ownership.cycle.settle();
+            let held = self.ownership.cycle.mine.lease != Lease::NONE;
+            self.ownership.lease_until = held.then(|| {
+                self.ownership
+                    .cycle
+                    .issued
+                    .saturating_add(self.own_lease_ns())
+            });
         }
-        if had || self.cycle.writes {
+        if had || self.ownership.cycle.writes {
             self.stir_all();
         }
         self.at(now);
@@ -171,7 +186,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// All blocks were read while this controller is the owner.
     pub(crate) fn owner_read(&mut self, survey: Survey, now: u64) {
-        if survey.generation() > self.cycle.mine.record.generation {
+        if survey.generation() > self.ownership.cycle.mine.record.generation {
             return self.depose(now);
         }
         self.see_claims(&survey, now);
@@ -180,14 +195,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// What time, and everything that happened since, bring about in an owner.
     pub(crate) fn owner_tick(&mut self, mode: Mode, now: u64) {
-        if self.cycle.is_idle() {
-            if self.claimant.is_some() {
+        if self.ownership.cycle.is_idle() {
+            if self.ownership.claimant.is_some() {
                 // Nothing is renewed: only looked at, until the claim is gone or has won.
-                let next = self.cycle.read_issued.saturating_add(self.config.poll_ns);
-                self.cycle.read(next);
-            } else if !self.cycle.settled {
+                let next = self
+                    .ownership
+                    .cycle
+                    .read_issued
+                    .saturating_add(self.config.poll_ns);
+                self.ownership.cycle.read(next);
+            } else if !self.ownership.cycle.settled {
                 // A claim was pending when the record was to be confirmed: once more.
-                self.write_record(self.cycle.mine.record, now);
+                self.write_record(self.ownership.cycle.mine.record, now);
             }
         }
         match mode {
@@ -200,13 +219,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
-        self.cycle.is_idle() && self.cycle.settled && self.claimant.is_none()
+        self.ownership.cycle.is_idle()
+            && self.ownership.cycle.settled
+            && self.ownership.claimant.is_none()
     }
 
     /// A record of the present generation that says this, and promises what is agreed.
     pub(crate) fn record(&self, state: RecordState) -> Record {
         Record {
-            generation: self.cycle.mine.record.generation,
+            generation: self.ownership.cycle.mine.record.generation,
             state,
             terms: self.agreed(),
         }

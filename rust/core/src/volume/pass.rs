@@ -6,7 +6,7 @@ use super::action::{LongRange, Token};
 use super::plan::{PassOp, TicketId};
 use super::states::Step;
 use crate::ids::LinkId;
-use crate::mirror::entry::NONE;
+use crate::volume::log::entry::NONE;
 
 /// How many are known at a time; what more is asked for waits.
 pub(crate) const PASSING_MAX: usize = 4;

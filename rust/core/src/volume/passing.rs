@@ -19,9 +19,9 @@ use super::tickets::{Stage, Ticket};
 use super::Token;
 use crate::guards::Guard;
 use crate::ids::LinkId;
-use crate::mirror::entry::{Entry, NONE, TOMB};
 use crate::mirror::header::Content;
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::{Entry, NONE, TOMB};
+use crate::volume::log::Slab;
 
 /// Entries, or blocks, that are looked at in one call.
 const STEP: u64 = PIECE as u64;
@@ -39,19 +39,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.mode().is_none() {
             return LongBegin::Fail(self.not_owner());
         }
-        let busy = self.passes.is_full()
-            || self.leaving.is_under_way()
-            || self.leaving.is_releasing()
-            || self.passes.overlaps(range);
+        let busy = self.requests.passes.is_full()
+            || self.ownership.leaving.is_under_way()
+            || self.ownership.leaving.is_releasing()
+            || self.requests.passes.overlaps(range);
         if !busy {
-            if let Some(ticket) = self.tickets.take(Stage::Passing) {
+            if let Some(ticket) = self.requests.tickets.take(Stage::Passing) {
                 let stage = PassStage::Clearing;
-                let _ = self.passes.add(op, range, Some(ticket), stage, NONE);
-                self.poke = true;
+                let _ = self
+                    .requests
+                    .passes
+                    .add(op, range, Some(ticket), stage, NONE);
+                self.agenda.poke = true;
                 return LongBegin::Wait(ticket);
             }
         }
-        self.parked = true;
+        self.requests.parked = true;
         LongBegin::Park
     }
 
@@ -61,14 +64,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             pass.ticket == Some(ticket)
                 && matches!(pass.stage, PassStage::Clearing | PassStage::Logging)
         };
-        let found =
-            (0..PASSING_MAX).find(|index| self.passes.at(*index).is_some_and(|pass| early(&pass)));
-        found.and_then(|index| self.passes.take(index)).is_some()
+        let found = (0..PASSING_MAX).find(|index| {
+            self.requests
+                .passes
+                .at(*index)
+                .is_some_and(|pass| early(&pass))
+        });
+        found
+            .and_then(|index| self.requests.passes.take(index))
+            .is_some()
     }
 
     /// Whether a block reads as zero because of an adopted tombstone: one that is newer than this version of it.
     pub(crate) fn is_zeroed(&self, block: u64, version: (u64, u64)) -> bool {
-        self.passes.any(|pass| {
+        self.requests.passes.any(|pass| {
             self.is_adopted(pass)
                 && pass.range.contains(block)
                 && self.log.at(pass.entry).version() > version
@@ -83,6 +92,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn passes_unproved(&self) -> bool {
         self.guards.on(Guard::TombstoneFirst)
             && self
+                .requests
                 .passes
                 .any(|pass| pass.may_land() && self.log.at(pass.entry).proved == 0)
     }
@@ -90,8 +100,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// What the header of an own slot is about.
     pub(crate) fn content_of(&self, slot: u32) -> Content {
         let tomb = self.log.at(slot).is(TOMB);
-        let pass = self.passes.of_entry(slot).filter(|_| tomb);
-        match pass.and_then(|index| self.passes.at(index)) {
+        let pass = self.requests.passes.of_entry(slot).filter(|_| tomb);
+        match pass.and_then(|index| self.requests.passes.at(index)) {
             Some(pass) => Content::Tombstone {
                 op: pass.op,
                 count: pass.range.count,
@@ -109,7 +119,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn step_pass(&mut self, index: usize, now: u64) -> Option<Action> {
         // Each turn but the last takes it to another state, and there are no circles without an action.
         for _ in PassStage::ALL {
-            let pass = self.passes.at(index)?;
+            let pass = self.requests.passes.at(index)?;
             let action = match pass.stage {
                 PassStage::Clearing => self.clear_pass(index, &pass),
                 PassStage::Logging => self.log_tomb(index, &pass),
@@ -119,6 +129,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 PassStage::Passing | PassStage::Done => None,
             };
             let moved = self
+                .requests
                 .passes
                 .at(index)
                 .is_some_and(|now| now.stage != pass.stage);
@@ -154,10 +165,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let stepped = next >= stop || !self.guards.on(Guard::PassAfterFree);
         let cleared = next >= all || !self.guards.on(Guard::PassAfterFree);
         // A newer version may have shown that an adopted one is a thing of the past.
-        self.passes.at_mut(index)?.next = if cleared { 0 } else { next };
+        self.requests.passes.at_mut(index)?.next = if cleared { 0 } else { next };
         if cleared {
             let adopted = pass.entry != NONE;
-            self.passes.on(
+            self.requests.passes.on(
                 index,
                 if adopted {
                     PassEvent::Settled
@@ -176,11 +187,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn log_tomb(&mut self, index: usize, pass: &Pass) -> Option<Action> {
-        let generation = self.cycle.mine.record.generation.get();
+        let generation = self.ownership.cycle.mine.record.generation.get();
         let entry = self.log.take_tomb(pass.range.block, generation)?;
-        self.passes.at_mut(index)?.entry = entry;
-        self.passes.on(index, PassEvent::Taken);
-        self.copying.look_again();
+        self.requests.passes.at_mut(index)?.entry = entry;
+        self.requests.passes.on(index, PassEvent::Taken);
+        self.mirror.copying.look_again();
         // Writes waited for it to get its slot.
         self.stir();
         None
@@ -204,11 +215,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         } else {
             (pass.op, left)
         };
-        let place = self.passes.at_mut(index)?;
+        let place = self.requests.passes.at_mut(index)?;
         (place.issued, place.piece) = (now, count);
-        self.passes.on(index, PassEvent::Issued);
+        self.requests.passes.on(index, PassEvent::Issued);
         Some(Action::PassDown {
-            pass: self.passes.id(index),
+            pass: self.requests.passes.id(index),
             ticket: pass.ticket,
             op,
             range: LongRange {
@@ -219,13 +230,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn post_tomb(&mut self, index: usize, pass: &Pass) -> Option<Action> {
-        if self.mode() != Some(Mode::Mirrored) || self.passes.post.is_some() {
+        if self.mode() != Some(Mode::Mirrored) || self.requests.passes.post.is_some() {
             return None;
         }
         let to = self.live_target(None)?;
         self.log.at_mut(pass.entry).carried |= bit(to.link);
-        self.passes.post = Some((to.link, self.passes.id(index)));
-        self.passes.on(index, PassEvent::Posted);
+        self.requests.passes.post = Some((to.link, self.requests.passes.id(index)));
+        self.requests.passes.on(index, PassEvent::Posted);
         Some(Action::PostSlot {
             to,
             slot: pass.entry,
@@ -234,43 +245,43 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn fence_tomb(&mut self, index: usize) -> Option<Action> {
-        let (link, id) = self.passes.post?;
-        if self.passes.fence.is_some() || self.passes.find(id) != Some(index) {
+        let (link, id) = self.requests.passes.post?;
+        if self.requests.passes.fence.is_some() || self.requests.passes.find(id) != Some(index) {
             return None;
         }
         let to = self.post_to(link)?;
         let token = self.token();
-        self.passes.fence = Some(token);
+        self.requests.passes.fence = Some(token);
         Some(Action::Fence { token, to })
     }
 
     /// The fence of a tombstone was read. False: it was none.
     pub(crate) fn tomb_fenced(&mut self, token: Token, sample: FenceSample) -> bool {
-        if self.passes.fence != Some(token) {
+        if self.requests.passes.fence != Some(token) {
             return false;
         }
-        let post = self.passes.post.take();
-        self.passes.fence = None;
+        let post = self.requests.passes.post.take();
+        self.requests.passes.fence = None;
         let Some((link, id)) = post else { return true };
         let good = match self.post_to(link) {
             Some(to) => self.judge(link, to.epoch, sample),
             None => false,
         };
-        if let Some(index) = self.passes.find(id) {
-            if let Some(pass) = self.passes.at(index).filter(|_| good) {
+        if let Some(index) = self.requests.passes.find(id) {
+            if let Some(pass) = self.requests.passes.at(index).filter(|_| good) {
                 self.log.prove(pass.entry, bit(link));
             }
-            self.passes.on(index, PassEvent::Fenced);
+            self.requests.passes.on(index, PassEvent::Fenced);
         }
         true
     }
 
     /// A command is over.
     pub(crate) fn passed_down(&mut self, id: PassId, end: PassEnd) {
-        let Some(index) = self.passes.find(id) else {
+        let Some(index) = self.requests.passes.find(id) else {
             return;
         };
-        let Some(mut pass) = self.passes.at(index) else {
+        let Some(mut pass) = self.requests.passes.at(index) else {
             return;
         };
         if pass.stage != PassStage::Passing {
@@ -290,7 +301,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             PassEnd::Failed | PassEnd::Refused => PassEvent::Failed,
         };
         pass.failed = event == PassEvent::Refused;
-        if let Some(place) = self.passes.at_mut(index) {
+        if let Some(place) = self.requests.passes.at_mut(index) {
             *place = pass;
         }
         self.end_command(index, event);
@@ -305,24 +316,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         if self.is_adopted(pass) {
-            self.passes.on(index, PassEvent::Retry);
+            self.requests.passes.on(index, PassEvent::Retry);
         } else {
-            self.passes.at_mut(index)?.failed = true;
+            self.requests.passes.at_mut(index)?.failed = true;
             self.end_command(index, PassEvent::Expired);
         }
         None
     }
 
     fn end_command(&mut self, index: usize, event: PassEvent) {
-        self.passes.on(index, event);
-        let Some(pass) = self.passes.at(index) else {
+        self.requests.passes.on(index, event);
+        let Some(pass) = self.requests.passes.at(index) else {
             return;
         };
         if pass.stage != PassStage::Done {
             return;
         }
         self.log.mark_done(pass.entry);
-        self.tickets.queue_long();
+        self.requests.tickets.queue_long();
         if pass.op == PassOp::WriteZeroes && !pass.failed {
             self.tell_client(index, Stage::Answer);
         }
@@ -330,10 +341,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The slot of a tombstone is free: no shadow has it any more.
     pub(crate) fn tomb_freed(&mut self, entry: u32) {
-        let Some(index) = self.passes.of_entry(entry) else {
+        let Some(index) = self.requests.passes.of_entry(entry) else {
             return;
         };
-        let failed = self.passes.at(index).is_some_and(|pass| pass.failed);
+        let failed = self
+            .requests
+            .passes
+            .at(index)
+            .is_some_and(|pass| pass.failed);
         self.tell_client(
             index,
             if failed {
@@ -342,23 +357,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 Stage::Answer
             },
         );
-        self.passes.take(index);
+        self.requests.passes.take(index);
         self.stir();
     }
 
     fn tell_client(&mut self, index: usize, stage: Stage) {
         let client = self
+            .requests
             .passes
             .at_mut(index)
             .and_then(|pass| pass.ticket.take());
-        if let Some(ticket) = client.and_then(|ticket| self.tickets.find(ticket)) {
-            self.tickets.at_mut(ticket).stage = stage;
-            self.tickets.queue(ticket);
+        if let Some(ticket) = client.and_then(|ticket| self.requests.tickets.find(ticket)) {
+            self.requests.tickets.at_mut(ticket).stage = stage;
+            self.requests.tickets.queue(ticket);
         }
     }
 
     /// Whether a tombstone is on its way to the region of a link.
     pub(crate) fn posts_tomb_to(&self, link: LinkId) -> bool {
-        self.passes.waits_for(link)
+        self.requests.passes.waits_for(link)
     }
 }

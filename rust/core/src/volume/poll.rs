@@ -11,10 +11,10 @@ use super::status::Role;
 use super::tickets::Ticket;
 use super::Token;
 use crate::ids::{Incarnation, LinkEpoch, LinkId};
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
 use crate::terms::Terms;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 use crate::window::Place;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -40,7 +40,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             } => self.scanned_slot(token, slot, raw, crc),
             Input::Scanned { token } => self.scanned(token, now),
             Input::DiskFlushed { token, ok } => {
-                if self.flushes.token == Some(token) {
+                if self.log.flushes.token == Some(token) {
                     self.flushed(ok, now);
                 }
             }
@@ -51,7 +51,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     pub(crate) fn edit_link(&mut self, link: LinkId, edit: impl FnOnce(&mut Link)) {
-        if let Some(link) = self.links.get_mut(link.index()) {
+        if let Some(link) = self.mirror.links.get_mut(link.index()) {
             edit(link);
         }
     }
@@ -73,21 +73,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
-        self.partner_terms = Some(terms);
-        (self.partner_standing, self.said) = (None, None);
-        self.peer = Some(incarnation);
-        self.looked_at = None;
+        self.partner.terms = Some(terms);
+        (self.partner.standing, self.partner.said) = (None, None);
+        self.partner.life = Some(incarnation);
+        self.ownership.looked_at = None;
     }
 
     fn session_gone(&mut self) {
         for link in LinkId::all() {
             self.link_down(link);
         }
-        self.peer = None;
-        self.partner_standing = None;
+        self.partner.life = None;
+        self.partner.standing = None;
         self.forget_questions();
-        self.outbox.clear();
-        self.looked_at = None;
+        self.partner.outbox.clear();
+        self.ownership.looked_at = None;
     }
 
     fn link_up(&mut self, link: LinkId, life: LinkEpoch, downs: u64) {
@@ -127,7 +127,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Message::Leaving => self.partner_leaves(),
             Message::Standing(standing) => self.partner_stands(standing),
             Message::Want => {
-                if matches!(self.role, Role::Owner(_)) {
+                if matches!(self.ownership.role, Role::Owner(_)) {
                     self.leave(LeavingEvent::GiveBack);
                 }
             }
@@ -136,7 +136,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The partner wants to close: its regions are given up, so that the record becomes `disk`.
     fn partner_leaves(&mut self) {
-        if matches!(self.role, Role::Owner(_)) {
+        if matches!(self.ownership.role, Role::Owner(_)) {
             self.lose_all();
         }
     }
@@ -152,56 +152,60 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next thing to do; `None`: nothing before `next_deadline`, or before something happens.
     pub fn poll_action(&mut self, now: u64) -> Option<Action> {
-        self.deadline = None;
+        self.agenda.deadline = None;
         if self.log.is_emptying() {
             self.log.empty_some(PIECE);
             return Some(Action::Yield);
         }
         let more = self.forget_some();
-        self.poke = false;
+        self.agenda.poke = false;
         self.tick(now);
         if let Some(action) = self.next_action(now) {
             return Some(action);
         }
-        while let Some(index) = self.tickets.pop() {
+        while let Some(index) = self.requests.tickets.pop() {
             if let Some(action) = self.look(index, now) {
                 return Some(action);
             }
         }
-        if core::mem::take(&mut self.wake) {
+        if core::mem::take(&mut self.requests.wake) {
             return Some(Action::Wake);
         }
-        let told = Some((self.role, self.why()));
+        let told = Some((self.ownership.role, self.why()));
         if self.told != told {
             self.told = told;
-            return Some(Action::Notify(self.role));
+            return Some(Action::Notify(self.ownership.role));
         }
         more.then_some(Action::Yield)
     }
 
     fn tick(&mut self, now: u64) {
-        match self.role {
+        match self.ownership.role {
             Role::Standby => self.standby_tick(now),
             Role::Taking => self.taking_tick(now),
             Role::Owner(mode) => self.owner_tick(mode, now),
             Role::Opening | Role::Stopped | Role::Closed => (),
         }
         self.say_standing(now);
-        for time in [self.serve_from, self.write_from, self.destage_from] {
+        for time in [
+            self.ownership.serve_from,
+            self.ownership.write_from,
+            self.log.destage_from,
+        ] {
             if time > now {
                 self.at(time);
-            } else if time > self.ticked_at {
+            } else if time > self.agenda.ticked_at {
                 self.stir_all();
             }
         }
-        self.ticked_at = now;
+        self.agenda.ticked_at = now;
     }
 
     fn next_action(&mut self, now: u64) -> Option<Action> {
-        if let Some(message) = self.outbox.pop() {
+        if let Some(message) = self.partner.outbox.pop() {
             return Some(Action::Send(message));
         }
-        if matches!(self.role, Role::Stopped | Role::Closed) {
+        if matches!(self.ownership.role, Role::Stopped | Role::Closed) {
             return self.next_ping(now);
         }
         if let Some(action) = self.next_lending() {

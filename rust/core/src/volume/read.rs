@@ -12,8 +12,8 @@ use super::status::{Reason, Role};
 use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::LinkId;
-use crate::mirror::entry::{Entry, CONDEMNED, FREEING};
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::{Entry, CONDEMNED, FREEING};
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins a read of 1 to [`BLOCKS_MAX`] blocks.
@@ -29,7 +29,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let right = self.right_to_read(now);
         if !self.granted(right, Guard::LeaseAfterRead) {
-            self.parked = true;
+            self.requests.parked = true;
             return ReadBegin::Park;
         }
         let mut sources = [Source::Disk; BLOCKS_MAX];
@@ -38,18 +38,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 Some(found) => *source = found,
                 None if self.is_condemned(block) => return ReadBegin::Fail(Reason::Corrupt),
                 None => {
-                    self.parked = true;
+                    self.requests.parked = true;
                     return ReadBegin::Park;
                 }
             }
         }
-        let side = self.read_side & 1;
-        if let Some(count) = self.reads.get_mut(usize::from(side)) {
+        let side = self.requests.read_side & 1;
+        if let Some(count) = self.requests.reads.get_mut(usize::from(side)) {
             *count = count.saturating_add(1);
         }
         ReadBegin::Plan(ReadPlan {
             ticket: ReadTicket {
-                term: self.term,
+                term: self.ownership.term,
                 side,
                 laid: false,
             },
@@ -105,12 +105,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.mode().is_none() {
             return ReadEnd::Fail(self.not_owner());
         }
-        if plan.ticket.term != self.term {
+        if plan.ticket.term != self.ownership.term {
             return ReadEnd::Again;
         }
         let right = self.right_to_read(now);
         if !self.granted(right, Guard::LeaseAfterRead) {
-            self.parked = true;
+            self.requests.parked = true;
             return ReadEnd::Park;
         }
         let blocks = (plan.range.block..).take(plan.range.count as usize);
@@ -124,9 +124,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A read is handed back. The last one on the old side is what freeing waits for.
     fn read_over(&mut self, side: u8) {
-        if let Some(count) = self.reads.get_mut(usize::from(side)) {
+        if let Some(count) = self.requests.reads.get_mut(usize::from(side)) {
             *count = count.saturating_sub(1);
-            self.poke |= *count == 0 && side != self.read_side & 1;
+            self.agenda.poke |= *count == 0 && side != self.requests.read_side & 1;
         }
     }
 
@@ -138,7 +138,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     ///
     /// The read is handed back by this, and this is what becomes of it; it is not [`ReadEnd::Complete`].
     pub fn read_lay(&mut self, plan: &mut ReadPlan, now: u64) -> Result<(), ReadEnd> {
-        if self.mode().is_none() || plan.ticket.term != self.term {
+        if self.mode().is_none() || plan.ticket.term != self.ownership.term {
             return Err(self.read_finish(plan, now));
         }
         let side = plan.ticket.side & 1;
@@ -156,7 +156,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     }
                     if !self.is_acknowledgeable(entry, now) {
                         self.read_over(side);
-                        self.parked = true;
+                        self.requests.parked = true;
                         return Err(ReadEnd::Park);
                     }
                     // It stays where it is until the read is handed back.
@@ -175,7 +175,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn is_undisturbed(&self, block: u64, side: u8) -> bool {
         match self.log.newest(block) {
             None => true,
-            Some(entry) => self.log.at(entry).is(FREEING) && side == self.read_side & 1,
+            Some(entry) => self.log.at(entry).is(FREEING) && side == self.requests.read_side & 1,
         }
     }
 
@@ -190,6 +190,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether this controller is one that may answer reads and writes sooner or later without another takeover.
     pub fn is_owner(&self) -> bool {
-        matches!(self.role, Role::Owner(_)) && !self.leaving.is_releasing()
+        matches!(self.ownership.role, Role::Owner(_)) && !self.ownership.leaving.is_releasing()
     }
 }

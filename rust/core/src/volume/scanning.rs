@@ -10,11 +10,11 @@ use super::tickets::Ticket;
 use crate::disk::node_block::{NodeBlock, RecordState};
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
-use crate::mirror::entry::Entry;
 use crate::mirror::header::{Content, SlotHeader, HEADER_SIZE};
-use crate::mirror::log::Slab;
 use crate::owner::verdict::Base;
 use crate::terms::Terms;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Takes over the regions that the observed record names, and looks at the first.
@@ -22,8 +22,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // Long done: it is emptied before any block is read. Nothing may be adopted beside what does not count.
         self.log.empty_now();
         self.log.set_unproved_too(true);
-        self.passes.clear();
-        let shadow = match (self.taking.base, self.taking.observed) {
+        self.requests.passes.clear();
+        let shadow = match (self.ownership.taking.base, self.ownership.taking.observed) {
             (Base::Shadow, Some(NodeBlock { record, .. })) => match record.state {
                 RecordState::Shadow(shadow) => Some(shadow),
                 _ => None,
@@ -39,11 +39,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let adopted =
             |link: &LinkId| link.get() >= first && self.lent(*link).state == LentState::Adopted;
         let next = LinkId::all().find(adopted);
-        self.taking.token = None;
+        self.ownership.taking.token = None;
         match next {
             Some(link) => {
-                self.taking.on(TakeoverEvent::Scan);
-                self.taking.link = Some(link);
+                self.ownership.taking.on(TakeoverEvent::Scan);
+                self.ownership.taking.link = Some(link);
             }
             None => self.serve(now),
         }
@@ -51,8 +51,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The region that is scanned.
     fn scanned_link(&self) -> Option<LinkId> {
-        let scanning = self.taking.step() == Takeover::Scanning;
-        self.taking.link.filter(|_| scanning)
+        let scanning = self.ownership.taking.step() == Takeover::Scanning;
+        self.ownership.taking.link.filter(|_| scanning)
     }
 
     /// One slot of the region that is scanned.
@@ -69,7 +69,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let Some(epoch) = self
             .lent(link)
             .epoch
-            .filter(|_| self.taking.token == Some(token))
+            .filter(|_| self.ownership.taking.token == Some(token))
         else {
             return;
         };
@@ -77,6 +77,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         };
         let old = self
+            .ownership
             .taking
             .observed
             .map_or(Generation::NONE, |top| top.record.generation);
@@ -109,7 +110,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A region is scanned.
     pub(crate) fn scanned(&mut self, token: Token, now: u64) {
         if let Some(link) = self.scanned_link() {
-            if self.taking.token == Some(token) {
+            if self.ownership.taking.token == Some(token) {
                 self.scan_from(link.get().saturating_add(1), now);
             }
         }
@@ -119,36 +120,38 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn serve(&mut self, now: u64) {
         let config = self.config;
         let promised = self
+            .ownership
             .taking
             .observed
             .map_or(Terms::NONE, |top| top.record.terms);
         // T_io is a matter of the disk: whoever reckons with a longer one may know why.
         let life = promised.longer(self.agreed()).io_life_ns();
         let mut wait = config.stretch(life);
-        let held = matches!(self.taking.observed, Some(NodeBlock { record, .. })
+        let held = matches!(self.ownership.taking.observed, Some(NodeBlock { record, .. })
             if matches!(record.state, RecordState::Shadow(_)));
-        if held || self.taking.base != (Base::Disk { watch: true }) {
+        if held || self.ownership.taking.base != (Base::Disk { watch: true }) {
             // Who holds under a record that names its partner issues commands for L after the claim.
             wait = wait.saturating_add(config.stretch(promised.link_lease_ns()));
         }
-        let cut =
-            self.taking.preempted || self.victim().is_none() || !self.guards.on(Guard::OldCommands);
-        self.write_from = if cut {
+        let cut = self.ownership.taking.preempted
+            || self.victim().is_none()
+            || !self.guards.on(Guard::OldCommands);
+        self.ownership.write_from = if cut {
             0
         } else {
-            self.taking.landed_at.saturating_add(wait)
+            self.ownership.taking.landed_at.saturating_add(wait)
         };
-        self.serve_from = match self.taking.base {
-            Base::Disk { .. } => self.write_from,
+        self.ownership.serve_from = match self.ownership.taking.base {
+            Base::Disk { .. } => self.ownership.write_from,
             Base::Released | Base::Shadow => 0,
         };
-        self.taking.on(TakeoverEvent::Scan);
-        self.taking.on(TakeoverEvent::Scanned);
-        self.adopted_total = self.log.adopted_live();
-        self.become_owner(match self.cycle.mine.record.state {
+        self.ownership.taking.on(TakeoverEvent::Scan);
+        self.ownership.taking.on(TakeoverEvent::Scanned);
+        self.log.adopted_total = self.log.adopted_live();
+        self.become_owner(match self.ownership.cycle.mine.record.state {
             RecordState::Shadow(_) => RoleEvent::Adopted,
             _ => RoleEvent::Taken,
         });
-        self.at(self.serve_from.max(now));
+        self.at(self.ownership.serve_from.max(now));
     }
 }

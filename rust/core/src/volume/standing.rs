@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What this controller says of itself to its partner, and what it makes of what the partner says.
 
-use super::machine::{Volume, Wanted};
+use super::machine::Volume;
+use super::ownership::Wanted;
 use super::status::{Reason, Role};
 use super::tickets::Ticket;
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
 use crate::mirror::standing::Standing;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn standing(&self) -> Standing {
-        match self.role {
+        match self.ownership.role {
             Role::Opening => Standing::Opening,
             Role::Standby if self.is_closing() => Standing::Closing,
             Role::Standby if self.i_could().is_ok() => Standing::Ready,
@@ -24,32 +25,32 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Tells the partner how this controller stands: when that has changed, and now and then.
     pub(crate) fn say_standing(&mut self, now: u64) {
-        if self.peer.is_none() {
+        if self.partner.life.is_none() {
             return;
         }
         let standing = self.standing();
-        let again = match self.said {
+        let again = match self.partner.said {
             Some((said, at)) if said == standing => at.saturating_add(self.config.poll_ns),
             _ => now,
         };
-        if self.due(again, now) && self.outbox.push(Message::Standing(standing)) {
-            self.said = Some((standing, now));
+        if self.due(again, now) && self.partner.outbox.push(Message::Standing(standing)) {
+            self.partner.said = Some((standing, now));
             self.at(now.saturating_add(self.config.poll_ns));
         }
     }
 
     /// The partner says how it stands.
     pub(crate) fn partner_stands(&mut self, standing: Standing) {
-        self.partner_standing = Some(standing);
+        self.partner.standing = Some(standing);
         let rescue = standing == Standing::Stopped && self.config.auto_takeover;
-        if rescue && self.role == Role::Standby && self.wanted.is_none() {
-            (self.wanted, self.looked_at) = (Some(Wanted::Rescue), None);
+        if rescue && self.ownership.role == Role::Standby && self.ownership.wanted.is_none() {
+            (self.ownership.wanted, self.ownership.looked_at) = (Some(Wanted::Rescue), None);
         }
     }
 
     /// Whether the partner said last that it could take over.
     pub(crate) fn partner_is_ready(&self) -> Result<(), Reason> {
-        match self.partner_standing {
+        match self.partner.standing {
             Some(Standing::Ready) => Ok(()),
             Some(Standing::Opening) => Err(Reason::PartnerOpening),
             Some(Standing::Stopped) => Err(Reason::PartnerStopped),

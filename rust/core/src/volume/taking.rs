@@ -10,11 +10,11 @@ use super::tickets::Ticket;
 use crate::disk::node_block::{NodeBlock, Record, RecordState, Shadow};
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::owner::survey::Survey;
 use crate::owner::verdict::Base;
 use crate::terms::Terms;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
 
 /// A value of the owner's block, and since when it has been standing still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,31 +85,31 @@ impl Taking {
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins a takeover.
     pub(crate) fn begin_taking(&mut self, forced: bool, now: u64) {
-        if now < self.taking.not_before {
+        if now < self.ownership.taking.not_before {
             return;
         }
-        self.taking = Taking {
+        self.ownership.taking = Taking {
             forced,
-            not_before: self.taking.not_before,
+            not_before: self.ownership.taking.not_before,
             ..Taking::NONE
         };
-        self.taking.on(TakeoverEvent::Begin);
+        self.ownership.taking.on(TakeoverEvent::Begin);
         self.go(RoleEvent::Begin);
         self.at(now);
     }
 
     /// What time brings about in a takeover.
     pub(crate) fn taking_tick(&mut self, now: u64) {
-        let step = self.taking.step;
+        let step = self.ownership.taking.step;
         match step {
             Takeover::Voiding if !self.guards.on(Guard::VoidBeforeClaim) || self.void_all() => {
-                self.taking.voided_at = now;
-                self.taking.on(TakeoverEvent::Voided);
-                self.cycle.read(now);
+                self.ownership.taking.voided_at = now;
+                self.ownership.taking.on(TakeoverEvent::Voided);
+                self.ownership.cycle.read(now);
             }
-            Takeover::Resting if self.due(self.taking.until, now) => {
-                self.taking.on(TakeoverEvent::Due);
-                self.cycle.read(now);
+            Takeover::Resting if self.due(self.ownership.taking.until, now) => {
+                self.ownership.taking.on(TakeoverEvent::Due);
+                self.ownership.cycle.read(now);
             }
             _ => (),
         }
@@ -117,14 +117,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// All blocks were read during a takeover.
     pub(crate) fn taking_read(&mut self, survey: Survey, now: u64) {
-        match self.taking.step {
+        match self.ownership.taking.step {
             Takeover::Observing => self.observe(survey, now),
             Takeover::Claiming => self.confirm(survey, now),
             Takeover::Recording => self.recorded(survey, now),
             Takeover::Withdrawing => {
                 let random = self.random();
                 let backoff = self.config.backoff_ns.max(1);
-                self.taking.not_before = now.saturating_add(random % backoff);
+                self.ownership.taking.not_before = now.saturating_add(random % backoff);
                 self.give_up(None);
             }
             _ => (),
@@ -132,23 +132,25 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn give_up(&mut self, reason: Option<Reason>) {
-        self.taking.on(TakeoverEvent::End);
+        self.ownership.taking.on(TakeoverEvent::End);
         self.go(RoleEvent::GiveUp);
         if reason.is_some() {
-            self.reason = reason;
-            self.wanted = None;
+            self.ownership.reason = reason;
+            self.ownership.wanted = None;
         }
     }
 
     fn observe(&mut self, survey: Survey, now: u64) {
         let verdict = self
-            .facts(self.taking.forced)
+            .facts(self.ownership.taking.forced)
             .verdict(&survey, |epoch| self.is_intact(epoch));
         let base = match verdict {
             Ok(base) => base,
             Err(reason) => return self.give_up(Some(reason)),
         };
-        if (self.wanted.is_none() || self.taking.forced) && self.owner_answers(&survey) {
+        if (self.ownership.wanted.is_none() || self.ownership.taking.forced)
+            && self.owner_answers(&survey)
+        {
             // It had only stood still for a while. Nothing is claimed yet, so nothing was taken from it.
             return self.give_up(Some(Reason::OwnerAlive));
         }
@@ -161,17 +163,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     && (!watch || self.watch_lease(&survey, now))
             }
         };
-        if self.role != Role::Taking || !ready {
+        if self.ownership.role != Role::Taking || !ready {
             return;
         }
         let Some(claim) = survey.highest.next() else {
             return self.give_up(Some(Reason::Exhausted));
         };
-        self.taking.base = base;
-        self.taking.observed = survey.top;
-        self.taking.claim = claim;
-        self.taking.on(TakeoverEvent::Allowed);
-        let mine = self.cycle.mine;
+        self.ownership.taking.base = base;
+        self.ownership.taking.observed = survey.top;
+        self.ownership.taking.claim = claim;
+        self.ownership.taking.on(TakeoverEvent::Allowed);
+        let mine = self.ownership.cycle.mine;
         self.write_block(mine.record, mine.lease, Some(claim), now);
     }
 
@@ -180,11 +182,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // The one that the owner promised, whatever is set here.
         let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
         let wait = self.config.stretch(promised.link_lease_ns());
-        let until = self.taking.voided_at.saturating_add(wait);
-        if self.cycle.read_issued >= until || !self.guards.on(Guard::WaitLinkLease) {
+        let until = self.ownership.taking.voided_at.saturating_add(wait);
+        if self.ownership.cycle.read_issued >= until || !self.guards.on(Guard::WaitLinkLease) {
             return true;
         }
-        self.taking.rest(until);
+        self.ownership.taking.rest(until);
         false
     }
 
@@ -197,19 +199,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let expiry = u64::from(top.lease.expiry_ms).saturating_mul(1_000_000);
         let whole = self.config.stretch(expiry);
-        match self.taking.watch {
+        match self.ownership.taking.watch {
             Some(watch) if watch.block != top => {
                 self.give_up(Some(Reason::OwnerAlive));
                 false
             }
-            Some(watch) if self.cycle.read_issued >= watch.since.saturating_add(whole) => true,
+            Some(watch)
+                if self.ownership.cycle.read_issued >= watch.since.saturating_add(whole) =>
+            {
+                true
+            }
             seen => {
                 let since = seen.map_or(now, |watch| watch.since);
-                self.taking.watch = Some(Watch { block: top, since });
+                self.ownership.taking.watch = Some(Watch { block: top, since });
                 let step = now.saturating_add(expiry / 8 + 1);
                 let end = since.saturating_add(whole);
                 let until = if end > now { step.min(end) } else { step };
-                self.taking.rest(until);
+                self.ownership.taking.rest(until);
                 false
             }
         }
@@ -217,7 +223,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The claim has landed, and all blocks were read again.
     fn confirm(&mut self, survey: Survey, now: u64) {
-        let stands = match (self.taking.observed, survey.top) {
+        let stands = match (self.ownership.taking.observed, survey.top) {
             (None, None) => true,
             (Some(old), Some(new)) => {
                 old.node == new.node && old.record == new.record && old.lease == new.lease
@@ -227,26 +233,26 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // The first look may have caught the blocks one before, one after somebody's start. This one was taken with the
         // claim on the disk: what it shows has to allow the same takeover.
         let verdict = self
-            .facts(self.taking.forced)
+            .facts(self.ownership.taking.forced)
             .verdict(&survey, |epoch| self.is_intact(epoch));
-        let stands = stands && verdict.is_ok_and(|base| base.is_like(self.taking.base));
+        let stands = stands && verdict.is_ok_and(|base| base.is_like(self.ownership.taking.base));
         let rival = survey
             .claim
-            .is_some_and(|(_, claim)| claim >= self.taking.claim);
+            .is_some_and(|(_, claim)| claim >= self.ownership.taking.claim);
         if (!stands || rival) && self.guards.on(Guard::ConfirmClaim) {
-            self.reason = Some(match survey.claim {
+            self.ownership.reason = Some(match survey.claim {
                 Some((node, _)) if rival => Reason::ClaimPending(node),
                 _ => Reason::OwnerAlive,
             });
-            self.taking.on(TakeoverEvent::Contested);
-            let mine = self.cycle.mine;
+            self.ownership.taking.on(TakeoverEvent::Contested);
+            let mine = self.ownership.cycle.mine;
             return self.write_block(mine.record, mine.lease, None, now);
         }
-        self.taking.on(TakeoverEvent::Confirmed);
+        self.ownership.taking.on(TakeoverEvent::Confirmed);
         let state = self.first_state();
         self.write_record(
             Record {
-                generation: self.taking.claim,
+                generation: self.ownership.taking.claim,
                 state,
                 terms: self.agreed(),
             },
@@ -256,8 +262,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// What the first record says: where the data is that is served from now on.
     fn first_state(&self) -> RecordState {
-        let observed = self.taking.observed.map(|top| top.record.state);
-        match (self.taking.base, observed) {
+        let observed = self.ownership.taking.observed.map(|top| top.record.state);
+        match (self.ownership.taking.base, observed) {
             (Base::Shadow, Some(RecordState::Shadow(shadow)))
                 if self.guards.on(Guard::DegradedRecord) =>
             {
@@ -273,15 +279,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The record has landed, and all blocks were read again.
     fn recorded(&mut self, survey: Survey, now: u64) {
-        if survey.generation() > self.cycle.mine.record.generation {
+        if survey.generation() > self.ownership.cycle.mine.record.generation {
             return self.depose(now);
         }
-        self.taking.landed_at = now;
+        self.ownership.taking.landed_at = now;
         self.see_claims(&survey, now);
         let victim = self.victim();
         if self.config.reservations && victim.is_some() {
-            self.taking.on(TakeoverEvent::Stands);
-            self.taking.token = None;
+            self.ownership.taking.on(TakeoverEvent::Stands);
+            self.ownership.taking.token = None;
         } else {
             self.begin_scan(now);
         }
@@ -289,29 +295,29 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Who may have commands in the disk's queue.
     pub(crate) fn victim(&self) -> Option<NodeBlock> {
-        match self.taking.base {
+        match self.ownership.taking.base {
             Base::Released => None,
-            Base::Disk { .. } | Base::Shadow => self.taking.observed,
+            Base::Disk { .. } | Base::Shadow => self.ownership.taking.observed,
         }
     }
 
     /// The next preemption or scan.
     pub(crate) fn next_taking(&mut self) -> Option<Action> {
-        if self.taking.token.is_some() || self.role != Role::Taking {
+        if self.ownership.taking.token.is_some() || self.ownership.role != Role::Taking {
             return None;
         }
-        match self.taking.step {
+        match self.ownership.taking.step {
             Takeover::CuttingOff => {
                 let victim = self.victim()?.node;
                 let token = self.token();
-                self.taking.token = Some(token);
+                self.ownership.taking.token = Some(token);
                 Some(Action::Preempt { token, victim })
             }
             Takeover::Scanning => {
-                let link = self.taking.link?;
+                let link = self.ownership.taking.link?;
                 let epoch = self.lent(link).epoch?;
                 let token = self.token();
-                self.taking.token = Some(token);
+                self.ownership.taking.token = Some(token);
                 Some(Action::ScanRegion { token, link, epoch })
             }
             _ => None,
@@ -320,8 +326,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The old owner's commands are cut off, or could not be.
     pub(crate) fn preempted(&mut self, token: Token, ok: bool, now: u64) {
-        if self.taking.step == Takeover::CuttingOff && self.taking.token == Some(token) {
-            self.taking.preempted = ok;
+        if self.ownership.taking.step == Takeover::CuttingOff
+            && self.ownership.taking.token == Some(token)
+        {
+            self.ownership.taking.preempted = ok;
             self.begin_scan(now);
         }
     }

@@ -3,8 +3,8 @@
 
 use super::plan::TicketId;
 use crate::ids::{Epoch, LinkId};
-use crate::mirror::entry::NONE;
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::NONE;
+use crate::volume::log::Slab;
 
 /// Where one I/O stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,8 +9,8 @@ use super::status::{Mode, Reason};
 use super::tickets::{Stage, Ticket};
 use crate::guards::Guard;
 use crate::ids::{Epoch, LinkId, LINK_COUNT};
-use crate::mirror::entry::{Entry, FILLING, NONE};
-use crate::mirror::log::Slab;
+use crate::volume::log::entry::{Entry, FILLING, NONE};
+use crate::volume::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn check_range(&self, block: u64, count: u64) -> Result<(), Reason> {
@@ -33,27 +33,27 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return WriteBegin::Fail(self.not_owner());
         };
         if !self.has_room(range, mode, now) {
-            self.parked = true;
+            self.requests.parked = true;
             return WriteBegin::Park;
         }
         let post = match self.post_target(mode) {
             Ok(post) => post,
             Err(()) => {
-                self.parked = true;
+                self.requests.parked = true;
                 return WriteBegin::Park;
             }
         };
         let to = post.map(|post| (post.link, post.epoch));
-        let Some(ticket) = self.tickets.take(Stage::Filling { to }) else {
-            self.parked = true;
+        let Some(ticket) = self.requests.tickets.take(Stage::Filling { to }) else {
+            self.requests.parked = true;
             return WriteBegin::Park;
         };
         let (slots, sequence) = self.take_slots(range, ticket.index, post);
-        self.poke |= self.is_low();
+        self.agenda.poke |= self.is_low();
         WriteBegin::Plan(WritePlan {
             ticket,
             range,
-            generation: self.cycle.mine.record.generation,
+            generation: self.ownership.cycle.mine.record.generation,
             sequence,
             slots,
             post,
@@ -70,21 +70,25 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let fits = dirty == 0 || dirty.saturating_add(range.count) <= self.config.dirty_limit;
         let open = mode != Mode::Holding || !self.guards.on(Guard::HoldWhileAlone);
         open && fits
-            && self.claimant.is_none()
-            && !self.leaving.is_under_way()
-            && !self.leaving.is_releasing()
-            && now >= self.serve_from
+            && self.ownership.claimant.is_none()
+            && !self.ownership.leaving.is_under_way()
+            && !self.ownership.leaving.is_releasing()
+            && now >= self.ownership.serve_from
             && self.log.free_slots() >= range.count
-            && !self.tickets.is_full()
-            && !self.passes.wants_slot()
-            && !self.passes.overlaps(range.into())
+            && !self.requests.tickets.is_full()
+            && !self.requests.passes.wants_slot()
+            && !self.requests.passes.overlaps(range.into())
     }
 
     /// Where a new write is posted. `Err`: it has to be posted, and there is no region.
     fn post_target(&self, mode: Mode) -> Result<Option<PostTo>, ()> {
         match mode {
             Mode::Mirrored => self.live_target(None).map(Some).ok_or(()),
-            Mode::Joining => Ok(self.copying.target.and_then(|link| self.post_to(link))),
+            Mode::Joining => Ok(self
+                .mirror
+                .copying
+                .target
+                .and_then(|link| self.post_to(link))),
             Mode::Solo | Mode::Degraded | Mode::Holding => Ok(None),
         }
     }
@@ -101,7 +105,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         ticket: u32,
         post: Option<PostTo>,
     ) -> ([u32; BLOCKS_MAX], u64) {
-        let generation = self.cycle.mine.record.generation.get();
+        let generation = self.ownership.cycle.mine.record.generation.get();
         let mut slots = [NONE; BLOCKS_MAX];
         let (mut sequence, mut last) = (0, NONE);
         for (block, place) in (range.block..).take(range.count as usize).zip(&mut slots) {
@@ -110,7 +114,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             };
             *place = entry;
             if last == NONE {
-                self.tickets.at_mut(ticket).first = entry;
+                self.requests.tickets.at_mut(ticket).first = entry;
                 sequence = self.log.at(entry).sequence;
             } else {
                 self.log.at_mut(last).ticket_next = entry;
@@ -135,16 +139,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         fence: Option<FenceSample>,
         now: u64,
     ) -> WriteEnd {
-        let Some(index) = self.tickets.find(ticket) else {
+        let Some(index) = self.requests.tickets.find(ticket) else {
             return WriteEnd::Fail(Reason::Deposed);
         };
-        let to = match self.tickets.at(index).stage {
+        let to = match self.requests.tickets.at(index).stage {
             Stage::Filling { to } => to,
             Stage::Orphan { to } => return self.finish_orphan(index, to),
             _ => return WriteEnd::Wait,
         };
         let proved = to.and_then(|to| self.finish_post(to, fence));
-        let mut entry = self.tickets.at(index).first;
+        let mut entry = self.requests.tickets.at(index).first;
         while entry != NONE {
             if let Some(link) = proved {
                 self.log.prove(entry, bit(link));
@@ -153,7 +157,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         if proved.is_none() {
             // A link that failed a post is given up by a poll.
-            self.poke |= to.is_some();
+            self.agenda.poke |= to.is_some();
             if let Some(post) = self.again(index) {
                 return WriteEnd::Again(post);
             }
@@ -161,24 +165,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.hand_back(index);
         // Who waits for entries to be destaged, copied or freed could not do so while they were being filled. A write
         // that nobody waits for wakes nobody.
-        self.poke |= self.tickets.has_long()
-            || self.leaving.is_under_way()
-            || self.copying.target.is_some()
+        self.agenda.poke |= self.requests.tickets.has_long()
+            || self.ownership.leaving.is_under_way()
+            || self.mirror.copying.target.is_some()
             || self.log.dirty() > self.config.dirty_limit / 2
             || self.is_low();
-        if proved != self.copying.target {
-            self.copying.look_again();
+        if proved != self.mirror.copying.target {
+            self.mirror.copying.look_again();
         }
         if self.try_answer(index, now) {
             return WriteEnd::Complete;
         }
-        self.tickets.at_mut(index).stage = Stage::Waiting;
+        self.requests.tickets.at_mut(index).stage = Stage::Waiting;
         WriteEnd::Wait
     }
 
     /// The ownership ended while the environment had the slots.
     fn finish_orphan(&mut self, index: u32, to: Option<(LinkId, Epoch)>) -> WriteEnd {
-        let mut entry = self.tickets.at(index).first;
+        let mut entry = self.requests.tickets.at(index).first;
         let mut left = self.log.slots();
         while entry != NONE && left > 0 {
             let next = self.log.at(entry).ticket_next;
@@ -189,8 +193,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some((link, _)) = to {
             self.edit_held(link, |held| held.refs = held.refs.saturating_sub(1));
         }
-        self.poke = true;
-        self.tickets.release(index);
+        self.agenda.poke = true;
+        self.requests.tickets.release(index);
         self.stir();
         WriteEnd::Fail(Reason::Deposed)
     }
@@ -218,7 +222,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Posts the slots of a write once more, if it needs that and there is a region. Not for ever: links that come back
     /// as fast as they die are left to the copying, which nobody's CPU waits for.
     fn again(&mut self, index: u32) -> Option<PostTo> {
-        let tries = self.tickets.at(index).again;
+        let tries = self.requests.tickets.at(index).again;
         if usize::from(tries) >= LINK_COUNT {
             return None;
         }
@@ -227,7 +231,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             _ => return None,
         };
         self.edit_held(post.link, |held| held.refs = held.refs.saturating_add(1));
-        let ticket = self.tickets.at_mut(index);
+        let ticket = self.requests.tickets.at_mut(index);
         ticket.again = tries.saturating_add(1);
         ticket.stage = Stage::Filling {
             to: Some((post.link, post.epoch)),
@@ -242,7 +246,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The environment is done with the slots of a write.
     fn hand_back(&mut self, index: u32) {
-        let mut entry = self.tickets.at(index).first;
+        let mut entry = self.requests.tickets.at(index).first;
         while entry != NONE {
             let next = self.log.at(entry).ticket_next;
             self.log.filled(entry);
@@ -253,7 +257,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Answers a write if all of it is safe and there is the right to; then the ticket is gone.
     pub(crate) fn try_answer(&mut self, index: u32, now: u64) -> bool {
-        let mut entry = self.tickets.at(index).first;
+        let mut entry = self.requests.tickets.at(index).first;
         while entry != NONE {
             if !self.is_safe(entry) {
                 return false;
@@ -264,14 +268,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.granted(right, Guard::LeaseAfterWrite) {
             return false;
         }
-        let mut entry = self.tickets.at(index).first;
+        let mut entry = self.requests.tickets.at(index).first;
         while entry != NONE {
             let at = self.log.at_mut(entry);
             let next = at.ticket_next;
             (at.ticket, at.ticket_next) = (NONE, NONE);
             entry = next;
         }
-        self.tickets.release(index);
+        self.requests.tickets.release(index);
         self.stir();
         true
     }

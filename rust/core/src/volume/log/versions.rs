@@ -2,7 +2,7 @@
 //! The versions of a block: the newest is in a hash bucket, the older ones hang below it.
 
 use super::entry::{Entry, NONE};
-use super::log::{Log, Slab};
+use super::{Log, Slab};
 use crate::ids::mix;
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {

@@ -5,7 +5,7 @@
 //! when it is there. So versions reach the disk in order.
 
 use super::entry::{Entry, BUSY, CONDEMNED, DONE, FILLING, LIVE, NONE, READY, TOMB};
-use super::log::{Log, Slab};
+use super::{Log, Slab};
 use crate::guards::Guard;
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {

@@ -2,7 +2,7 @@
 //! The lists of the log: free, not done, done. An entry stands in one of them.
 
 use super::entry::{Entry, List, NONE};
-use super::log::{Log, Slab};
+use super::{Log, Slab};
 
 /// The lists that share `prev` and `next`.
 #[derive(Clone, Copy)]

@@ -8,11 +8,18 @@
 
 use core::ops::DerefMut;
 
-use super::entry::{
-    Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB,
-};
-use super::lists::Which;
+pub mod entry;
+mod lists;
+mod ready;
+mod versions;
+
+use super::action::Token;
 use crate::guards::Guards;
+use entry::{Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB};
+use lists::Which;
+
+/// Destage runs that can be in flight at a time.
+pub const RUNS_MAX: usize = 16;
 
 /// Storage that a machine is given: a vector of the host, or of the kernel.
 pub trait Slab<T>: DerefMut<Target = [T]> {}
@@ -23,20 +30,20 @@ impl<T, S: DerefMut<Target = [T]>> Slab<T> for S {}
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log<E, B> {
     entries: E,
-    pub(super) buckets: B,
-    pub(super) guards: Guards,
+    buckets: B,
+    guards: Guards,
     /// Spreads blocks over the buckets in a way that nobody knows: whoever writes chooses the blocks.
-    pub(super) salt: u64,
+    salt: u64,
     slots: u32,
-    pub(super) free: List,
+    free: List,
     /// Not done, oldest first.
-    pub(super) order: List,
+    order: List,
     /// Done and not freed, in the order in which they were done.
-    pub(super) done: List,
+    done: List,
     /// May be destaged; at most one version of each block.
-    pub(super) ready: List,
+    ready: List,
     /// Whether unproved entries may be destaged too.
-    pub(super) unproved_too: bool,
+    unproved_too: bool,
     stamp: u64,
     sequence: u64,
     done_no: u64,
@@ -50,6 +57,40 @@ pub(crate) struct Log<E, B> {
     emptying: u32,
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
+    pub(crate) runs: [Run; RUNS_MAX],
+    pub(crate) flushes: Flushes,
+    /// How long destaging rests after a failure; 0 after one that went well.
+    pub(crate) destage_rest_ns: u64,
+    /// No destage before, after one that failed.
+    pub(crate) destage_from: u64,
+    /// Adopted slots of the last takeover.
+    pub(crate) adopted_total: u32,
+}
+
+/// A destage in flight: its entries hang together by `ready_next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Run {
+    pub(crate) serial: u32,
+    pub(crate) first: u32,
+    pub(crate) active: bool,
+}
+
+/// The flushes of the disk's cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Flushes {
+    pub(crate) token: Option<Token>,
+    /// Number of the flush that is, or was last, in flight.
+    pub(crate) number: u64,
+    /// `done_no` when it was issued.
+    pub(crate) covers: u64,
+    /// Entries that were done up to here are on the disk for good.
+    pub(crate) safe_upto: u64,
+    /// Number of the last flush that succeeded.
+    pub(crate) finished: u64,
+    /// Not before, after one that failed.
+    pub(crate) not_before: u64,
+    /// Nor, while nobody is in a hurry, before this.
+    pub(crate) idle_until: u64,
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
@@ -74,6 +115,23 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             condemned: 0,
             emptying: NONE,
             spare: Entry::EMPTY,
+            runs: [Run {
+                serial: 0,
+                first: NONE,
+                active: false,
+            }; RUNS_MAX],
+            flushes: Flushes {
+                token: None,
+                number: 0,
+                covers: 0,
+                safe_upto: 0,
+                finished: 0,
+                not_before: 0,
+                idle_until: 0,
+            },
+            destage_rest_ns: 0,
+            destage_from: 0,
+            adopted_total: 0,
         };
         log.entries.fill(Entry::EMPTY);
         log.buckets.fill(NONE);
