@@ -3,56 +3,30 @@
 //! shared disk, and its role. How an environment drives it stands in docs/protocol-mirror.md.
 
 pub mod action;
-mod adopting;
 mod agenda;
 pub mod config;
-mod copying;
-pub mod cycle;
-pub mod desk;
-mod destage;
-mod disk;
-mod fit;
-mod flush;
-mod freeing;
-mod going;
-mod holding;
-mod leases;
-pub mod leaving;
-mod lending;
 pub mod log;
 mod machine;
 mod mirror;
-mod modes;
-mod opening;
-mod outbid;
 mod ownership;
-mod owning;
 mod partner;
-pub mod pass;
-mod passing;
 pub mod plan;
 mod poll;
-mod read;
-mod regions;
 mod report;
 mod requests;
-mod scanning;
-mod standing;
 pub mod states;
 pub mod status;
-pub mod takeover;
-mod taking;
-mod tickets;
-mod write;
 
 pub use action::{Action, Command, Input, LongRange, Token};
 pub use config::{Config, PowerLoss, BLOCKS_MAX};
 pub use log::RUNS_MAX;
 pub use machine::Volume;
-pub use pass::{PassEnd, PassId};
+pub use ownership::{cycle, leaving, takeover};
 pub use plan::{
     DestageEnd, DestagePlan, FenceSample, LongBegin, PassOp, PostTo, Range, ReadBegin, ReadEnd,
     ReadPlan, ReadTicket, RunId, Source, TicketId, WriteBegin, WriteEnd, WritePlan,
 };
+pub use requests::pass::{PassEnd, PassId};
+pub use requests::tickets::Ticket;
+pub use requests::{desk, pass};
 pub use status::{Keep, Mode, Reason, Role, Status};
-pub use tickets::Ticket;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the machine asks for, and what it is told.
 
-use super::pass::{PassEnd, PassId};
 use super::plan::{FenceSample, PassOp, PostTo, Range, TicketId};
 use super::status::{Reason, Role};
 use crate::disk::node_block::NodeBlock;
@@ -9,6 +8,7 @@ use crate::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId};
 use crate::mirror::header::{SlotHeader, HEADER_SIZE};
 use crate::mirror::message::Message;
 use crate::terms::Terms;
+use crate::volume::requests::pass::{PassEnd, PassId};
 use crate::window::Place;
 
 /// Names one action whose result the machine waits for. An input with another token than the awaited one changes

@@ -8,18 +8,21 @@
 
 use core::ops::DerefMut;
 
+mod destage;
 pub mod entry;
+mod flushes;
 mod lists;
 mod ready;
+mod runs;
 mod versions;
 
-use super::action::Token;
+pub use runs::RUNS_MAX;
+
 use crate::guards::Guards;
 use entry::{Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB};
+use flushes::Flushes;
 use lists::Which;
-
-/// Destage runs that can be in flight at a time.
-pub const RUNS_MAX: usize = 16;
+use runs::Runs;
 
 /// Storage that a machine is given: a vector of the host, or of the kernel.
 pub trait Slab<T>: DerefMut<Target = [T]> {}
@@ -57,40 +60,10 @@ pub(crate) struct Log<E, B> {
     emptying: u32,
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
-    pub(crate) runs: [Run; RUNS_MAX],
-    pub(crate) flushes: Flushes,
-    /// How long destaging rests after a failure; 0 after one that went well.
-    pub(crate) destage_rest_ns: u64,
-    /// No destage before, after one that failed.
-    pub(crate) destage_from: u64,
+    runs: Runs,
+    flushes: Flushes,
     /// Adopted slots of the last takeover.
-    pub(crate) adopted_total: u32,
-}
-
-/// A destage in flight: its entries hang together by `ready_next`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Run {
-    pub(crate) serial: u32,
-    pub(crate) first: u32,
-    pub(crate) active: bool,
-}
-
-/// The flushes of the disk's cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Flushes {
-    pub(crate) token: Option<Token>,
-    /// Number of the flush that is, or was last, in flight.
-    pub(crate) number: u64,
-    /// `done_no` when it was issued.
-    pub(crate) covers: u64,
-    /// Entries that were done up to here are on the disk for good.
-    pub(crate) safe_upto: u64,
-    /// Number of the last flush that succeeded.
-    pub(crate) finished: u64,
-    /// Not before, after one that failed.
-    pub(crate) not_before: u64,
-    /// Nor, while nobody is in a hurry, before this.
-    pub(crate) idle_until: u64,
+    adopted_total: u32,
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
@@ -115,22 +88,8 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             condemned: 0,
             emptying: NONE,
             spare: Entry::EMPTY,
-            runs: [Run {
-                serial: 0,
-                first: NONE,
-                active: false,
-            }; RUNS_MAX],
-            flushes: Flushes {
-                token: None,
-                number: 0,
-                covers: 0,
-                safe_upto: 0,
-                finished: 0,
-                not_before: 0,
-                idle_until: 0,
-            },
-            destage_rest_ns: 0,
-            destage_from: 0,
+            runs: Runs::NONE,
+            flushes: Flushes::NONE,
             adopted_total: 0,
         };
         log.entries.fill(Entry::EMPTY);
@@ -218,6 +177,28 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     pub(crate) fn done_no(&self) -> u64 {
         self.done_no
+    }
+
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    pub(crate) fn flushes(&self) -> &Flushes {
+        &self.flushes
+    }
+
+    pub(crate) fn flushes_mut(&mut self) -> &mut Flushes {
+        &mut self.flushes
+    }
+
+    /// Adopted slots of the last takeover.
+    pub(crate) fn adopted_total(&self) -> u32 {
+        self.adopted_total
+    }
+
+    /// All regions that a takeover adopts are scanned.
+    pub(crate) fn count_adopted(&mut self) {
+        self.adopted_total = self.adopted_live;
     }
 
     /// The stamp that the next entry gets.

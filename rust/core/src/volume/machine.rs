@@ -4,20 +4,17 @@
 use super::action::Token;
 use super::agenda::Agenda;
 use super::config::Config;
-use super::leaving::LeavingEvent;
 use super::log::entry::{Entry, NONE};
-use super::log::{Log, Run, Slab};
+use super::log::{Log, Slab};
 use super::mirror::Mirror;
 use super::ownership::Ownership;
 use super::partner::Partner;
-use super::plan::RunId;
-use super::regions::{Held, Lent, Link};
 use super::requests::Requests;
 use super::states::RoleEvent;
 use super::status::{Reason, Role};
-use super::tickets::Ticket;
 use crate::guards::Guards;
 use crate::ids::{mix, LinkId};
+use crate::volume::requests::tickets::Ticket;
 
 /// Entries that are looked at in one call where all have to be: the lock is let go of in between.
 pub(crate) const PIECE: u32 = 1024;
@@ -120,18 +117,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// When `poll_action` is to be called at the latest, as it was when it returned `None` last.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.agenda.deadline
+        self.agenda.deadline()
     }
 
     /// Whether there is something to poll for before `next_deadline`. To be looked at, under the lock, after every call
     /// that is no poll: whoever polls is to be woken then.
     pub fn wants_poll(&self) -> bool {
-        self.requests.wake || self.agenda.poke || self.requests.tickets.is_queued()
+        self.requests.wants_poll() || self.agenda.wants_poll()
     }
 
     pub(crate) fn token(&mut self) -> Token {
-        self.agenda.tokens = self.agenda.tokens.wrapping_add(1);
-        Token(self.agenda.tokens)
+        self.agenda.token()
     }
 
     /// A random number: different for each call of each life of a controller.
@@ -142,80 +138,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Wants to be polled at this time.
     pub(crate) fn at(&mut self, time: u64) {
-        self.agenda.deadline = Some(self.agenda.deadline.map_or(time, |other| other.min(time)));
+        self.agenda.wake_at(time);
     }
 
     /// Whether `time` has come; if not, wants to be polled then.
     pub(crate) fn due(&mut self, time: u64, now: u64) -> bool {
-        let due = now >= time;
-        if !due {
-            self.at(time);
-        }
-        due
-    }
-
-    /// Something got better: parked I/O may be begun again.
-    pub(crate) fn stir(&mut self) {
-        if self.requests.parked {
-            self.requests.parked = false;
-            self.requests.wake = true;
-        }
-    }
-
-    /// Everything that waits is to be looked at again.
-    pub(crate) fn stir_all(&mut self) {
-        self.requests.tickets.queue_all();
-        self.stir();
-    }
-
-    pub(crate) fn held(&self, link: LinkId) -> &Held {
-        self.mirror.held.get(link.index()).unwrap_or(&Held::NONE)
-    }
-
-    pub(crate) fn link(&self, link: LinkId) -> &Link {
-        self.mirror.links.get(link.index()).unwrap_or(&Link::NONE)
-    }
-
-    pub(crate) fn lent(&self, link: LinkId) -> &Lent {
-        self.mirror.lent.get(link.index()).unwrap_or(&Lent::NONE)
-    }
-
-    /// The one place where the role changes.
-    pub(crate) fn go(&mut self, event: RoleEvent) {
-        self.ownership.role = self.ownership.role.on(event).after(self.ownership.role);
-    }
-
-    /// The one place where it changes whether this controller gives the volume away.
-    pub(crate) fn leave(&mut self, event: LeavingEvent) {
-        self.ownership.leaving = self
-            .ownership
-            .leaving
-            .on(event)
-            .after(self.ownership.leaving);
-    }
-
-    pub(crate) fn edit_held(&mut self, link: LinkId, edit: impl FnOnce(&mut Held)) {
-        if let Some(held) = self.mirror.held.get_mut(link.index()) {
-            edit(held);
-        }
-    }
-
-    pub(crate) fn edit_lent(&mut self, link: LinkId, edit: impl FnOnce(&mut Lent)) {
-        if let Some(lent) = self.mirror.lent.get_mut(link.index()) {
-            edit(lent);
-        }
-    }
-
-    pub(crate) fn run(&self, id: RunId) -> Option<Run> {
-        let run = self.log.runs.get(usize::from(id.index))?;
-        (run.active && run.serial == id.serial).then_some(*run)
+        self.agenda.due(time, now)
     }
 
     /// Stops for good: a fault that only a person can mend. The record stays, so the partner can take over; the log and
     /// what was adopted stay, too: they may be the only copy.
     pub(crate) fn stop(&mut self, reason: Reason) {
         self.end_term(Reason::Deposed);
-        self.go(RoleEvent::Fault);
+        self.ownership.go(RoleEvent::Fault);
         self.ownership.reason = Some(reason);
     }
 }

@@ -1,15 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Who owns the volume: the node blocks on the disk, taking over, the leases, and giving the volume away.
 
+pub mod cycle;
+mod lease_length;
+pub mod leaving;
+mod modes;
+mod node_blocks;
+mod opening;
+mod outbid;
+mod owner;
+mod rights;
+mod scanning;
+pub mod takeover;
+mod taking;
+
 use super::config::Config;
-use super::cycle::Cycle;
-use super::leaving::Leaving;
-use super::outbid::Outbid;
+use super::states::RoleEvent;
 use super::status::{Reason, Role};
-use super::taking::Taking;
 use crate::disk::node_block::NodeBlock;
 use crate::ids::{Generation, NodeId};
 use crate::owner::survey::Survey;
+use cycle::Cycle;
+use leaving::{Leaving, LeavingEvent};
+use outbid::Outbid;
+use taking::Taking;
 
 /// What this controller knows and does about the ownership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,5 +106,15 @@ impl Ownership {
             opened_at: None,
             reason: None,
         }
+    }
+
+    /// The one place where the role changes.
+    pub(crate) fn go(&mut self, event: RoleEvent) {
+        self.role = self.role.on(event).after(self.role);
+    }
+
+    /// The one place where it changes whether this controller gives the volume away.
+    pub(crate) fn leave(&mut self, event: LeavingEvent) {
+        self.leaving = self.leaving.on(event).after(self.leaving);
     }
 }

@@ -2,6 +2,8 @@
 //! The partner, as far as the session with it says: which life of it that is, what it promises, how it stands, and what is
 //! to be sent to it.
 
+mod standing;
+
 use crate::ids::{Incarnation, LINK_COUNT};
 use crate::mirror::message::Message;
 use crate::mirror::standing::Standing;
@@ -11,14 +13,14 @@ use crate::terms::Terms;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Partner {
     /// Its incarnation, while there is a session.
-    pub(crate) life: Option<Incarnation>,
+    life: Option<Incarnation>,
     /// What it said last that it would promise.
-    pub(crate) terms: Option<Terms>,
+    terms: Option<Terms>,
     /// How it said last that it stands, in this session.
-    pub(crate) standing: Option<Standing>,
+    standing: Option<Standing>,
     /// What this controller said last of itself in this session, and when.
-    pub(crate) said: Option<(Standing, u64)>,
-    pub(crate) outbox: Outbox,
+    said: Option<(Standing, u64)>,
+    outbox: Outbox,
 }
 
 impl Partner {
@@ -31,6 +33,38 @@ impl Partner {
             queue: [None; OUTBOX_MAX],
         },
     };
+
+    /// Its incarnation, while there is a session.
+    pub(crate) fn life(&self) -> Option<Incarnation> {
+        self.life
+    }
+
+    /// What it said last that it would promise, in whichever session.
+    pub(crate) fn terms(&self) -> Option<Terms> {
+        self.terms
+    }
+
+    /// There is a session with this life of it.
+    pub(crate) fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
+        (self.life, self.terms) = (Some(incarnation), Some(terms));
+        (self.standing, self.said) = (None, None);
+    }
+
+    /// The session is over.
+    pub(crate) fn session_gone(&mut self) {
+        (self.life, self.standing) = (None, None);
+        self.outbox.clear();
+    }
+
+    /// Queues a message; `false`: see [`Outbox::push`].
+    pub(crate) fn send(&mut self, message: Message) -> bool {
+        self.outbox.push(message)
+    }
+
+    /// The next message to send.
+    pub(crate) fn next_message(&mut self) -> Option<Message> {
+        self.outbox.pop()
+    }
 }
 
 /// The most messages that wait to be sent at a time: one question and one answer for each link, and three more.
@@ -38,14 +72,14 @@ const OUTBOX_MAX: usize = 2 * LINK_COUNT + 4;
 
 /// Messages that wait to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Outbox {
+struct Outbox {
     queue: [Option<Message>; OUTBOX_MAX],
 }
 
 impl Outbox {
     /// Queues a message; `false`: the queue is full, and it is not sent. Nothing rests on one message: whoever waits
     /// for what it brings about says it again.
-    pub(crate) fn push(&mut self, message: Message) -> bool {
+    fn push(&mut self, message: Message) -> bool {
         let place = self.queue.iter_mut().find(|place| place.is_none());
         place.is_some_and(|place| {
             *place = Some(message);
@@ -53,13 +87,13 @@ impl Outbox {
         })
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Message> {
+    fn pop(&mut self) -> Option<Message> {
         let first = self.queue.first_mut()?.take()?;
         self.queue.rotate_left(1);
         Some(first)
     }
 
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.queue = [None; OUTBOX_MAX];
     }
 }

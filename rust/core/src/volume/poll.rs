@@ -2,19 +2,19 @@
 //! Inputs in, actions out.
 
 use super::action::{Action, Input};
-use super::leaving::LeavingEvent;
 use super::machine::{Volume, PIECE};
 use super::plan::FenceSample;
-use super::regions::{Going, Lent, LentState, Link, Question};
 use super::states::LentEvent;
 use super::status::Role;
-use super::tickets::Ticket;
 use super::Token;
 use crate::ids::{Incarnation, LinkEpoch, LinkId};
 use crate::mirror::message::Message;
 use crate::terms::Terms;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::mirror::regions::{Going, Lent, LentState, Question};
+use crate::volume::ownership::leaving::LeavingEvent;
+use crate::volume::requests::tickets::Ticket;
 use crate::window::Place;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -40,7 +40,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             } => self.scanned_slot(token, slot, raw, crc),
             Input::Scanned { token } => self.scanned(token, now),
             Input::DiskFlushed { token, ok } => {
-                if self.log.flushes.token == Some(token) {
+                if self.log.flushes().awaits(token) {
                     self.flushed(ok, now);
                 }
             }
@@ -50,19 +50,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    pub(crate) fn edit_link(&mut self, link: LinkId, edit: impl FnOnce(&mut Link)) {
-        if let Some(link) = self.mirror.links.get_mut(link.index()) {
-            edit(link);
-        }
-    }
-
     /// Our own window has, or has no, room for a region. What was in it before is gone.
     fn room(&mut self, link: LinkId, place: Option<Place>) {
-        self.edit_link(link, |link| (link.room, link.going) = (place, Going::No));
-        if self.lent(link).state == LentState::Adopted {
+        self.mirror
+            .edit_link(link, |link| (link.room, link.going) = (place, Going::No));
+        if self.mirror.lent(link).state == LentState::Adopted {
             self.log.condemn_link(link.get());
         }
-        self.edit_lent(link, |lent| {
+        self.mirror.edit_lent(link, |lent| {
             lent.on(LentEvent::WindowGone);
             *lent = Lent {
                 state: lent.state,
@@ -73,9 +68,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
-        self.partner.terms = Some(terms);
-        (self.partner.standing, self.partner.said) = (None, None);
-        self.partner.life = Some(incarnation);
+        self.partner.session_up(incarnation, terms);
         self.ownership.looked_at = None;
     }
 
@@ -83,24 +76,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         for link in LinkId::all() {
             self.link_down(link);
         }
-        self.partner.life = None;
-        self.partner.standing = None;
-        self.forget_questions();
-        self.partner.outbox.clear();
+        self.partner.session_gone();
+        self.mirror.forget_questions();
         self.ownership.looked_at = None;
     }
 
     fn link_up(&mut self, link: LinkId, life: LinkEpoch, downs: u64) {
         self.lose(link);
-        self.edit_link(link, |link| {
+        self.mirror.edit_link(link, |link| {
             (link.life, link.downs, link.going) = (Some(life), downs, Going::No);
         });
-        self.early_question(life);
+        self.mirror.early_question(self.guards, life);
     }
 
     fn link_down(&mut self, link: LinkId) {
         self.lose(link);
-        self.edit_link(link, |link| link.life = None);
+        self.mirror.edit_link(link, |link| link.life = None);
     }
 
     fn message(&mut self, message: Message) {
@@ -110,7 +101,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 generation,
                 number,
                 slots,
-            } => self.asked(Question {
+            } => self.mirror.asked(Question {
                 life,
                 number,
                 generation,
@@ -122,13 +113,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 epoch,
                 place,
             } => self.grant(life, number, epoch, place),
-            Message::Retire { epoch } => self.retired(epoch),
+            Message::Retire { epoch } => self.mirror.retired(self.guards, epoch),
             Message::Released { generation } => self.offered(generation),
             Message::Leaving => self.partner_leaves(),
             Message::Standing(standing) => self.partner_stands(standing),
             Message::Want => {
                 if matches!(self.ownership.role, Role::Owner(_)) {
-                    self.leave(LeavingEvent::GiveBack);
+                    self.ownership.leave(LeavingEvent::GiveBack);
                 }
             }
         }
@@ -152,23 +143,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next thing to do; `None`: nothing before `next_deadline`, or before something happens.
     pub fn poll_action(&mut self, now: u64) -> Option<Action> {
-        self.agenda.deadline = None;
+        self.agenda.begin_poll();
         if self.log.is_emptying() {
             self.log.empty_some(PIECE);
             return Some(Action::Yield);
         }
         let more = self.forget_some();
-        self.agenda.poke = false;
+        self.agenda.look_at_all();
         self.tick(now);
         if let Some(action) = self.next_action(now) {
             return Some(action);
         }
-        while let Some(index) = self.requests.tickets.pop() {
+        while let Some(index) = self.requests.next_queued() {
             if let Some(action) = self.look(index, now) {
                 return Some(action);
             }
         }
-        if core::mem::take(&mut self.requests.wake) {
+        if self.requests.take_retry() {
             return Some(Action::Wake);
         }
         let told = Some((self.ownership.role, self.why()));
@@ -190,19 +181,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         for time in [
             self.ownership.serve_from,
             self.ownership.write_from,
-            self.log.destage_from,
+            self.log.runs().not_before(),
         ] {
             if time > now {
                 self.at(time);
-            } else if time > self.agenda.ticked_at {
-                self.stir_all();
+            } else if time > self.agenda.polled_at() {
+                self.requests.retry_all();
             }
         }
-        self.agenda.ticked_at = now;
+        self.agenda.set_polled_at(now);
     }
 
     fn next_action(&mut self, now: u64) -> Option<Action> {
-        if let Some(message) = self.partner.outbox.pop() {
+        if let Some(message) = self.partner.next_message() {
             return Some(Action::Send(message));
         }
         if matches!(self.ownership.role, Role::Stopped | Role::Closed) {

@@ -2,13 +2,13 @@
 //! What people are told (DESIGN rule 8: degraded is said aloud).
 
 use super::machine::Volume;
-use super::regions::{HeldState, Lent};
 use super::status::{Keep, Mode, Reason, Role, Status};
-use super::tickets::Ticket;
 use crate::openers::Tenure;
 use crate::owner::verdict::Base;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::mirror::regions::{HeldState, Lent};
+use crate::volume::requests::tickets::Ticket;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A look at the machine.
@@ -16,8 +16,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let top = self.ownership.survey.as_ref().and_then(|survey| survey.top);
         let live = self
             .mirror
-            .held
-            .iter()
+            .all_held()
             .filter(|held| held.state == HeldState::Live);
         let owner = match self.ownership.role {
             Role::Owner(_) => Some(self.config.node),
@@ -27,6 +26,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             role: self.ownership.role,
             record: self.ownership.cycle.mine.record,
             generation: self
+                .ownership
                 .known_generation()
                 .max(self.ownership.cycle.mine.record.generation),
             owner,
@@ -34,7 +34,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             takeover: self.takeover(now),
             dirty: self.log.dirty(),
             adopted: self.log.adopted_dirty(),
-            adopted_total: self.log.adopted_total,
+            adopted_total: self.log.adopted_total(),
             condemned: self.log.condemned(),
             free: self.log.free_slots(),
             regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
@@ -48,7 +48,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.log.condemned() > 0 {
             return Some(Reason::Corrupt);
         }
-        let resting = self.log.destage_rest_ns > 0 && self.log.dirty() > 0;
+        let resting = self.log.runs().is_resting() && self.log.dirty() > 0;
         self.ownership.reason.or(resting.then_some(Reason::Disk))
     }
 
@@ -78,15 +78,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// the disk cannot be read nobody can tell whether a shadow is needed any more: then it is.
     pub(crate) fn is_only_copy(&self) -> bool {
         let kept = |lent: &Lent| {
-            lent.is_intact() && (self.partner.life.is_none() || lent.owner != self.partner.life)
+            lent.is_intact() && (self.partner.life().is_none() || lent.owner != self.partner.life())
         };
         match self.ownership.role {
             Role::Opening | Role::Closed | Role::Owner(Mode::Mirrored) => false,
             Role::Owner(_) => self.log.dirty() > 0 || self.log.adopted_dirty() > 0,
             Role::Standby | Role::Taking | Role::Stopped => {
-                self.log.dirty() > 0 && self.partner.life.is_none()
+                self.log.dirty() > 0 && self.partner.life().is_none()
                     || self.log.adopted_dirty() > 0
-                    || self.mirror.lent.iter().any(kept)
+                    || self.mirror.all_lent().any(kept)
             }
         }
     }
@@ -96,7 +96,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         match self.ownership.role {
             Role::Opening => Err(Reason::Opening),
             Role::Taking => Err(Reason::Recording),
-            Role::Stopped | Role::Closed => Err(self.not_owner()),
+            Role::Stopped | Role::Closed => Err(self.ownership.not_owner()),
             Role::Owner(mode) => self.partner_could(mode, now),
             Role::Standby => self.i_could(),
         }
@@ -104,7 +104,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// On the owner: whether the partner could take over without losing anything.
     fn partner_could(&self, mode: Mode, now: u64) -> Result<(), Reason> {
-        if self.partner.life.is_none() {
+        if self.partner.life().is_none() {
             return Err(Reason::NoPartner);
         }
         self.partner_is_ready()?;
@@ -123,7 +123,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let survey = self.ownership.survey.as_ref().ok_or(Reason::Opening)?;
         let verdict = self
             .facts(false)
-            .verdict(survey, |epoch| self.is_intact(epoch));
+            .verdict(survey, |epoch| self.mirror.is_intact(epoch));
         match verdict? {
             Base::Released | Base::Disk { .. } | Base::Shadow => Ok(()),
         }

@@ -2,13 +2,13 @@
 //! Tombstones of the old owner, found among the slots that a takeover adopts (PROTOCOL P12). What a peer has left there
 //! is checked like everything that a peer writes: there is room for as many as an owner has, and no more.
 
-use super::machine::Volume;
-use super::pass::{Pass, PassStage};
-use super::plan::PassOp;
-use super::tickets::Ticket;
-use super::LongRange;
 use crate::volume::log::entry::{Entry, BUSY, FREEING, NONE};
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::plan::PassOp;
+use crate::volume::requests::pass::{Pass, PassStage};
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::LongRange;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A tombstone was found in a region that is scanned.

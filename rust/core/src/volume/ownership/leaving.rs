@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An owner that is to give its volume away, as a table (PROTOCOL P9). What it does stands in modes.rs.
 
-use super::states::Step;
+use crate::volume::states::Step;
 
 /// Whether, and how, an owner lets go of the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What this controller says of itself to its partner, and what it makes of what the partner says.
 
-use super::machine::Volume;
-use super::ownership::Wanted;
-use super::status::{Reason, Role};
-use super::tickets::Ticket;
 use crate::mirror::message::Message;
 use crate::mirror::standing::Standing;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::ownership::Wanted;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::{Reason, Role};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn standing(&self) -> Standing {
         match self.ownership.role {
             Role::Opening => Standing::Opening,
-            Role::Standby if self.is_closing() => Standing::Closing,
+            Role::Standby if self.ownership.is_closing() => Standing::Closing,
             Role::Standby if self.i_could().is_ok() => Standing::Ready,
             Role::Standby | Role::Taking => Standing::Blocked,
             Role::Owner(_) => Standing::Serving,
@@ -25,7 +25,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Tells the partner how this controller stands: when that has changed, and now and then.
     pub(crate) fn say_standing(&mut self, now: u64) {
-        if self.partner.life.is_none() {
+        if self.partner.life().is_none() {
             return;
         }
         let standing = self.standing();
@@ -33,7 +33,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Some((said, at)) if said == standing => at.saturating_add(self.config.poll_ns),
             _ => now,
         };
-        if self.due(again, now) && self.partner.outbox.push(Message::Standing(standing)) {
+        if self.due(again, now) && self.partner.send(Message::Standing(standing)) {
             self.partner.said = Some((standing, now));
             self.at(now.saturating_add(self.config.poll_ns));
         }

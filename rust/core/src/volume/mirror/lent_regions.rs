@@ -4,20 +4,24 @@
 //! A shadow is kept until its owner says that it is not needed: by asking for a new region on that link (it asks only
 //! when its record does not name the old one), or by retiring it. No greeting, no restart of a session wipes one.
 
-use super::action::{Action, Token};
-use super::machine::Volume;
-use super::regions::{LentState, Question};
-use super::states::LentEvent;
-use super::status::Role;
-use super::tickets::Ticket;
+use super::Mirror;
 use crate::disk::node_block::{RecordState, Shadow};
 use crate::guards::Guard;
+use crate::guards::Guards;
 use crate::ids::{Epoch, LinkEpoch, LinkId};
 use crate::mirror::message::Message;
+use crate::volume::action::{Action, Token};
+use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::mirror::regions::{LentState, Question};
+use crate::volume::ownership::Ownership;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::LentEvent;
+use crate::volume::status::Role;
 
-impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+impl Mirror {
     /// The partner asks for a region.
     pub(crate) fn asked(&mut self, question: Question) {
         let here = |link: &LinkId| self.link(*link).life == Some(question.life);
@@ -25,24 +29,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.edit_lent(link, |lent| lent.question = Some(question));
         } else {
             // Our end of this life of the link is not up yet.
-            self.mirror.early.rotate_right(1);
-            if let Some(place) = self.mirror.early.first_mut() {
+            self.early.rotate_right(1);
+            if let Some(place) = self.early.first_mut() {
                 *place = Some(question);
             }
         }
     }
 
     /// A link has come up: a question for it may have come earlier.
-    pub(crate) fn early_question(&mut self, life: LinkEpoch) {
-        let early = core::mem::take(&mut self.mirror.early);
+    pub(crate) fn early_question(&mut self, guards: Guards, life: LinkEpoch) {
+        let early = core::mem::take(&mut self.early);
         for question in early.into_iter().flatten() {
             if question.life == life {
                 self.asked(question);
-            } else if let Some(place) = self.mirror.early.iter_mut().find(|place| place.is_none()) {
+            } else if let Some(place) = self.early.iter_mut().find(|place| place.is_none()) {
                 *place = Some(question);
             }
         }
-        if !self.guards.on(Guard::KeepShadow) {
+        if !guards.on(Guard::KeepShadow) {
             // What is left out: the greeting of a link wipes what was granted over it.
             let here = |link: &LinkId| self.link(*link).life == Some(life);
             if let Some(link) = LinkId::all().find(here) {
@@ -58,18 +62,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The session is over: nobody waits for an answer.
     pub(crate) fn forget_questions(&mut self) {
-        self.mirror.early = Default::default();
-        for lent in &mut self.mirror.lent {
+        self.early = Default::default();
+        for lent in &mut self.lent {
             (lent.question, lent.answering) = (None, None);
         }
     }
 
     /// The owner's record does not name this region any more.
-    pub(crate) fn retired(&mut self, epoch: Epoch) {
-        if !self.guards.on(Guard::NeverScanRetired) {
+    pub(crate) fn retired(&mut self, guards: Guards, epoch: Epoch) {
+        if !guards.on(Guard::NeverScanRetired) {
             return;
         }
-        for lent in &mut self.mirror.lent {
+        for lent in &mut self.lent {
             if lent.epoch == Some(epoch) && lent.is_intact() {
                 lent.answering = None;
                 lent.on(LentEvent::Retired);
@@ -79,27 +83,66 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether a region of ours has what was posted under an epoch.
     pub(crate) fn is_intact(&self, epoch: Epoch) -> bool {
-        self.mirror
-            .lent
+        self.lent
             .iter()
             .any(|lent| lent.epoch == Some(epoch) && lent.is_intact())
     }
 
+    /// Takeover, step 1: changes the word of every region. Says whether all are changed.
+    pub(crate) fn void_all(&mut self) -> bool {
+        let mut done = true;
+        for lent in &mut self.lent {
+            lent.on(LentEvent::Void);
+            done &= !lent.is_moving();
+        }
+        done
+    }
+
+    /// The regions that a takeover adopts; the others hold nothing any more.
+    pub(crate) fn adopt_regions(&mut self, guards: Guards, shadow: Option<&Shadow>) {
+        let scan_all = !guards.on(Guard::NeverScanRetired);
+        for lent in &mut self.lent {
+            if !lent.is_intact() {
+                continue;
+            }
+            let named = shadow.is_some_and(|shadow| {
+                shadow.epochs().any(|epoch| lent.epoch == Some(epoch)) || scan_all
+            });
+            lent.on(if named {
+                LentEvent::Adopt
+            } else {
+                LentEvent::Forget
+            });
+        }
+    }
+}
+
+impl Ownership {
+    /// Whether the record of the owner, as it was last seen, names a region of ours.
+    pub(crate) fn is_needed(&self, config: &Config) -> bool {
+        let top = self.survey.and_then(|survey| survey.top);
+        matches!(top.map(|top| top.record.state), Some(RecordState::Shadow(shadow))
+            if shadow.holder == config.node
+                && shadow.holder_incarnation == config.incarnation)
+    }
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins to answer a question, or to change words before a takeover; then the actions that this needs.
     pub(crate) fn next_lending(&mut self) -> Option<Action> {
         LinkId::all().find_map(|link| self.next_lending_of(link))
     }
 
     fn next_lending_of(&mut self, link: LinkId) -> Option<Action> {
-        if self.lent(link).question.is_some() {
+        if self.mirror.lent(link).question.is_some() {
             self.begin_answer(link);
         }
-        if self.lent(link).token.is_some() || !self.lent(link).is_moving() {
+        if self.mirror.lent(link).token.is_some() || !self.mirror.lent(link).is_moving() {
             return None;
         }
-        let lent = *self.lent(link);
+        let lent = *self.mirror.lent(link);
         let token = self.token();
-        self.edit_lent(link, |lent| lent.token = Some(token));
+        self.mirror.edit_lent(link, |lent| lent.token = Some(token));
         Some(match lent.state {
             LentState::Clearing => Action::ClearRegion { token, link },
             LentState::Setting => Action::SetWord {
@@ -117,29 +160,30 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Takes up a question, if it can be answered now.
     fn begin_answer(&mut self, link: LinkId) {
-        let lent = *self.lent(link);
+        let lent = *self.mirror.lent(link);
         let Some(question) = lent.question else {
             return;
         };
-        let stale = self.link(link).life != Some(question.life)
-            || question.generation < self.known_generation();
+        let stale = self.mirror.link(link).life != Some(question.life)
+            || question.generation < self.ownership.known_generation();
         if stale {
-            return self.edit_lent(link, |lent| lent.question = None);
+            return self.mirror.edit_lent(link, |lent| lent.question = None);
         }
         // One whose word was changed since, for a takeover that came to nothing, is granted anew.
         let granting = matches!(
             lent.state,
             LentState::Live | LentState::Voiding | LentState::Clearing | LentState::Setting
         );
-        if lent.answering == Some(question) && lent.owner == self.partner.life && granting {
+        if lent.answering == Some(question) && lent.owner == self.partner.life() && granting {
             // It was asked again: the answer was lost, or is on its way.
-            self.edit_lent(link, |lent| lent.question = None);
+            self.mirror.edit_lent(link, |lent| lent.question = None);
             if lent.state == LentState::Live {
                 self.tell_grant(link);
             }
             return;
         }
         let room = self
+            .mirror
             .link(link)
             .room
             .is_some_and(|room| room.slots >= question.slots);
@@ -147,11 +191,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             lent.state,
             LentState::Idle | LentState::Live | LentState::Fenced
         );
-        if self.ownership.role != Role::Standby || self.is_closing() || !room || !free {
+        if self.ownership.role != Role::Standby || self.ownership.is_closing() || !room || !free {
             return;
         }
-        let owner = self.partner.life;
-        self.edit_lent(link, |lent| {
+        let owner = self.partner.life();
+        self.mirror.edit_lent(link, |lent| {
             lent.question = None;
             lent.answering = Some(question);
             lent.owner = owner;
@@ -161,11 +205,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A word is set, or a region is cleared.
     pub(crate) fn lent_done(&mut self, token: Token) {
-        let mine = |link: &LinkId| self.lent(*link).token == Some(token);
+        let mine = |link: &LinkId| self.mirror.lent(*link).token == Some(token);
         let Some(link) = LinkId::all().find(mine) else {
             return;
         };
-        let lent = *self.lent(link);
+        let lent = *self.mirror.lent(link);
         let event = match lent.state {
             LentState::Voiding if lent.answering.is_none() => LentEvent::DoneForNobody,
             LentState::Voiding if !self.guards.on(Guard::ClearBeforeGrant) => {
@@ -179,7 +223,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             LentState::Idle => None,
             _ => lent.epoch,
         };
-        self.edit_lent(link, |lent| {
+        self.mirror.edit_lent(link, |lent| {
             lent.on(event);
             lent.epoch = epoch;
         });
@@ -197,46 +241,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn tell_grant(&mut self, link: LinkId) {
-        let lent = *self.lent(link);
-        let here = *self.link(link);
+        let lent = *self.mirror.lent(link);
+        let here = *self.mirror.link(link);
         let (Some(question), Some(epoch), Some(place)) = (lent.answering, lent.epoch, here.room)
         else {
             return;
         };
-        if here.life == Some(question.life) && lent.owner == self.partner.life {
-            self.partner.outbox.push(Message::Grant {
+        if here.life == Some(question.life) && lent.owner == self.partner.life() {
+            self.partner.send(Message::Grant {
                 life: question.life,
                 number: question.number,
                 epoch,
                 place,
-            });
-        }
-    }
-
-    /// Takeover, step 1: changes the word of every region. Says whether all are changed.
-    pub(crate) fn void_all(&mut self) -> bool {
-        let mut done = true;
-        for lent in &mut self.mirror.lent {
-            lent.on(LentEvent::Void);
-            done &= !lent.is_moving();
-        }
-        done
-    }
-
-    /// The regions that a takeover adopts; the others hold nothing any more.
-    pub(crate) fn adopt_regions(&mut self, shadow: Option<&Shadow>) {
-        let scan_all = !self.guards.on(Guard::NeverScanRetired);
-        for lent in &mut self.mirror.lent {
-            if !lent.is_intact() {
-                continue;
-            }
-            let named = shadow.is_some_and(|shadow| {
-                shadow.epochs().any(|epoch| lent.epoch == Some(epoch)) || scan_all
-            });
-            lent.on(if named {
-                LentEvent::Adopt
-            } else {
-                LentEvent::Forget
             });
         }
     }
@@ -257,13 +273,5 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 lent.epoch = None;
             }
         }
-    }
-
-    /// Whether the record of the owner, as it was last seen, names a region of ours.
-    pub(crate) fn is_needed(&self) -> bool {
-        let top = self.ownership.survey.and_then(|survey| survey.top);
-        matches!(top.map(|top| top.record.state), Some(RecordState::Shadow(shadow))
-            if shadow.holder == self.config.node
-                && shadow.holder_incarnation == self.config.incarnation)
     }
 }

@@ -12,7 +12,7 @@
 //!   '--- owner <---- Scanning <-------'
 //! ```
 
-use super::states::Step;
+use crate::volume::states::Step;
 
 /// Where a takeover stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,15 +5,15 @@
 //! A pass walks over the own slots. Of each block that needs it the newest version is posted first, then the older ones;
 //! so no scan ever finds an older version without the newer. Each batch is fenced before the next one begins.
 
-use super::action::{Action, Token};
-use super::machine::{bit, Volume};
-use super::plan::{FenceSample, PostTo};
-use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
 use crate::mirror::header::SlotHeader;
+use crate::volume::action::{Action, Token};
 use crate::volume::log::entry::{Entry, DONE, FILLING, FREEING, NONE, TOMB};
 use crate::volume::log::Slab;
+use crate::volume::machine::{bit, Volume};
+use crate::volume::plan::{FenceSample, PostTo};
+use crate::volume::requests::tickets::Ticket;
 
 /// Slots that are posted before a fence.
 pub(crate) const BATCH: usize = 32;
@@ -172,8 +172,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The next post or fence of the copying.
     pub(crate) fn next_copy(&mut self, now: u64) -> Option<Action> {
         let target = self.mirror.copying.target?;
-        let to = self.post_to(target)?;
-        if self.mirror.copying.fence.is_some() || !self.held(target).answers() {
+        let to = self.mirror.post_to(target)?;
+        if self.mirror.copying.fence.is_some() || !self.mirror.held(target).answers() {
             return None;
         }
         if self.mirror.copying.len == 0 && !self.mirror.copying.complete {
@@ -218,7 +218,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if posted && self.log.is_live(slot) {
                 self.log.prove(slot, bit(link));
                 let ticket = self.log.at(slot).ticket;
-                self.requests.tickets.queue(ticket);
+                self.requests.queue(ticket);
             }
         }
         self.mirror.copying.clear_batch();
@@ -266,7 +266,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let link = self.mirror.copying.fenced;
         (self.mirror.copying.fence, self.mirror.copying.fenced) = (None, None);
-        let (Some(link), Some(to)) = (link, link.and_then(|link| self.post_to(link))) else {
+        let (Some(link), Some(to)) = (link, link.and_then(|link| self.mirror.post_to(link))) else {
             return true;
         };
         let good = self.judge(link, to.epoch, sample);

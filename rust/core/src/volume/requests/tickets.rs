@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The I/O that the machine knows: writes, flushes, and what goes past the log.
 
-use super::plan::TicketId;
 use crate::ids::{Epoch, LinkId};
 use crate::volume::log::entry::NONE;
 use crate::volume::log::Slab;
+use crate::volume::plan::TicketId;
 
 /// Where one I/O stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ pub(crate) enum Stage {
     Draining { bound: u64 },
     /// A flush that waits for a flush of the disk of at least this number.
     Flushing { number: u64 },
-    /// A discard or write-zeroes: where it stands is in its [`super::pass::Pass`].
+    /// A discard or write-zeroes: where it stands is in its [`crate::volume::requests::pass::Pass`].
     Passing,
     /// Done; waits for the right to answer.
     Answer,
@@ -32,7 +32,7 @@ pub(crate) enum Stage {
         to: Option<(LinkId, Epoch)>,
     },
     /// To be failed.
-    Doomed(super::status::Reason),
+    Doomed(crate::volume::status::Reason),
 }
 
 /// Storage for one I/O is given to the volume.

@@ -5,15 +5,14 @@
 //! what a read was told to copy stays where it is until the read is handed back, and a block that was written to the
 //! disk under a read is still in the log when it is.
 
-use super::config::BLOCKS_MAX;
-use super::machine::Volume;
-use super::plan::{Range, ReadBegin, ReadEnd, ReadPlan, ReadTicket, Source};
-use super::status::{Reason, Role};
-use super::tickets::Ticket;
 use crate::guards::Guard;
-use crate::ids::LinkId;
+use crate::volume::config::BLOCKS_MAX;
 use crate::volume::log::entry::{Entry, CONDEMNED, FREEING};
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::plan::{Range, ReadBegin, ReadEnd, ReadPlan, ReadTicket, Source};
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::{Reason, Role};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins a read of 1 to [`BLOCKS_MAX`] blocks.
@@ -24,12 +23,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Err(reason) = self.check_range(range.block, u64::from(range.count)) {
             return ReadBegin::Fail(reason);
         }
-        if self.mode().is_none() {
-            return ReadBegin::Fail(self.not_owner());
+        if self.ownership.mode().is_none() {
+            return ReadBegin::Fail(self.ownership.not_owner());
         }
         let right = self.right_to_read(now);
         if !self.granted(right, Guard::LeaseAfterRead) {
-            self.requests.parked = true;
+            self.requests.park();
             return ReadBegin::Park;
         }
         let mut sources = [Source::Disk; BLOCKS_MAX];
@@ -38,15 +37,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 Some(found) => *source = found,
                 None if self.is_condemned(block) => return ReadBegin::Fail(Reason::Corrupt),
                 None => {
-                    self.requests.parked = true;
+                    self.requests.park();
                     return ReadBegin::Park;
                 }
             }
         }
-        let side = self.requests.read_side & 1;
-        if let Some(count) = self.requests.reads.get_mut(usize::from(side)) {
-            *count = count.saturating_add(1);
-        }
+        let side = self.requests.reads.begin();
         ReadBegin::Plan(ReadPlan {
             ticket: ReadTicket {
                 term: self.ownership.term,
@@ -72,7 +68,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.log.at(entry).is(CONDEMNED) || !self.is_acknowledgeable(entry, now) {
             return None;
         }
-        Some(self.log_source(entry))
+        Some(self.log.source(entry))
     }
 
     /// Whether the only copy of the newest version of a block is corrupt.
@@ -81,36 +77,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         newest.is_some_and(|entry| self.log.at(entry).is(CONDEMNED))
     }
 
-    /// Where the data of an entry is.
-    pub(crate) fn log_source(&self, entry: u32) -> Source {
-        let slots = self.log.slots();
-        if entry < slots {
-            return Source::Log { slot: entry };
-        }
-        let at = self.log.at(entry);
-        match LinkId::new(at.link) {
-            Some(link) => Source::Adopted {
-                link,
-                slot: entry - slots,
-                crc: at.crc,
-            },
-            None => Source::Disk,
-        }
-    }
-
     /// Ends a read: the data was sampled before `now`.
     pub fn read_finish(&mut self, plan: &ReadPlan, now: u64) -> ReadEnd {
         let side = plan.ticket.side & 1;
         self.read_over(side);
-        if self.mode().is_none() {
-            return ReadEnd::Fail(self.not_owner());
+        if self.ownership.mode().is_none() {
+            return ReadEnd::Fail(self.ownership.not_owner());
         }
         if plan.ticket.term != self.ownership.term {
             return ReadEnd::Again;
         }
         let right = self.right_to_read(now);
         if !self.granted(right, Guard::LeaseAfterRead) {
-            self.requests.parked = true;
+            self.requests.park();
             return ReadEnd::Park;
         }
         let blocks = (plan.range.block..).take(plan.range.count as usize);
@@ -124,10 +103,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A read is handed back. The last one on the old side is what freeing waits for.
     fn read_over(&mut self, side: u8) {
-        if let Some(count) = self.requests.reads.get_mut(usize::from(side)) {
-            *count = count.saturating_sub(1);
-            self.agenda.poke |= *count == 0 && side != self.requests.read_side & 1;
-        }
+        let last = self.requests.reads.end(side);
+        self.agenda.want_poll(last);
     }
 
     /// The disk has given all blocks of a read, those too that are in the log: says in `plan` what is to be laid over
@@ -138,7 +115,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     ///
     /// The read is handed back by this, and this is what becomes of it; it is not [`ReadEnd::Complete`].
     pub fn read_lay(&mut self, plan: &mut ReadPlan, now: u64) -> Result<(), ReadEnd> {
-        if self.mode().is_none() || plan.ticket.term != self.ownership.term {
+        if self.ownership.mode().is_none() || plan.ticket.term != self.ownership.term {
             return Err(self.read_finish(plan, now));
         }
         let side = plan.ticket.side & 1;
@@ -156,11 +133,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     }
                     if !self.is_acknowledgeable(entry, now) {
                         self.read_over(side);
-                        self.requests.parked = true;
+                        self.requests.park();
                         return Err(ReadEnd::Park);
                     }
                     // It stays where it is until the read is handed back.
-                    self.log_source(entry)
+                    self.log.source(entry)
                 }
                 _ if self.is_zeroed(block, (0, 0)) => Source::Zero,
                 _ => Source::Disk,
@@ -175,7 +152,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn is_undisturbed(&self, block: u64, side: u8) -> bool {
         match self.log.newest(block) {
             None => true,
-            Some(entry) => self.log.at(entry).is(FREEING) && side == self.requests.read_side & 1,
+            Some(entry) => self.log.at(entry).is(FREEING) && self.requests.reads.is_new(side),
         }
     }
 

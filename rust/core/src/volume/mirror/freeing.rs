@@ -5,15 +5,15 @@
 //! over every link that carried them, and fences each; waits for the reads that may still copy from them; and only then
 //! frees them. What could not be proved on a link stays until the region of that link is closed.
 
-use super::action::{Action, Token};
-use super::machine::{bit, Volume};
-use super::plan::FenceSample;
-use super::status::Mode;
-use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::LinkId;
+use crate::volume::action::{Action, Token};
 use crate::volume::log::entry::{Entry, BUSY, FILLING, FREEING, NONE, TOMB};
 use crate::volume::log::Slab;
+use crate::volume::machine::{bit, Volume};
+use crate::volume::plan::FenceSample;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::Mode;
 
 /// Slots in one round.
 const ROUND: usize = 32;
@@ -71,7 +71,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether anything may be thrown away now: never with a claim pending.
     fn may_free(&self, now: u64) -> bool {
         let mode = matches!(
-            self.mode(),
+            self.ownership.mode(),
             Some(Mode::Mirrored | Mode::Solo | Mode::Joining | Mode::Degraded)
         );
         mode && self.right_to_read(now).is_ok()
@@ -89,8 +89,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Begins a round, if there is something to free.
     fn begin_round(&mut self, now: u64) -> bool {
-        let other = usize::from(self.requests.read_side & 1 ^ 1);
-        if self.requests.reads.get(other).copied() != Some(0) || !self.may_free(now) {
+        if !self.requests.old_readers_are_gone() || !self.may_free(now) {
             return false;
         }
         let mut round = Freeing {
@@ -116,14 +115,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         for entry in round.slots() {
             self.log.set_freeing(*entry);
         }
-        self.requests.read_side ^= 1;
+        self.requests.flip_readers();
         self.mirror.freeing = round;
         true
     }
 
     /// The next invalidation or fence of a round; begins and ends rounds.
     pub(crate) fn next_free(&mut self, now: u64) -> Option<Action> {
-        if self.mirror.freeing.fence.is_some() || self.mode().is_none() {
+        if self.mirror.freeing.fence.is_some() || self.ownership.mode().is_none() {
             return None;
         }
         if self.mirror.freeing.len == 0 && !self.begin_round(now) {
@@ -139,7 +138,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .fold(0, |links, entry| links | log.at(*entry).carried)
         };
         let links = carried(&self.mirror.freeing, &self.log);
-        let next = LinkId::all().find(|link| links & bit(*link) != 0 && self.held(*link).answers());
+        let next =
+            LinkId::all().find(|link| links & bit(*link) != 0 && self.mirror.held(*link).answers());
         if let Some(link) = next {
             (self.mirror.freeing.link, self.mirror.freeing.posted) = (Some(link), 0);
             return self.next_invalid(link, now);
@@ -151,7 +151,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn next_invalid(&mut self, link: LinkId, now: u64) -> Option<Action> {
-        let to = self.post_to(link)?;
+        let to = self.mirror.post_to(link)?;
         while let Some(slot) = self
             .mirror
             .freeing
@@ -192,7 +192,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let link = self.mirror.freeing.fenced;
         (self.mirror.freeing.fence, self.mirror.freeing.fenced) = (None, None);
-        if let (Some(link), Some(to)) = (link, link.and_then(|link| self.post_to(link))) {
+        if let (Some(link), Some(to)) = (link, link.and_then(|link| self.mirror.post_to(link))) {
             if self.judge(link, to.epoch, sample) && self.mirror.freeing.link == Some(link) {
                 self.invalidated(link);
             }
@@ -209,8 +209,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// All invalidations are proved: frees the slots, when nobody copies from them any more.
     fn end_round(&mut self, now: u64) {
-        let old = usize::from(self.requests.read_side & 1 ^ 1);
-        if self.requests.reads.get(old).copied() != Some(0) || !self.may_free(now) {
+        if !self.requests.old_readers_are_gone() || !self.may_free(now) {
             return;
         }
         for entry in self.mirror.freeing.slots {
@@ -223,7 +222,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
         }
         self.mirror.freeing.reset();
-        self.stir();
+        self.requests.retry_parked();
         self.at(now);
     }
 }

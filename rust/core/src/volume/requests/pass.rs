@@ -2,11 +2,11 @@
 //! One discard or write-zeroes on its way past the log, and the table of them (PROTOCOL P10, P12). How one goes on
 //! stands in `passing.rs`.
 
-use super::action::{LongRange, Token};
-use super::plan::{PassOp, TicketId};
-use super::states::Step;
 use crate::ids::LinkId;
+use crate::volume::action::{LongRange, Token};
 use crate::volume::log::entry::NONE;
+use crate::volume::plan::{PassOp, TicketId};
+use crate::volume::states::Step;
 
 /// How many are known at a time; what more is asked for waits.
 pub(crate) const PASSING_MAX: usize = 4;

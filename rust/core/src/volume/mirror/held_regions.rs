@@ -1,23 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The regions that the partner grants to us: asking, proving, losing, closing (PROTOCOL P2, P6).
 
-use super::action::Action;
-use super::machine::{bit, Volume, PIECE};
-use super::plan::{FenceSample, PostTo};
-use super::regions::{Held, HeldState};
-use super::states::HeldEvent;
-use super::status::{Mode, Reason};
-use super::tickets::Ticket;
-use super::Token;
+use super::Mirror;
 use crate::disk::node_block::{RecordState, Shadow, SHADOW_EPOCHS};
 use crate::guards::Guard;
 use crate::ids::{Epoch, LinkEpoch, LinkId};
 use crate::mirror::message::Message;
+use crate::volume::action::Action;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::{bit, Volume, PIECE};
+use crate::volume::mirror::regions::{Held, HeldState};
+use crate::volume::ownership::Ownership;
+use crate::volume::plan::{FenceSample, PostTo};
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::HeldEvent;
+use crate::volume::status::{Mode, Reason};
+use crate::volume::Token;
 use crate::window::Place;
 
-impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+impl Mirror {
+    /// A region that the record names and that answers.
+    pub(crate) fn live_target(&self, but: Option<LinkId>) -> Option<PostTo> {
+        let live = |link: &LinkId| Some(*link) != but && self.held(*link).state == HeldState::Live;
+        LinkId::all().find(live).and_then(|link| self.post_to(link))
+    }
+
     /// Where the region of a link is posted to.
     pub(crate) fn post_to(&self, link: LinkId) -> Option<PostTo> {
         let held = self.held(link);
@@ -29,15 +37,56 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         })
     }
 
+    /// Whether a region that was granted to us, or by us, has this epoch.
+    fn has_epoch(&self, epoch: Epoch) -> bool {
+        let held = self.held.iter().filter_map(|held| held.epoch);
+        let lent = self.lent.iter().filter_map(|lent| lent.epoch);
+        held.chain(lent).any(|known| known == epoch)
+    }
+
+    /// Whether a fence could show that what was posted to a region that is closed has arrived: its partner's end was
+    /// closed and opened again on one life of the link, and the link lives on.
+    fn may_drain(&self, link: LinkId) -> bool {
+        let held = self.held(link);
+        !held.drained && held.life.is_some() && held.life == self.link(link).life
+    }
+
+    /// Whether a fence shows that everything that was posted to a region has arrived.
+    fn shows_drained(&self, link: LinkId, sample: FenceSample) -> bool {
+        let (held, here) = (self.held(link), self.link(link));
+        sample.word != u64::MAX
+            && held.life == here.life
+            && held.life.is_some()
+            && sample.downs == here.downs
+    }
+}
+
+impl Ownership {
+    /// Whether the record that stands, or may stand, on the disk names an epoch.
+    pub(crate) fn may_be_named(&self, epoch: Epoch) -> bool {
+        self.cycle.possible().iter().any(|record| {
+            matches!(&record.state, RecordState::Shadow(shadow)
+                if shadow.epochs().any(|named| named == epoch))
+        })
+    }
+
+    /// Whether the record that certainly stands on the disk names an epoch.
+    pub(crate) fn is_named(&self, epoch: Epoch) -> bool {
+        matches!(&self.cycle.mine.record.state, RecordState::Shadow(shadow)
+            if shadow.epochs().any(|named| named == epoch))
+    }
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether a fence proves what was posted before it to this grant. If not, the region is dead.
     pub(crate) fn judge(&mut self, link: LinkId, epoch: Epoch, sample: FenceSample) -> bool {
-        let held = *self.held(link);
+        let held = *self.mirror.held(link);
         if held.epoch != Some(epoch) {
             return false;
         }
         let lived = held.life.is_some()
-            && held.life == self.link(link).life
-            && sample.downs == self.link(link).downs;
+            && held.life == self.mirror.link(link).life
+            && sample.downs == self.mirror.link(link).downs;
         let lived = lived || !self.guards.on(Guard::LinkLived);
         let value = sample.word == epoch.get() || !self.guards.on(Guard::FenceValue);
         if !(lived && value) {
@@ -50,7 +99,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         ) {
             return false;
         }
-        self.edit_held(link, |held| {
+        self.mirror.edit_held(link, |held| {
             held.on(HeldEvent::Answered);
             held.good_at = Some(
                 held.good_at
@@ -61,9 +110,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if lapsed {
             let before = self.link_lease_until();
             self.mirror.good_at = Some(sample.issued_ns);
-            if before <= self.agenda.ticked_at.max(sample.issued_ns) {
+            if before <= self.agenda.polled_at().max(sample.issued_ns) {
                 // The lease had run out: somebody may wait for it.
-                self.stir_all();
+                self.requests.retry_all();
             }
         }
         true
@@ -71,14 +120,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A region does not answer any more, or is not to be used any more.
     pub(crate) fn lose(&mut self, link: LinkId) {
-        let held = *self.held(link);
-        let named = held.epoch.is_some_and(|epoch| self.may_be_named(epoch));
+        let held = *self.mirror.held(link);
+        let named = held
+            .epoch
+            .is_some_and(|epoch| self.ownership.may_be_named(epoch));
         let event = if named {
             HeldEvent::LostNamed
         } else {
             HeldEvent::LostUnnamed
         };
-        self.edit_held(link, |held| held.on(event));
+        self.mirror.edit_held(link, |held| held.on(event));
         if self.mirror.copying.target == Some(link) {
             self.mirror.copying.reset();
         }
@@ -87,48 +138,34 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    /// Whether the record that stands, or may stand, on the disk names an epoch.
-    pub(crate) fn may_be_named(&self, epoch: Epoch) -> bool {
-        self.ownership.cycle.possible().iter().any(|record| {
-            matches!(&record.state, RecordState::Shadow(shadow)
-                if shadow.epochs().any(|named| named == epoch))
-        })
-    }
-
-    /// Whether the record that certainly stands on the disk names an epoch.
-    pub(crate) fn is_named(&self, epoch: Epoch) -> bool {
-        matches!(&self.ownership.cycle.mine.record.state, RecordState::Shadow(shadow)
-            if shadow.epochs().any(|named| named == epoch))
-    }
-
     /// The record for the regions that `choose` takes; `None` if it takes none.
     pub(crate) fn shadow_of(&self, choose: impl Fn(LinkId, &Held) -> bool) -> Option<RecordState> {
         let mut epochs = [None; SHADOW_EPOCHS];
-        let chosen = LinkId::all().filter(|link| choose(*link, self.held(*link)));
+        let chosen = LinkId::all().filter(|link| choose(*link, self.mirror.held(*link)));
         for (place, link) in epochs.iter_mut().zip(chosen) {
-            *place = self.held(link).epoch;
+            *place = self.mirror.held(link).epoch;
         }
         epochs.first()?.as_ref()?;
         Some(RecordState::Shadow(Shadow {
             holder: self.config.partner,
-            holder_incarnation: self.partner.life?,
+            holder_incarnation: self.partner.life()?,
             epochs,
         }))
     }
 
     /// Asks for a region on every link that has none; again where no answer has come.
     pub(crate) fn ask(&mut self, now: u64) {
-        if self.partner.life.is_none()
+        if self.partner.life().is_none()
             || self.ownership.leaving.is_under_way()
             || self.ownership.claimant.is_some()
         {
             return;
         }
         for link in LinkId::all() {
-            let Some(life) = self.link(link).life else {
+            let Some(life) = self.mirror.link(link).life else {
                 continue;
             };
-            let held = self.held(link);
+            let held = self.mirror.held(link);
             if held.state == HeldState::Asked && held.life == Some(life) {
                 let again = held.asked_at.saturating_add(self.config.poll_ns);
                 if self.due(again, now) {
@@ -148,7 +185,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             self.mirror.questions = self.mirror.questions.wrapping_add(1);
             let number = self.mirror.questions;
-            self.edit_held(link, |held| {
+            self.mirror.edit_held(link, |held| {
                 *held = Held {
                     life: Some(life),
                     number,
@@ -167,29 +204,29 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let question = Message::Ask {
             life,
             generation: self.ownership.cycle.mine.record.generation,
-            number: self.held(link).number,
+            number: self.mirror.held(link).number,
             slots: self.config.slots,
         };
-        self.partner.outbox.push(question);
-        self.edit_held(link, |held| held.asked_at = now);
+        self.partner.send(question);
+        self.mirror.edit_held(link, |held| held.asked_at = now);
         self.at(now.saturating_add(self.config.poll_ns));
     }
 
     /// The partner has granted a region.
     pub(crate) fn grant(&mut self, life: LinkEpoch, number: u64, epoch: Epoch, place: Place) {
         let asked = |link: &LinkId| {
-            let held = self.held(*link);
+            let held = self.mirror.held(*link);
             held.state == HeldState::Asked
                 && held.life == Some(life)
                 && held.number == number
-                && self.link(*link).life == Some(life)
+                && self.mirror.link(*link).life == Some(life)
         };
         let Some(link) = LinkId::all().find(asked) else {
             return;
         };
         // From here on it is not asked again on this life, unless the region is closed in order.
-        self.edit_held(link, |held| held.drained = false);
-        if self.guards.on(Guard::FreshEpoch) && self.has_epoch(epoch) {
+        self.mirror.edit_held(link, |held| held.drained = false);
+        if self.guards.on(Guard::FreshEpoch) && self.mirror.has_epoch(epoch) {
             // The record could not tell the two apart.
             self.ownership.reason = Some(Reason::EpochTwice);
             return self.lose(link);
@@ -197,24 +234,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if place.slots < self.config.slots {
             return self.lose(link);
         }
-        self.edit_held(link, |held| {
+        self.mirror.edit_held(link, |held| {
             held.on(HeldEvent::Granted);
             held.epoch = Some(epoch);
             held.place = Some(place);
         });
     }
 
-    /// Whether a region that was granted to us, or by us, has this epoch.
-    fn has_epoch(&self, epoch: Epoch) -> bool {
-        let held = self.mirror.held.iter().filter_map(|held| held.epoch);
-        let lent = self.mirror.lent.iter().filter_map(|lent| lent.epoch);
-        held.chain(lent).any(|known| known == epoch)
-    }
-
     /// The next fence that only asks whether a region answers.
     pub(crate) fn next_ping(&mut self, now: u64) -> Option<Action> {
         for link in LinkId::all() {
-            let held = self.held(link);
+            let held = self.mirror.held(link);
             if held.ping.is_some() {
                 continue;
             }
@@ -226,7 +256,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     self.due(at.saturating_add(third), now)
                 }
                 HeldState::Closing => held.forget_from.is_none() && self.may_close(link),
-                HeldState::None if self.may_drain(link) => {
+                HeldState::None if self.mirror.may_drain(link) => {
                     self.due(held.asked_at.saturating_add(self.config.poll_ns), now)
                 }
                 _ => false,
@@ -234,9 +264,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if !due {
                 continue;
             }
-            if let Some(to) = self.post_to(link) {
+            if let Some(to) = self.mirror.post_to(link) {
                 let token = self.token();
-                self.edit_held(link, |held| {
+                self.mirror.edit_held(link, |held| {
                     held.ping = Some(token);
                     if held.state == HeldState::None {
                         held.asked_at = now;
@@ -248,36 +278,29 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         None
     }
 
-    /// Whether a fence could show that what was posted to a region that is closed has arrived: its partner's end was
-    /// closed and opened again on one life of the link, and the link lives on.
-    fn may_drain(&self, link: LinkId) -> bool {
-        let held = self.held(link);
-        !held.drained && held.life.is_some() && held.life == self.link(link).life
-    }
-
     /// Whether nobody posts to a region any more.
     fn may_close(&self, link: LinkId) -> bool {
         let busy = self.mirror.copying.waits_for(link)
             || self.mirror.freeing.waits_for(link)
-            || self.posts_tomb_to(link);
-        self.held(link).refs == 0 && !busy
+            || self.requests.posts_tomb_to(link);
+        self.mirror.held(link).refs == 0 && !busy
     }
 
     /// A fence that only asked was read. False: it was none.
     pub(crate) fn pinged(&mut self, token: Token, sample: FenceSample) -> bool {
-        let mine = |link: &LinkId| self.held(*link).ping == Some(token);
+        let mine = |link: &LinkId| self.mirror.held(*link).ping == Some(token);
         let Some(link) = LinkId::all().find(mine) else {
             return false;
         };
-        self.edit_held(link, |held| held.ping = None);
-        let held = *self.held(link);
+        self.mirror.edit_held(link, |held| held.ping = None);
+        let held = *self.mirror.held(link);
         if held.state == HeldState::Closing {
             if self.may_close(link) {
                 self.close(link, sample);
             }
         } else if held.state == HeldState::None {
-            let drained = self.shows_drained(link, sample);
-            self.edit_held(link, |held| held.drained = drained);
+            let drained = self.mirror.shows_drained(link, sample);
+            self.mirror.edit_held(link, |held| held.drained = drained);
         } else if let Some(epoch) = held.epoch {
             self.judge(link, epoch, sample);
         }
@@ -287,34 +310,25 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Everything that was posted to a region has been stored or dropped: forget it. A read that was answered shows
     /// that the posts have arrived; otherwise only the link's next handshake does.
     fn close(&mut self, link: LinkId, sample: FenceSample) {
-        let drained = self.shows_drained(link, sample);
+        let drained = self.mirror.shows_drained(link, sample);
         self.forget_link_in_round(link);
-        self.edit_held(link, |held| {
+        self.mirror.edit_held(link, |held| {
             held.drained = drained;
             held.forget_from = Some(0);
         });
     }
 
-    /// Whether a fence shows that everything that was posted to a region has arrived.
-    fn shows_drained(&self, link: LinkId, sample: FenceSample) -> bool {
-        let (held, here) = (self.held(link), self.link(link));
-        sample.word != u64::MAX
-            && held.life == here.life
-            && held.life.is_some()
-            && sample.downs == here.downs
-    }
-
     /// One piece of the work that closing a region makes. Says whether there is more.
     pub(crate) fn forget_some(&mut self) -> bool {
-        let closing = |link: &LinkId| self.held(*link).forget_from.is_some();
+        let closing = |link: &LinkId| self.mirror.held(*link).forget_from.is_some();
         let Some(link) = LinkId::all().find(closing) else {
             return false;
         };
-        let first = self.held(link).forget_from.unwrap_or(0);
+        let first = self.mirror.held(link).forget_from.unwrap_or(0);
         let next = self.log.forget_regions(bit(link), first, PIECE);
-        self.edit_held(link, |held| held.forget_from = next);
+        self.mirror.edit_held(link, |held| held.forget_from = next);
         if next.is_none() {
-            self.edit_held(link, |old| {
+            self.mirror.edit_held(link, |old| {
                 old.on(HeldEvent::Drained);
                 // Where it is: to be asked again whether the posts have arrived.
                 let (epoch, place) = (old.epoch, old.place);
@@ -327,7 +341,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     ..Held::NONE
                 }
             });
-            self.stir();
+            self.requests.retry_parked();
         }
         true
     }
@@ -342,14 +356,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// What the record does not name any more is closed; the partner is told.
     pub(crate) fn retire(&mut self) {
         for link in LinkId::all() {
-            let held = self.held(link);
+            let held = self.mirror.held(link);
             let (state, Some(epoch)) = (held.state, held.epoch) else {
                 continue;
             };
-            if state == HeldState::Dying && !self.may_be_named(epoch) {
-                self.edit_held(link, |held| held.on(HeldEvent::LostUnnamed));
-                if self.mode() == Some(Mode::Mirrored) {
-                    self.partner.outbox.push(Message::Retire { epoch });
+            if state == HeldState::Dying && !self.ownership.may_be_named(epoch) {
+                self.mirror
+                    .edit_held(link, |held| held.on(HeldEvent::LostUnnamed));
+                if self.ownership.mode() == Some(Mode::Mirrored) {
+                    self.partner.send(Message::Retire { epoch });
                 }
             }
         }

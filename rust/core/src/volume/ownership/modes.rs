@@ -2,51 +2,52 @@
 //! What an owner does in each of its modes, and when it leaves them (PROTOCOL P6, P8, P9). Drawn in
 //! docs/protocol-mirror.md.
 
-use super::leaving::LeavingEvent;
-use super::machine::{bit, Volume};
-use super::regions::{Held, HeldState};
-use super::states::RoleEvent;
-use super::tickets::Ticket;
 use crate::disk::node_block::{Lease, RecordState};
 use crate::guards::Guard;
 use crate::ids::LinkId;
-use crate::volume::log::entry::{Entry, NONE};
+use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::{bit, Volume};
+use crate::volume::mirror::regions::{Held, HeldState};
+use crate::volume::ownership::leaving::LeavingEvent;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::RoleEvent;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Two memories have everything.
     pub(crate) fn mirrored(&mut self, now: u64) {
-        if self.is_quiet() {
+        if self.ownership.is_quiet() {
             self.promote();
             self.retire();
         }
-        let live = LinkId::all().find(|link| self.held(*link).state == HeldState::Live);
+        let live = LinkId::all().find(|link| self.mirror.held(*link).state == HeldState::Live);
         let Some(live) = live.filter(|_| !self.ownership.leaving.is_under_way()) else {
             return self.enter(RoleEvent::Alone);
         };
         let dying = LinkId::all()
-            .filter(|link| self.held(*link).state == HeldState::Dying)
+            .filter(|link| self.mirror.held(*link).state == HeldState::Dying)
             .fold(0, |links, link| links | bit(link));
-        if dying == 0 && self.mirror.copying.complete {
+        if dying == 0 && self.mirror.is_copied() {
             // Nothing waits for it any more. If it went on, it would post every write of these links once more.
-            self.mirror.copying.reset();
+            self.mirror.stop_copy();
         }
-        let copied =
-            self.mirror.copying.target.is_some() && self.mirror.copying.from == dying && dying != 0;
+        let copied = self.mirror.copies_from(dying) && dying != 0;
         if dying != 0 && !copied {
-            self.mirror.copying.begin(live, dying);
+            self.mirror.begin_copy(live, dying);
         }
-        if !self.is_quiet() {
+        if !self.ownership.is_quiet() {
             return;
         }
-        let empty = self.mirror.copying.complete || !self.guards.on(Guard::CopyBeforeRetire);
+        let empty = self.mirror.is_copied() || !self.guards.on(Guard::CopyBeforeRetire);
         let keep = |_: LinkId, held: &Held| match held.state {
             HeldState::Live | HeldState::Ready => true,
             HeldState::Dying => !(empty && held.refs == 0),
             _ => false,
         };
         if let Some(state) = self.shadow_of(keep) {
-            if self.record(state) != self.ownership.cycle.mine.record {
+            if self.ownership.record(&self.config, &self.partner, state)
+                != self.ownership.cycle.mine.record
+            {
                 self.state(state, now);
             }
         }
@@ -59,7 +60,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.lease_until = Some(now.saturating_add(self.config.disk_lease_ns));
             return self.enter(RoleEvent::DiskStands);
         }
-        if !self.is_quiet() {
+        if !self.ownership.is_quiet() {
             return;
         }
         if self.ownership.cycle.mine.record.state == RecordState::Disk {
@@ -84,9 +85,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .ownership
             .cycle
             .issued
-            .saturating_add(self.own_lease_ns() / 3);
-        if self.is_quiet() && self.due(next, now) {
-            self.write_record(self.record(self.ownership.cycle.mine.record.state), now);
+            .saturating_add(self.ownership.own_lease_ns() / 3);
+        if self.ownership.is_quiet() && self.due(next, now) {
+            self.ownership.write_record(
+                &self.config,
+                self.guards,
+                self.ownership.record(
+                    &self.config,
+                    &self.partner,
+                    self.ownership.cycle.mine.record.state,
+                ),
+                now,
+            );
         }
         if let Some(until) = self.ownership.lease_until.filter(|until| *until > now) {
             self.at(until);
@@ -98,12 +108,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.retire();
         if self.ownership.leaving.is_under_way() {
             self.release(now);
-        } else if self.ownership.cycle.mine.record.state == RecordState::Disk && self.is_quiet() {
+        } else if self.ownership.cycle.mine.record.state == RecordState::Disk
+            && self.ownership.is_quiet()
+        {
             self.ask(now);
             if self
                 .mirror
-                .held
-                .iter()
+                .all_held()
                 .any(|held| held.state == HeldState::Ready)
             {
                 return self.enter(RoleEvent::RegionReady);
@@ -114,9 +125,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Releases the volume, once nothing is left to be done for it.
     fn release(&mut self, now: u64) {
-        let empty =
-            self.log.dirty() == 0 && self.requests.tickets.used() == 0 && !self.is_destaging();
-        if self.ownership.leaving.is_releasing() || !empty || !self.is_quiet() {
+        let empty = self.log.dirty() == 0 && self.requests.in_use() == 0 && !self.log.runs().any();
+        if self.ownership.leaving.is_releasing() || !empty || !self.ownership.is_quiet() {
             return;
         }
         // Whoever claims a released volume writes at once, and waits for nobody's commands: so those of the owner that
@@ -126,26 +136,31 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         // From here on nothing is answered: others may claim as soon as the record lands.
-        self.leave(LeavingEvent::Emptied);
+        self.ownership.leave(LeavingEvent::Emptied);
         self.ownership.term = self.ownership.term.wrapping_add(1);
         self.ownership.lease_until = None;
-        let released = self.record(RecordState::Released);
-        self.write_block(released, Lease::NONE, None, now);
+        let released = self
+            .ownership
+            .record(&self.config, &self.partner, RecordState::Released);
+        self.ownership
+            .write_block(&self.config, self.guards, released, Lease::NONE, None, now);
     }
 
     /// The log is copied to a partner that came back.
     pub(crate) fn joining(&mut self, now: u64) {
-        if self.names_partner(&self.ownership.cycle.mine.record) {
-            if self.is_quiet() {
+        if self
+            .ownership
+            .names_partner(&self.config, &self.ownership.cycle.mine.record)
+        {
+            if self.ownership.is_quiet() {
                 return self.enter(RoleEvent::ShadowStands);
             }
             return;
         }
         let ready = self
             .mirror
-            .copying
-            .target
-            .is_some_and(|link| self.held(link).state == HeldState::Ready);
+            .copy_target()
+            .is_some_and(|link| self.mirror.held(link).state == HeldState::Ready);
         if !ready || self.ownership.leaving.is_under_way() {
             if self.ownership.cycle.is_idle() {
                 self.lose_all();
@@ -154,11 +169,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         self.ask(now);
-        if self.mirror.copying.complete && self.is_quiet() {
+        if self.mirror.is_copied() && self.ownership.is_quiet() {
             // From the moment that the record may name the shadow the partner may take over, and serve reads at once:
             // by then nothing is on its way to the disk that the shadow does not have.
             self.log.set_unproved_too(false);
-            if self.destages_unproved() || self.passes_unproved() {
+            if self.log.destages_unproved() && self.guards.on(Guard::DestageProved)
+                || self.passes_unproved()
+            {
                 return;
             }
             if let Some(state) = self.shadow_of(|_, held| held.state == HeldState::Ready) {
@@ -168,23 +185,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.renew(now);
     }
 
-    /// Whether something is on its way to the disk that no region was proved to have.
-    fn destages_unproved(&self) -> bool {
-        self.log.runs.iter().filter(|run| run.active).any(|run| {
-            let mut entry = run.first;
-            while entry != NONE {
-                if self.log.is_live(entry) && self.log.at(entry).proved == 0 {
-                    return self.guards.on(Guard::DestageProved);
-                }
-                entry = self.log.at(entry).ready_next;
-            }
-            false
-        })
-    }
-
     /// What was adopted is on its way to the disk.
     pub(crate) fn degraded(&mut self, now: u64) {
-        if self.is_quiet() {
+        if self.ownership.is_quiet() {
             if self.ownership.cycle.mine.record.state == RecordState::Disk {
                 return self.enter(RoleEvent::DiskStands);
             }

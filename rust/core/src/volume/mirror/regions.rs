@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Links, the regions that the partner granted to us, and those that we granted to it.
 
-use super::action::Token;
-use super::states::{HeldEvent, LentEvent};
 use crate::ids::{Epoch, Generation, Incarnation, LinkEpoch};
+use crate::volume::action::Token;
+use crate::volume::states::{HeldEvent, LentEvent};
 use crate::window::Place;
 
 /// One link, as far as a volume cares.

@@ -1,61 +1,73 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The node blocks on the shared disk: the cycle of writing the own one and reading all (PROTOCOL P1, P3).
 
-use super::action::{Action, Token};
-use super::cycle::{CycleEvent, Phase};
-use super::machine::Volume;
-use super::status::{Reason, Role};
-use super::tickets::Ticket;
 use crate::disk::node_block::{Lease, NodeBlock, Record};
 use crate::guards::Guard;
+use crate::guards::Guards;
 use crate::ids::{Generation, NodeId};
 use crate::owner::survey::Survey;
+use crate::volume::action::{Action, Token};
+use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::ownership::cycle::{CycleEvent, Phase};
+use crate::volume::ownership::Ownership;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::{Reason, Role};
 
-impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+impl Ownership {
     /// The highest generation that was seen on the disk.
     pub(crate) fn known_generation(&self) -> Generation {
-        self.ownership
-            .survey
+        self.survey
             .map_or(Generation::NONE, |survey| survey.generation())
     }
 
     /// Begins to write the own block: this record, as an owner, with the next lease.
-    pub(crate) fn write_record(&mut self, record: Record, now: u64) {
-        let expiry_ms = u32::try_from(self.ownership.lease_ns / 1_000_000).unwrap_or(u32::MAX);
+    pub(crate) fn write_record(
+        &mut self,
+        config: &Config,
+        guards: Guards,
+        record: Record,
+        now: u64,
+    ) {
+        let expiry_ms = u32::try_from(self.lease_ns / 1_000_000).unwrap_or(u32::MAX);
         let lease = Lease {
-            counter: self.ownership.cycle.mine.lease.counter.wrapping_add(1),
+            counter: self.cycle.mine.lease.counter.wrapping_add(1),
             expiry_ms,
         };
-        self.write_block(record, lease, None, now);
+        self.write_block(config, guards, record, lease, None, now);
     }
 
     /// Begins to write the own block.
     pub(crate) fn write_block(
         &mut self,
+        config: &Config,
+        guards: Guards,
         record: Record,
         lease: Lease,
         claim: Option<Generation>,
         now: u64,
     ) {
         let block = NodeBlock {
-            node: self.own_place(),
-            incarnation: Some(self.config.incarnation),
+            node: self.own_place(config, guards),
+            incarnation: Some(config.incarnation),
             sequence: 0,
             lease,
             record,
             claim,
         };
-        self.ownership.cycle.write(block, now);
+        self.cycle.write(block, now);
     }
 
     /// Whose block this controller writes: its own.
-    pub(crate) fn own_place(&self) -> NodeId {
-        let first = NodeId::new(0).filter(|_| !self.guards.on(Guard::OwnBlock));
-        first.unwrap_or(self.config.node)
+    pub(crate) fn own_place(&self, config: &Config, guards: Guards) -> NodeId {
+        let first = NodeId::new(0).filter(|_| !guards.on(Guard::OwnBlock));
+        first.unwrap_or(config.node)
     }
+}
 
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The next write or read of node blocks.
     pub(crate) fn next_block(&mut self, now: u64) -> Option<Action> {
         let phase = self.ownership.cycle.phase();
@@ -63,7 +75,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Phase::ToWrite if self.due(self.ownership.cycle.not_before, now) => {
                 let token = self.token();
                 self.ownership.cycle.issued = now;
-                self.shorten_lease(now);
+                self.ownership.shorten_lease(now);
                 self.ownership.cycle.flushes = self.log.done_no();
                 self.ownership.cycle.issue(token);
                 Some(Action::WriteNodeBlock {
@@ -91,7 +103,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.cycle.unsure = true;
             self.ownership.cycle.block.sequence =
                 self.ownership.cycle.block.sequence.wrapping_add(2);
-            let wait = self.config.poll_ns.max(self.agreed().io_life_ns());
+            let wait = self.config.poll_ns.max(
+                self.ownership
+                    .agreed(&self.config, &self.partner)
+                    .io_life_ns(),
+            );
             self.ownership
                 .cycle
                 .on(CycleEvent::Failed, now.saturating_add(wait));
@@ -102,13 +118,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.reason = self.ownership.reason.filter(|why| *why != Reason::Disk);
         self.ownership.cycle.mine = self.ownership.cycle.block;
         self.ownership.cycle.on(CycleEvent::Done, now);
-        self.log.flushes.safe_upto = self.log.flushes.safe_upto.max(self.ownership.cycle.flushes);
-        if !self.guards.on(Guard::RenewByRead) && self.mode().is_some() {
+        self.log.flushes_mut().cover(self.ownership.cycle.flushes);
+        if !self.guards.on(Guard::RenewByRead) && self.ownership.mode().is_some() {
             self.ownership.lease_until = Some(
                 self.ownership
                     .cycle
                     .issued
-                    .saturating_add(self.own_lease_ns()),
+                    .saturating_add(self.ownership.own_lease_ns()),
             );
         }
         self.landed(now);
@@ -126,9 +142,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         };
         if self.ownership.cycle.writes {
-            self.fit_lease(now.saturating_sub(self.ownership.cycle.issued));
+            self.ownership.fit_lease(
+                &self.config,
+                &self.partner,
+                now.saturating_sub(self.ownership.cycle.issued),
+            );
         }
-        let survey = Survey::new(blocks, self.own_place());
+        let survey = Survey::new(blocks, self.ownership.own_place(&self.config, self.guards));
         // Over with a read that is good.
         self.ownership.reason = self
             .ownership

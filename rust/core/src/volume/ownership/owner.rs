@@ -1,56 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The owner: how it goes from one mode to another (PROTOCOL P6, P8, P9). Drawn in docs/protocol-mirror.md.
 
-use super::cycle::CycleEvent;
-use super::leaving::{Leaving, LeavingEvent};
-use super::machine::Volume;
-use super::outbid::Outbid;
-use super::regions::HeldState;
-use super::states::{HeldEvent, RoleEvent};
-use super::status::{Mode, Reason};
-use super::takeover::TakeoverEvent;
-use super::tickets::{Stage, Ticket};
+use super::Ownership;
 use crate::disk::node_block::{Lease, Record, RecordState};
 use crate::guards::Guard;
 use crate::ids::LinkId;
 use crate::mirror::message::Message;
 use crate::owner::survey::Survey;
+use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::mirror::regions::HeldState;
+use crate::volume::ownership::cycle::CycleEvent;
+use crate::volume::ownership::leaving::{Leaving, LeavingEvent};
+use crate::volume::ownership::outbid::Outbid;
+use crate::volume::ownership::takeover::TakeoverEvent;
+use crate::volume::partner::Partner;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::{HeldEvent, RoleEvent};
+use crate::volume::status::{Mode, Reason};
+
+impl Ownership {
+    /// Nothing is owned any more, nor claimed by a takeover.
+    fn end_term(&mut self) {
+        self.term = self.term.wrapping_add(1);
+        self.taking.on(TakeoverEvent::End);
+        (self.claimant, self.clean_at, self.lease_until) = (None, None, None);
+        self.outbid = Outbid::None;
+        self.leave(LeavingEvent::Over);
+        self.offered = false;
+    }
+}
+
+impl Ownership {
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.cycle.is_idle() && self.cycle.settled && self.claimant.is_none()
+    }
+
+    /// A record of the present generation that says this, and promises what is agreed.
+    pub(crate) fn record(&self, config: &Config, partner: &Partner, state: RecordState) -> Record {
+        Record {
+            generation: self.cycle.mine.record.generation,
+            state,
+            terms: self.agreed(config, partner),
+        }
+    }
+}
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The own record names this controller as the owner: it serves.
     pub(crate) fn become_owner(&mut self, event: RoleEvent) {
-        self.go(event);
+        self.ownership.go(event);
         self.ownership.began = self.ownership.cycle.mine.record.generation;
         self.ownership.term = self.ownership.term.wrapping_add(1);
         self.ownership.wanted = None;
         self.ownership.reason = None;
         self.ownership.offered = false;
         self.ownership.released_at = None;
-        self.leave(LeavingEvent::Over);
-        self.stir_all();
+        self.ownership.leave(LeavingEvent::Over);
+        self.requests.retry_all();
     }
 
     /// Goes from one mode to another.
     pub(crate) fn enter(&mut self, event: RoleEvent) {
-        self.go(event);
-        match self.mode() {
+        self.ownership.go(event);
+        match self.ownership.mode() {
             Some(Mode::Holding) => {
                 self.lose_all();
-                self.mirror.copying.reset();
-                self.mirror.freeing.leave_link();
+                self.mirror.stop_posting();
                 self.ownership.clean_at = None;
             }
             Some(Mode::Solo) => {
-                self.mirror.copying.reset();
+                self.mirror.stop_copy();
                 self.log.set_unproved_too(true);
                 self.retire();
             }
             Some(Mode::Joining) => {
-                let ready = |link: &LinkId| self.held(*link).state == HeldState::Ready;
+                let ready = |link: &LinkId| self.mirror.held(*link).state == HeldState::Ready;
                 if let Some(link) = LinkId::all().find(ready) {
-                    self.mirror.copying.begin(link, 0);
+                    self.mirror.begin_copy(link, 0);
                 }
             }
             Some(Mode::Mirrored) => {
@@ -59,18 +88,25 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             Some(Mode::Degraded) | None => (),
         }
-        self.stir_all();
+        self.requests.retry_all();
     }
 
     /// Another controller owns the volume. What waits fails, and is never completed.
     pub(crate) fn depose(&mut self, now: u64) {
         self.end_term(Reason::Deposed);
         self.forget_log();
-        self.go(RoleEvent::Outranked);
+        self.ownership.go(RoleEvent::Outranked);
         if self.ownership.cycle.mine.claim.is_some() {
             // It would hold up whoever has won.
             let mine = self.ownership.cycle.mine;
-            self.write_block(mine.record, mine.lease, None, now);
+            self.ownership.write_block(
+                &self.config,
+                self.guards,
+                mine.record,
+                mine.lease,
+                None,
+                now,
+            );
         }
         self.ownership.reason = Some(Reason::Deposed);
         self.at(now);
@@ -85,36 +121,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Ends everything that rests on being the owner, but the log. What somebody outside the lock has comes back as an
     /// orphan.
     pub(crate) fn end_term(&mut self, reason: Reason) {
-        self.ownership.term = self.ownership.term.wrapping_add(1);
-        self.ownership.taking.on(TakeoverEvent::End);
-        for link in LinkId::all() {
-            self.edit_held(link, |held| {
-                held.on(HeldEvent::Dropped);
-            });
-        }
-        for index in 0..self.requests.tickets.len() {
-            let stage = match self.requests.tickets.at(index).stage {
-                Stage::Free | Stage::Orphan { .. } | Stage::Doomed(_) => continue,
-                Stage::Filling { to } => Stage::Orphan { to },
-                _ => Stage::Doomed(reason),
-            };
-            self.requests.tickets.at_mut(index).stage = stage;
-            self.requests.tickets.queue(index);
-        }
-        self.disown_runs();
-        self.requests.passes.clear();
-        self.mirror.copying.reset();
-        self.mirror.freeing.reset();
-        (
-            self.ownership.claimant,
-            self.mirror.good_at,
-            self.ownership.clean_at,
-            self.ownership.lease_until,
-        ) = (None, None, None, None);
-        self.ownership.outbid = Outbid::None;
-        self.leave(LeavingEvent::Over);
-        self.ownership.offered = false;
-        self.stir();
+        self.ownership.end_term();
+        self.requests.fail_all(reason);
+        self.log.disown_runs();
+        self.mirror.end_term();
+        self.requests.retry_parked();
     }
 
     /// What the own node block says has landed on the disk.
@@ -129,7 +140,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         } else {
             !self.guards.on(Guard::ReadAfterShadow)
         };
-        if early && self.mode().is_some() {
+        if early && self.ownership.mode().is_some() {
             // What is left out: the read.
             self.ownership.cycle.on(CycleEvent::Skip, now);
             self.ownership.cycle.settle();
@@ -137,7 +148,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.ownership
                     .cycle
                     .issued
-                    .saturating_add(self.own_lease_ns()),
+                    .saturating_add(self.ownership.own_lease_ns()),
             );
         }
     }
@@ -149,10 +160,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.end_term(Reason::Leaving);
         self.forget_log();
         if to_nobody {
-            self.go(RoleEvent::Ended);
+            self.ownership.go(RoleEvent::Ended);
         } else {
-            self.partner.outbox.push(Message::Released { generation });
-            self.go(RoleEvent::Released);
+            self.partner.send(Message::Released { generation });
+            self.ownership.go(RoleEvent::Released);
         }
         self.ownership.released_at = Some(now);
         self.at(now);
@@ -175,11 +186,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.ownership
                     .cycle
                     .issued
-                    .saturating_add(self.own_lease_ns())
+                    .saturating_add(self.ownership.own_lease_ns())
             });
         }
         if had || self.ownership.cycle.writes {
-            self.stir_all();
+            self.requests.retry_all();
         }
         self.at(now);
     }
@@ -206,7 +217,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.ownership.cycle.read(next);
             } else if !self.ownership.cycle.settled {
                 // A claim was pending when the record was to be confirmed: once more.
-                self.write_record(self.ownership.cycle.mine.record, now);
+                self.ownership.write_record(
+                    &self.config,
+                    self.guards,
+                    self.ownership.cycle.mine.record,
+                    now,
+                );
             }
         }
         match mode {
@@ -218,35 +234,29 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.ownership.cycle.is_idle()
-            && self.ownership.cycle.settled
-            && self.ownership.claimant.is_none()
-    }
-
-    /// A record of the present generation that says this, and promises what is agreed.
-    pub(crate) fn record(&self, state: RecordState) -> Record {
-        Record {
-            generation: self.ownership.cycle.mine.record.generation,
-            state,
-            terms: self.agreed(),
-        }
-    }
-
     /// Writes a record that says this.
     pub(crate) fn state(&mut self, state: RecordState, now: u64) {
-        self.write_record(self.record(state), now);
+        self.ownership.write_record(
+            &self.config,
+            self.guards,
+            self.ownership.record(&self.config, &self.partner, state),
+            now,
+        );
     }
 
     /// Regions that the record names now, by a confirmed record, count.
     pub(crate) fn promote(&mut self) {
         for link in LinkId::all() {
-            let held = self.held(link);
+            let held = self.mirror.held(link);
             if held.state != HeldState::Ready {
                 continue;
             }
-            if held.epoch.is_some_and(|epoch| self.is_named(epoch)) {
-                self.edit_held(link, |held| held.on(HeldEvent::Named));
+            if held
+                .epoch
+                .is_some_and(|epoch| self.ownership.is_named(epoch))
+            {
+                self.mirror
+                    .edit_held(link, |held| held.on(HeldEvent::Named));
             }
         }
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The own block is written and *then* all blocks are read, always in this order and never two at once (PROTOCOL P3).
 
-use super::action::Token;
-use super::states::Step;
 use crate::disk::node_block::{NodeBlock, Record};
 use crate::terms::Terms;
+use crate::volume::action::Token;
+use crate::volume::states::Step;
 
 /// Where a cycle stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Taking over (PROTOCOL P7): what is done in each step of [`Takeover`].
 
-use super::action::{Action, Token};
-use super::machine::Volume;
-use super::states::RoleEvent;
-use super::status::{Reason, Role};
-use super::takeover::{Takeover, TakeoverEvent};
-use super::tickets::Ticket;
 use crate::disk::node_block::{NodeBlock, Record, RecordState, Shadow};
 use crate::guards::Guard;
+use crate::guards::Guards;
 use crate::ids::{Generation, LinkId};
 use crate::owner::survey::Survey;
 use crate::owner::verdict::Base;
 use crate::terms::Terms;
+use crate::volume::action::{Action, Token};
+use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::ownership::takeover::{Takeover, TakeoverEvent};
+use crate::volume::ownership::Ownership;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::RoleEvent;
+use crate::volume::status::{Reason, Role};
 
 /// A value of the owner's block, and since when it has been standing still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +85,82 @@ impl Taking {
     }
 }
 
+impl Ownership {
+    fn give_up(&mut self, reason: Option<Reason>) {
+        self.taking.on(TakeoverEvent::End);
+        self.go(RoleEvent::GiveUp);
+        if reason.is_some() {
+            self.reason = reason;
+            self.wanted = None;
+        }
+    }
+
+    /// `shadow`: whether the observation was made when the old owner's link lease had run out.
+    fn link_lease_passed(&mut self, config: &Config, guards: Guards, survey: &Survey) -> bool {
+        // The one that the owner promised, whatever is set here.
+        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
+        let wait = config.stretch(promised.link_lease_ns());
+        let until = self.taking.voided_at.saturating_add(wait);
+        if self.cycle.read_issued >= until || !guards.on(Guard::WaitLinkLease) {
+            return true;
+        }
+        self.taking.rest(until);
+        false
+    }
+
+    /// `disk`: whether the owner's block has stood still for a whole expiry, from the end of the first read of its
+    /// value to the issue of the last.
+    fn watch_lease(&mut self, config: &Config, guards: Guards, survey: &Survey, now: u64) -> bool {
+        let Some(top) = survey.top else { return true };
+        if !guards.on(Guard::WatchDiskLease) {
+            return true;
+        }
+        let expiry = u64::from(top.lease.expiry_ms).saturating_mul(1_000_000);
+        let whole = config.stretch(expiry);
+        match self.taking.watch {
+            Some(watch) if watch.block != top => {
+                self.give_up(Some(Reason::OwnerAlive));
+                false
+            }
+            Some(watch) if self.cycle.read_issued >= watch.since.saturating_add(whole) => true,
+            seen => {
+                let since = seen.map_or(now, |watch| watch.since);
+                self.taking.watch = Some(Watch { block: top, since });
+                let step = now.saturating_add(expiry / 8 + 1);
+                let end = since.saturating_add(whole);
+                let until = if end > now { step.min(end) } else { step };
+                self.taking.rest(until);
+                false
+            }
+        }
+    }
+
+    /// What the first record says: where the data is that is served from now on.
+    fn first_state(&self, config: &Config, guards: Guards) -> RecordState {
+        let observed = self.taking.observed.map(|top| top.record.state);
+        match (self.taking.base, observed) {
+            (Base::Shadow, Some(RecordState::Shadow(shadow)))
+                if guards.on(Guard::DegradedRecord) =>
+            {
+                RecordState::Shadow(Shadow {
+                    holder: config.node,
+                    holder_incarnation: config.incarnation,
+                    ..shadow
+                })
+            }
+            _ => RecordState::Disk,
+        }
+    }
+
+    /// Who may have commands in the disk's queue.
+    pub(crate) fn victim(&self) -> Option<NodeBlock> {
+        match self.taking.base {
+            Base::Released => None,
+            Base::Disk { .. } | Base::Shadow => self.taking.observed,
+        }
+    }
+}
+
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins a takeover.
     pub(crate) fn begin_taking(&mut self, forced: bool, now: u64) {
@@ -94,7 +173,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             ..Taking::NONE
         };
         self.ownership.taking.on(TakeoverEvent::Begin);
-        self.go(RoleEvent::Begin);
+        self.ownership.go(RoleEvent::Begin);
         self.at(now);
     }
 
@@ -102,7 +181,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn taking_tick(&mut self, now: u64) {
         let step = self.ownership.taking.step;
         match step {
-            Takeover::Voiding if !self.guards.on(Guard::VoidBeforeClaim) || self.void_all() => {
+            Takeover::Voiding
+                if !self.guards.on(Guard::VoidBeforeClaim) || self.mirror.void_all() =>
+            {
                 self.ownership.taking.voided_at = now;
                 self.ownership.taking.on(TakeoverEvent::Voided);
                 self.ownership.cycle.read(now);
@@ -125,100 +206,64 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 let random = self.random();
                 let backoff = self.config.backoff_ns.max(1);
                 self.ownership.taking.not_before = now.saturating_add(random % backoff);
-                self.give_up(None);
+                self.ownership.give_up(None);
             }
             _ => (),
-        }
-    }
-
-    fn give_up(&mut self, reason: Option<Reason>) {
-        self.ownership.taking.on(TakeoverEvent::End);
-        self.go(RoleEvent::GiveUp);
-        if reason.is_some() {
-            self.ownership.reason = reason;
-            self.ownership.wanted = None;
         }
     }
 
     fn observe(&mut self, survey: Survey, now: u64) {
         let verdict = self
             .facts(self.ownership.taking.forced)
-            .verdict(&survey, |epoch| self.is_intact(epoch));
+            .verdict(&survey, |epoch| self.mirror.is_intact(epoch));
         let base = match verdict {
             Ok(base) => base,
-            Err(reason) => return self.give_up(Some(reason)),
+            Err(reason) => return self.ownership.give_up(Some(reason)),
         };
         if (self.ownership.wanted.is_none() || self.ownership.taking.forced)
-            && self.owner_answers(&survey)
+            && self
+                .ownership
+                .owner_answers(&self.config, &self.partner, &survey)
         {
             // It had only stood still for a while. Nothing is claimed yet, so nothing was taken from it.
-            return self.give_up(Some(Reason::OwnerAlive));
+            return self.ownership.give_up(Some(Reason::OwnerAlive));
         }
         let ready = match base {
             Base::Released => true,
-            Base::Shadow => self.link_lease_passed(&survey),
+            Base::Shadow => self
+                .ownership
+                .link_lease_passed(&self.config, self.guards, &survey),
             // An owner whose record names a shadow may answer under its link lease, whatever its disk lease says.
             Base::Disk { watch } => {
-                (!survey.names_shadow() || self.link_lease_passed(&survey))
-                    && (!watch || self.watch_lease(&survey, now))
+                (!survey.names_shadow()
+                    || self
+                        .ownership
+                        .link_lease_passed(&self.config, self.guards, &survey))
+                    && (!watch
+                        || self
+                            .ownership
+                            .watch_lease(&self.config, self.guards, &survey, now))
             }
         };
         if self.ownership.role != Role::Taking || !ready {
             return;
         }
         let Some(claim) = survey.highest.next() else {
-            return self.give_up(Some(Reason::Exhausted));
+            return self.ownership.give_up(Some(Reason::Exhausted));
         };
         self.ownership.taking.base = base;
         self.ownership.taking.observed = survey.top;
         self.ownership.taking.claim = claim;
         self.ownership.taking.on(TakeoverEvent::Allowed);
         let mine = self.ownership.cycle.mine;
-        self.write_block(mine.record, mine.lease, Some(claim), now);
-    }
-
-    /// `shadow`: whether the observation was made when the old owner's link lease had run out.
-    fn link_lease_passed(&mut self, survey: &Survey) -> bool {
-        // The one that the owner promised, whatever is set here.
-        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
-        let wait = self.config.stretch(promised.link_lease_ns());
-        let until = self.ownership.taking.voided_at.saturating_add(wait);
-        if self.ownership.cycle.read_issued >= until || !self.guards.on(Guard::WaitLinkLease) {
-            return true;
-        }
-        self.ownership.taking.rest(until);
-        false
-    }
-
-    /// `disk`: whether the owner's block has stood still for a whole expiry, from the end of the first read of its
-    /// value to the issue of the last.
-    fn watch_lease(&mut self, survey: &Survey, now: u64) -> bool {
-        let Some(top) = survey.top else { return true };
-        if !self.guards.on(Guard::WatchDiskLease) {
-            return true;
-        }
-        let expiry = u64::from(top.lease.expiry_ms).saturating_mul(1_000_000);
-        let whole = self.config.stretch(expiry);
-        match self.ownership.taking.watch {
-            Some(watch) if watch.block != top => {
-                self.give_up(Some(Reason::OwnerAlive));
-                false
-            }
-            Some(watch)
-                if self.ownership.cycle.read_issued >= watch.since.saturating_add(whole) =>
-            {
-                true
-            }
-            seen => {
-                let since = seen.map_or(now, |watch| watch.since);
-                self.ownership.taking.watch = Some(Watch { block: top, since });
-                let step = now.saturating_add(expiry / 8 + 1);
-                let end = since.saturating_add(whole);
-                let until = if end > now { step.min(end) } else { step };
-                self.ownership.taking.rest(until);
-                false
-            }
-        }
+        self.ownership.write_block(
+            &self.config,
+            self.guards,
+            mine.record,
+            mine.lease,
+            Some(claim),
+            now,
+        );
     }
 
     /// The claim has landed, and all blocks were read again.
@@ -234,7 +279,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // claim on the disk: what it shows has to allow the same takeover.
         let verdict = self
             .facts(self.ownership.taking.forced)
-            .verdict(&survey, |epoch| self.is_intact(epoch));
+            .verdict(&survey, |epoch| self.mirror.is_intact(epoch));
         let stands = stands && verdict.is_ok_and(|base| base.is_like(self.ownership.taking.base));
         let rival = survey
             .claim
@@ -246,35 +291,27 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             });
             self.ownership.taking.on(TakeoverEvent::Contested);
             let mine = self.ownership.cycle.mine;
-            return self.write_block(mine.record, mine.lease, None, now);
+            return self.ownership.write_block(
+                &self.config,
+                self.guards,
+                mine.record,
+                mine.lease,
+                None,
+                now,
+            );
         }
         self.ownership.taking.on(TakeoverEvent::Confirmed);
-        let state = self.first_state();
-        self.write_record(
+        let state = self.ownership.first_state(&self.config, self.guards);
+        self.ownership.write_record(
+            &self.config,
+            self.guards,
             Record {
                 generation: self.ownership.taking.claim,
                 state,
-                terms: self.agreed(),
+                terms: self.ownership.agreed(&self.config, &self.partner),
             },
             now,
         );
-    }
-
-    /// What the first record says: where the data is that is served from now on.
-    fn first_state(&self) -> RecordState {
-        let observed = self.ownership.taking.observed.map(|top| top.record.state);
-        match (self.ownership.taking.base, observed) {
-            (Base::Shadow, Some(RecordState::Shadow(shadow)))
-                if self.guards.on(Guard::DegradedRecord) =>
-            {
-                RecordState::Shadow(Shadow {
-                    holder: self.config.node,
-                    holder_incarnation: self.config.incarnation,
-                    ..shadow
-                })
-            }
-            _ => RecordState::Disk,
-        }
     }
 
     /// The record has landed, and all blocks were read again.
@@ -284,20 +321,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.ownership.taking.landed_at = now;
         self.see_claims(&survey, now);
-        let victim = self.victim();
+        let victim = self.ownership.victim();
         if self.config.reservations && victim.is_some() {
             self.ownership.taking.on(TakeoverEvent::Stands);
             self.ownership.taking.token = None;
         } else {
             self.begin_scan(now);
-        }
-    }
-
-    /// Who may have commands in the disk's queue.
-    pub(crate) fn victim(&self) -> Option<NodeBlock> {
-        match self.ownership.taking.base {
-            Base::Released => None,
-            Base::Disk { .. } | Base::Shadow => self.ownership.taking.observed,
         }
     }
 
@@ -308,14 +337,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         match self.ownership.taking.step {
             Takeover::CuttingOff => {
-                let victim = self.victim()?.node;
+                let victim = self.ownership.victim()?.node;
                 let token = self.token();
                 self.ownership.taking.token = Some(token);
                 Some(Action::Preempt { token, victim })
             }
             Takeover::Scanning => {
                 let link = self.ownership.taking.link?;
-                let epoch = self.lent(link).epoch?;
+                let epoch = self.mirror.lent(link).epoch?;
                 let token = self.token();
                 self.ownership.taking.token = Some(token);
                 Some(Action::ScanRegion { token, link, epoch })

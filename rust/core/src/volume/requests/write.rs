@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Writes (PROTOCOL P4).
 
-use super::config::BLOCKS_MAX;
-use super::machine::{bit, Volume};
-use super::plan::{FenceSample, PostTo, Range, TicketId, WriteBegin, WriteEnd, WritePlan};
-use super::regions::HeldState;
-use super::status::{Mode, Reason};
-use super::tickets::{Stage, Ticket};
 use crate::guards::Guard;
 use crate::ids::{Epoch, LinkId, LINK_COUNT};
+use crate::volume::config::BLOCKS_MAX;
 use crate::volume::log::entry::{Entry, FILLING, NONE};
 use crate::volume::log::Slab;
+use crate::volume::machine::{bit, Volume};
+use crate::volume::plan::{FenceSample, PostTo, Range, TicketId, WriteBegin, WriteEnd, WritePlan};
+use crate::volume::requests::tickets::{Stage, Ticket};
+use crate::volume::status::{Mode, Reason};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn check_range(&self, block: u64, count: u64) -> Result<(), Reason> {
@@ -29,27 +28,27 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Err(reason) = self.check_range(range.block, u64::from(range.count)) {
             return WriteBegin::Fail(reason);
         }
-        let Some(mode) = self.mode() else {
-            return WriteBegin::Fail(self.not_owner());
+        let Some(mode) = self.ownership.mode() else {
+            return WriteBegin::Fail(self.ownership.not_owner());
         };
         if !self.has_room(range, mode, now) {
-            self.requests.parked = true;
+            self.requests.park();
             return WriteBegin::Park;
         }
         let post = match self.post_target(mode) {
             Ok(post) => post,
             Err(()) => {
-                self.requests.parked = true;
+                self.requests.park();
                 return WriteBegin::Park;
             }
         };
         let to = post.map(|post| (post.link, post.epoch));
         let Some(ticket) = self.requests.tickets.take(Stage::Filling { to }) else {
-            self.requests.parked = true;
+            self.requests.park();
             return WriteBegin::Park;
         };
         let (slots, sequence) = self.take_slots(range, ticket.index, post);
-        self.agenda.poke |= self.is_low();
+        self.agenda.want_poll(self.is_low());
         WriteBegin::Plan(WritePlan {
             ticket,
             range,
@@ -83,20 +82,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Where a new write is posted. `Err`: it has to be posted, and there is no region.
     fn post_target(&self, mode: Mode) -> Result<Option<PostTo>, ()> {
         match mode {
-            Mode::Mirrored => self.live_target(None).map(Some).ok_or(()),
+            Mode::Mirrored => self.mirror.live_target(None).map(Some).ok_or(()),
             Mode::Joining => Ok(self
                 .mirror
-                .copying
-                .target
-                .and_then(|link| self.post_to(link))),
+                .copy_target()
+                .and_then(|link| self.mirror.post_to(link))),
             Mode::Solo | Mode::Degraded | Mode::Holding => Ok(None),
         }
-    }
-
-    /// A region that the record names and that answers.
-    pub(crate) fn live_target(&self, but: Option<LinkId>) -> Option<PostTo> {
-        let live = |link: &LinkId| Some(*link) != but && self.held(*link).state == HeldState::Live;
-        LinkId::all().find(live).and_then(|link| self.post_to(link))
     }
 
     fn take_slots(
@@ -125,7 +117,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
         }
         if let Some(post) = post {
-            self.edit_held(post.link, |held| held.refs = held.refs.saturating_add(1));
+            self.mirror
+                .edit_held(post.link, |held| held.refs = held.refs.saturating_add(1));
         }
         (slots, sequence)
     }
@@ -157,7 +150,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         if proved.is_none() {
             // A link that failed a post is given up by a poll.
-            self.agenda.poke |= to.is_some();
+            self.agenda.want_poll(to.is_some());
             if let Some(post) = self.again(index) {
                 return WriteEnd::Again(post);
             }
@@ -165,13 +158,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.hand_back(index);
         // Who waits for entries to be destaged, copied or freed could not do so while they were being filled. A write
         // that nobody waits for wakes nobody.
-        self.agenda.poke |= self.requests.tickets.has_long()
-            || self.ownership.leaving.is_under_way()
-            || self.mirror.copying.target.is_some()
-            || self.log.dirty() > self.config.dirty_limit / 2
-            || self.is_low();
-        if proved != self.mirror.copying.target {
-            self.mirror.copying.look_again();
+        self.agenda.want_poll(
+            self.requests.tickets.has_long()
+                || self.ownership.leaving.is_under_way()
+                || self.mirror.copy_target().is_some()
+                || self.log.dirty() > self.config.dirty_limit / 2
+                || self.is_low(),
+        );
+        if proved != self.mirror.copy_target() {
+            self.mirror.copy_again();
         }
         if self.try_answer(index, now) {
             return WriteEnd::Complete;
@@ -191,11 +186,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             left = left.saturating_sub(1);
         }
         if let Some((link, _)) = to {
-            self.edit_held(link, |held| held.refs = held.refs.saturating_sub(1));
+            self.mirror
+                .edit_held(link, |held| held.refs = held.refs.saturating_sub(1));
         }
-        self.agenda.poke = true;
+        self.agenda.want_poll(true);
         self.requests.tickets.release(index);
-        self.stir();
+        self.requests.retry_parked();
         WriteEnd::Fail(Reason::Deposed)
     }
 
@@ -205,12 +201,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         (link, epoch): (LinkId, Epoch),
         fence: Option<FenceSample>,
     ) -> Option<LinkId> {
-        self.edit_held(link, |held| held.refs = held.refs.saturating_sub(1));
+        self.mirror
+            .edit_held(link, |held| held.refs = held.refs.saturating_sub(1));
         let good = match fence {
             Some(sample) => self.judge(link, epoch, sample),
             None => {
                 // The post itself failed: this link is not to be tried again.
-                if self.held(link).epoch == Some(epoch) {
+                if self.mirror.held(link).epoch == Some(epoch) {
                     self.lose(link);
                 }
                 false
@@ -226,11 +223,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if usize::from(tries) >= LINK_COUNT {
             return None;
         }
-        let post = match self.mode()? {
-            Mode::Mirrored => self.live_target(None)?,
+        let post = match self.ownership.mode()? {
+            Mode::Mirrored => self.mirror.live_target(None)?,
             _ => return None,
         };
-        self.edit_held(post.link, |held| held.refs = held.refs.saturating_add(1));
+        self.mirror
+            .edit_held(post.link, |held| held.refs = held.refs.saturating_add(1));
         let ticket = self.requests.tickets.at_mut(index);
         ticket.again = tries.saturating_add(1);
         ticket.stage = Stage::Filling {
@@ -252,7 +250,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.log.filled(entry);
             entry = next;
         }
-        self.stir();
+        self.requests.retry_parked();
     }
 
     /// Answers a write if all of it is safe and there is the right to; then the ticket is gone.
@@ -276,7 +274,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             entry = next;
         }
         self.requests.tickets.release(index);
-        self.stir();
+        self.requests.retry_parked();
         true
     }
 }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The end of a takeover: the regions that it adopts are scanned, and this controller serves (PROTOCOL P7.4, P7.5).
 
-use super::action::Token;
-use super::machine::Volume;
-use super::regions::LentState;
-use super::states::RoleEvent;
-use super::takeover::{Takeover, TakeoverEvent};
-use super::tickets::Ticket;
 use crate::disk::node_block::{NodeBlock, RecordState};
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
 use crate::mirror::header::{Content, SlotHeader, HEADER_SIZE};
 use crate::owner::verdict::Base;
 use crate::terms::Terms;
+use crate::volume::action::Token;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::mirror::regions::LentState;
+use crate::volume::ownership::takeover::{Takeover, TakeoverEvent};
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::RoleEvent;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Takes over the regions that the observed record names, and looks at the first.
@@ -22,7 +22,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // Long done: it is emptied before any block is read. Nothing may be adopted beside what does not count.
         self.log.empty_now();
         self.log.set_unproved_too(true);
-        self.requests.passes.clear();
+        self.requests.forget_passes();
         let shadow = match (self.ownership.taking.base, self.ownership.taking.observed) {
             (Base::Shadow, Some(NodeBlock { record, .. })) => match record.state {
                 RecordState::Shadow(shadow) => Some(shadow),
@@ -30,14 +30,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             },
             _ => None,
         };
-        self.adopt_regions(shadow.as_ref());
+        self.mirror.adopt_regions(self.guards, shadow.as_ref());
         self.scan_from(0, now);
     }
 
     /// Scans the next region, or ends the takeover.
     fn scan_from(&mut self, first: u8, now: u64) {
-        let adopted =
-            |link: &LinkId| link.get() >= first && self.lent(*link).state == LentState::Adopted;
+        let adopted = |link: &LinkId| {
+            link.get() >= first && self.mirror.lent(*link).state == LentState::Adopted
+        };
         let next = LinkId::all().find(adopted);
         self.ownership.taking.token = None;
         match next {
@@ -67,6 +68,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         };
         let Some(epoch) = self
+            .mirror
             .lent(link)
             .epoch
             .filter(|_| self.ownership.taking.token == Some(token))
@@ -125,7 +127,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .observed
             .map_or(Terms::NONE, |top| top.record.terms);
         // T_io is a matter of the disk: whoever reckons with a longer one may know why.
-        let life = promised.longer(self.agreed()).io_life_ns();
+        let life = promised
+            .longer(self.ownership.agreed(&self.config, &self.partner))
+            .io_life_ns();
         let mut wait = config.stretch(life);
         let held = matches!(self.ownership.taking.observed, Some(NodeBlock { record, .. })
             if matches!(record.state, RecordState::Shadow(_)));
@@ -134,7 +138,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             wait = wait.saturating_add(config.stretch(promised.link_lease_ns()));
         }
         let cut = self.ownership.taking.preempted
-            || self.victim().is_none()
+            || self.ownership.victim().is_none()
             || !self.guards.on(Guard::OldCommands);
         self.ownership.write_from = if cut {
             0
@@ -147,7 +151,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         };
         self.ownership.taking.on(TakeoverEvent::Scan);
         self.ownership.taking.on(TakeoverEvent::Scanned);
-        self.log.adopted_total = self.log.adopted_live();
+        self.log.count_adopted();
         self.become_owner(match self.ownership.cycle.mine.record.state {
             RecordState::Shadow(_) => RoleEvent::Adopted,
             _ => RoleEvent::Taken,

@@ -1,21 +1,83 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Opening a volume, and standing by (PROTOCOL P7, P9, P11).
 
-use super::action::Command;
-use super::leaving::LeavingEvent;
-use super::machine::Volume;
-use super::ownership::Wanted;
-use super::states::RoleEvent;
-use super::status::{Reason, Role};
-use super::tickets::Ticket;
 use crate::disk::node_block::{Lease, NodeBlock, RecordState};
 use crate::ids::Generation;
 use crate::mirror::message::Message;
 use crate::owner::survey::Survey;
 use crate::owner::verdict::{Base, Facts};
 use crate::terms::Terms;
+use crate::volume::action::Command;
+use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::ownership::leaving::LeavingEvent;
+use crate::volume::ownership::Ownership;
+use crate::volume::ownership::Wanted;
+use crate::volume::partner::Partner;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::RoleEvent;
+use crate::volume::status::{Reason, Role};
+
+impl Ownership {
+    /// How long, by this clock, the owner may acknowledge on the strength of a word that was changed.
+    pub(crate) fn lapse(&self, config: &Config, partner: &Partner, survey: &Survey) -> u64 {
+        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
+        let lease = promised
+            .longer(self.agreed(config, partner))
+            .link_lease_ns();
+        config.stretch(lease)
+    }
+
+    /// The generation in which this controller has released the volume, if nobody has claimed it since.
+    fn released_by_me(&self, config: &Config, survey: &Survey) -> Option<Generation> {
+        let top = survey
+            .top
+            .filter(|top| top.node == config.node && top.record.state == RecordState::Released)?;
+        self.released_at.map(|_| top.record.generation)
+    }
+
+    /// Whether this controller should take over now, given that it may.
+    fn is_wanted(
+        &self,
+        config: &Config,
+        partner: &Partner,
+        base: Base,
+        survey: &Survey,
+        now: u64,
+    ) -> bool {
+        if self.wanted.is_some() {
+            return true;
+        }
+        if base == Base::Released {
+            let waited = |at: u64| now >= at.saturating_add(config.giveback_ns);
+            let mine = self.released_at.map(waited);
+            return self.offered || mine.unwrap_or(config.home);
+        }
+        config.auto_takeover && !self.owner_answers(config, partner, survey)
+    }
+
+    /// Whether there is a session with the very owner.
+    pub(crate) fn owner_answers(
+        &self,
+        config: &Config,
+        partner: &Partner,
+        survey: &Survey,
+    ) -> bool {
+        survey.top.is_some_and(|top| {
+            top.node == config.partner
+                && partner.life().is_some()
+                && partner.life() == top.incarnation
+                && top.lease != Lease::NONE
+        })
+    }
+
+    /// Whether this controller grants nothing any more because it is to be closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.wanted, Some(Wanted::Close { .. }))
+    }
+}
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// While opening, all blocks were read.
@@ -27,7 +89,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let own = survey.own.unwrap_or(NodeBlock::blank(self.config.node, 0));
         if own.incarnation == Some(self.config.incarnation) {
             if own == self.ownership.cycle.mine {
-                self.go(RoleEvent::Opened);
+                self.ownership.go(RoleEvent::Opened);
                 return self.standby_read(survey, now);
             }
             if self.ownership.cycle.mine.incarnation.is_some() {
@@ -35,11 +97,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             // Closed and opened again: what was written then had ended before the disk was let go.
             self.ownership.cycle.mine = own;
-            return self.write_block(own.record, Lease::NONE, None, now);
+            return self.ownership.write_block(
+                &self.config,
+                self.guards,
+                own.record,
+                Lease::NONE,
+                None,
+                now,
+            );
         }
         let first = self.ownership.opened_at.is_none();
         let opened_at = *self.ownership.opened_at.get_or_insert(now);
-        let life = own.record.terms.longer(self.agreed()).io_life_ns();
+        let life = own
+            .record
+            .terms
+            .longer(self.ownership.agreed(&self.config, &self.partner))
+            .io_life_ns();
         let wait = self.config.stretch(life);
         let settled = opened_at.saturating_add(wait);
         if own.incarnation.is_some() && (first || self.ownership.cycle.read_issued < settled) {
@@ -47,7 +120,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         self.ownership.cycle.mine = own;
-        self.write_block(own.record, Lease::NONE, None, now);
+        self.ownership.write_block(
+            &self.config,
+            self.guards,
+            own.record,
+            Lease::NONE,
+            None,
+            now,
+        );
     }
 
     /// While this controller wants to close, all blocks were read.
@@ -58,35 +138,45 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
     /// which the shadow was kept. Says whether to go on as one that stands by.
     fn closing_read(&mut self, voided_at: Option<u64>, survey: &Survey) -> bool {
-        let mut wait = self.lapse(survey);
-        let granted = self.mirror.lent.iter().any(|lent| lent.is_intact());
-        if granted && !self.owner_answers(survey) {
+        let mut wait = self.ownership.lapse(&self.config, &self.partner, survey);
+        let granted = self.mirror.all_lent().any(|lent| lent.is_intact());
+        if granted
+            && !self
+                .ownership
+                .owner_answers(&self.config, &self.partner, survey)
+        {
             // A record that names us may be on its way to the disk still. Nothing was acknowledged on its strength; but
             // once this memory is gone nobody could serve from what it names.
-            wait = wait.saturating_add(self.config.stretch(self.agreed().io_life_ns()));
+            wait = wait.saturating_add(
+                self.config.stretch(
+                    self.ownership
+                        .agreed(&self.config, &self.partner)
+                        .io_life_ns(),
+                ),
+            );
         }
         let sure =
             voided_at.is_some_and(|at| self.ownership.cycle.read_issued >= at.saturating_add(wait));
-        if self.is_needed() {
-            if self.owner_answers(survey) {
-                self.partner.outbox.push(Message::Leaving);
+        if self.ownership.is_needed(&self.config) {
+            if self
+                .ownership
+                .owner_answers(&self.config, &self.partner, survey)
+            {
+                self.partner.send(Message::Leaving);
             }
             self.ownership.reason = Some(Reason::ShadowHere);
-            if sure && !self.owner_answers(survey) {
+            if sure
+                && !self
+                    .ownership
+                    .owner_answers(&self.config, &self.partner, survey)
+            {
                 self.ownership.wanted = None;
                 return true;
             }
         } else if sure {
-            self.go(RoleEvent::Ended);
+            self.ownership.go(RoleEvent::Ended);
         }
         false
-    }
-
-    /// How long, by this clock, the owner may acknowledge on the strength of a word that was changed.
-    pub(crate) fn lapse(&self, survey: &Survey) -> u64 {
-        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
-        let lease = promised.longer(self.agreed()).link_lease_ns();
-        self.config.stretch(lease)
     }
 
     /// What this controller knows, for a verdict.
@@ -112,22 +202,30 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let released = survey
             .top
             .is_some_and(|top| top.record.state == RecordState::Released);
-        if let Some(generation) = self.released_by_me(&survey) {
-            self.partner.outbox.push(Message::Released { generation });
+        if let Some(generation) = self.ownership.released_by_me(&self.config, &survey) {
+            self.partner.send(Message::Released { generation });
         }
-        if !released && self.owner_answers(&survey) && self.ask_owner(now) {
+        if !released
+            && self
+                .ownership
+                .owner_answers(&self.config, &self.partner, &survey)
+            && self.ask_owner(now)
+        {
             return;
         }
         let verdict = self
             .facts(self.ownership.wanted == Some(Wanted::Force))
-            .verdict(&survey, |epoch| self.is_intact(epoch));
+            .verdict(&survey, |epoch| self.mirror.is_intact(epoch));
         match verdict {
             Err(reason) => {
                 self.ownership.reason = Some(reason);
                 self.ownership.wanted = None;
             }
             Ok(base) => {
-                if self.is_wanted(base, &survey, now) {
+                if self
+                    .ownership
+                    .is_wanted(&self.config, &self.partner, base, &survey, now)
+                {
                     self.begin_taking(self.ownership.wanted == Some(Wanted::Force), now);
                 }
             }
@@ -147,45 +245,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.reason = Some(Reason::OwnerAlive);
         self.ownership.wanted = (now < until).then_some(Wanted::TakeOver { until: Some(until) });
         if self.ownership.wanted.is_some() {
-            self.partner.outbox.push(Message::Want);
+            self.partner.send(Message::Want);
         }
         true
     }
 
-    /// The generation in which this controller has released the volume, if nobody has claimed it since.
-    fn released_by_me(&self, survey: &Survey) -> Option<Generation> {
-        let top = survey.top.filter(|top| {
-            top.node == self.config.node && top.record.state == RecordState::Released
-        })?;
-        self.ownership.released_at.map(|_| top.record.generation)
-    }
-
-    /// Whether this controller should take over now, given that it may.
-    fn is_wanted(&self, base: Base, survey: &Survey, now: u64) -> bool {
-        if self.ownership.wanted.is_some() {
-            return true;
-        }
-        if base == Base::Released {
-            let waited = |at: u64| now >= at.saturating_add(self.config.giveback_ns);
-            let mine = self.ownership.released_at.map(waited);
-            return self.ownership.offered || mine.unwrap_or(self.config.home);
-        }
-        self.config.auto_takeover && !self.owner_answers(survey)
-    }
-
-    /// Whether there is a session with the very owner.
-    pub(crate) fn owner_answers(&self, survey: &Survey) -> bool {
-        survey.top.is_some_and(|top| {
-            top.node == self.config.partner
-                && self.partner.life.is_some()
-                && self.partner.life == top.incarnation
-                && top.lease != Lease::NONE
-        })
-    }
-
     /// While standing by: looks at the blocks now and then.
     pub(crate) fn standby_tick(&mut self, now: u64) {
-        if self.ownership.wanted == Some(Wanted::Close { voided_at: None }) && self.void_all() {
+        if self.ownership.wanted == Some(Wanted::Close { voided_at: None })
+            && self.mirror.void_all()
+        {
             self.ownership.wanted = Some(Wanted::Close {
                 voided_at: Some(now),
             });
@@ -211,10 +280,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             (Command::ForceFromDisk, Role::Standby) => {
                 (self.ownership.wanted, self.ownership.looked_at) = (Some(Wanted::Force), None);
             }
-            (Command::GiveBack, Role::Owner(_)) => self.leave(LeavingEvent::GiveBack),
+            (Command::GiveBack, Role::Owner(_)) => self.ownership.leave(LeavingEvent::GiveBack),
             (Command::AbortGiveBack, Role::Owner(_)) => {
-                self.leave(LeavingEvent::Abort);
-                self.stir_all();
+                self.ownership.leave(LeavingEvent::Abort);
+                self.requests.retry_all();
             }
             (Command::AbortGiveBack, Role::Standby) if self.ownership.released_at.is_some() => {
                 (self.ownership.wanted, self.ownership.looked_at) =
@@ -222,30 +291,27 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();
-                self.stir_all();
+                self.requests.retry_all();
             }
-            (Command::Close, Role::Owner(_)) => self.leave(LeavingEvent::Close),
+            (Command::Close, Role::Owner(_)) => self.ownership.leave(LeavingEvent::Close),
             (Command::Close, Role::Standby) => {
                 (self.ownership.wanted, self.ownership.looked_at) =
                     (Some(Wanted::Close { voided_at: None }), None);
-                self.partner.outbox.push(Message::Leaving);
+                self.partner.send(Message::Leaving);
             }
             // Nothing was granted while opening, and nothing is served.
-            (Command::Close, Role::Opening) => self.go(RoleEvent::Ended),
-            (Command::Close, Role::Stopped) if !self.is_only_copy() => self.go(RoleEvent::Ended),
+            (Command::Close, Role::Opening) => self.ownership.go(RoleEvent::Ended),
+            (Command::Close, Role::Stopped) if !self.is_only_copy() => {
+                self.ownership.go(RoleEvent::Ended)
+            }
             _ => (),
         }
         self.at(now);
     }
 
-    /// Whether this controller grants nothing any more because it is to be closed.
-    pub(crate) fn is_closing(&self) -> bool {
-        matches!(self.ownership.wanted, Some(Wanted::Close { .. }))
-    }
-
     /// The partner has released the volume for us.
     pub(crate) fn offered(&mut self, generation: Generation) {
-        if generation >= self.known_generation() && self.ownership.role == Role::Standby {
+        if generation >= self.ownership.known_generation() && self.ownership.role == Role::Standby {
             self.ownership.offered = true;
             self.ownership.looked_at = None;
         }

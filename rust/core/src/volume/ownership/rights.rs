@@ -1,56 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The right to answer, and the right to touch the disk (PROTOCOL P3).
 
-use super::machine::Volume;
-use super::status::{Mode, Reason, Role};
-use super::tickets::Ticket;
 use crate::disk::node_block::{Record, RecordState};
 use crate::guards::Guard;
 use crate::terms::Terms;
+use crate::volume::config::Config;
 use crate::volume::log::entry::{Entry, DONE, FILLING, NONE};
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::ownership::Ownership;
+use crate::volume::partner::Partner;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::{Mode, Reason, Role};
 
-impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+impl Ownership {
     pub(crate) fn mode(&self) -> Option<Mode> {
-        match self.ownership.role {
+        match self.role {
             Role::Owner(mode) => Some(mode),
             _ => None,
         }
     }
 
     /// The times that both controllers agree on, as far as this one knows.
-    pub(crate) fn agreed(&self) -> Terms {
-        let mine = self.config.terms();
+    pub(crate) fn agreed(&self, config: &Config, partner: &Partner) -> Terms {
+        let mine = config.terms();
         // Until the two have met, what they agreed on last counts: it stands in the record.
-        let top = self.ownership.survey.and_then(|survey| survey.top);
+        let top = self.survey.and_then(|survey| survey.top);
         let recorded = top.map_or(Terms::NONE, |top| top.record.terms);
-        mine.longer(self.partner.terms.unwrap_or(recorded))
+        mine.longer(partner.terms().unwrap_or(recorded))
     }
 
     /// Why this controller, in its role, serves nothing.
     pub(crate) fn not_owner(&self) -> Reason {
-        match self.ownership.role {
+        match self.role {
             Role::Opening => Reason::Opening,
             Role::Closed => Reason::Leaving,
-            Role::Stopped => self.ownership.reason.unwrap_or(Reason::NotOwner),
+            Role::Stopped => self.reason.unwrap_or(Reason::NotOwner),
             _ => Reason::NotOwner,
         }
     }
 
     /// Whether a record names a shadow at the partner.
-    pub(crate) fn names_partner(&self, record: &Record) -> bool {
-        matches!(record.state, RecordState::Shadow(shadow) if shadow.holder == self.config.partner)
+    pub(crate) fn names_partner(&self, config: &Config, record: &Record) -> bool {
+        matches!(record.state, RecordState::Shadow(shadow) if shadow.holder == config.partner)
     }
+}
 
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether the partner may find its name in the record now.
     fn partner_may_take(&self) -> bool {
         let [landed, pending] = self.ownership.cycle.possible();
-        self.names_partner(&landed) || self.names_partner(&pending)
+        self.ownership.names_partner(&self.config, &landed)
+            || self.ownership.names_partner(&self.config, &pending)
     }
 
     /// Until when the last good fence is a right to answer.
     pub(crate) fn link_lease_until(&self) -> u64 {
-        self.mirror.good_at.map_or(0, |at| {
+        self.mirror.proved_at().map_or(0, |at| {
             at.saturating_add(self.ownership.cycle.promised().link_lease_ns())
         })
     }
@@ -91,7 +97,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether what was sampled before `now` may be told.
     pub(crate) fn right_to_read(&self, now: u64) -> Result<(), Reason> {
-        let mode = self.mode().ok_or_else(|| self.not_owner())?;
+        let mode = self
+            .ownership
+            .mode()
+            .ok_or_else(|| self.ownership.not_owner())?;
         if self.ownership.leaving.is_releasing() {
             return Err(Reason::Leaving);
         }
@@ -118,7 +127,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         match right {
             Ok(()) => true,
             Err(Reason::NoLinkLease | Reason::NoDiskLease) => {
-                !self.guards.on(guard) && self.mode() != Some(Mode::Holding)
+                !self.guards.on(guard) && self.ownership.mode() != Some(Mode::Holding)
             }
             Err(_) => false,
         }
@@ -130,7 +139,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// blocks that showed no claim: so they are issued at most L after a claim has landed, and a partner that takes
     /// over waits for L and T_io before it writes.
     pub(crate) fn right_to_io(&self, now: u64) -> Result<(), Reason> {
-        let mode = self.mode().ok_or_else(|| self.not_owner())?;
+        let mode = self
+            .ownership
+            .mode()
+            .ok_or_else(|| self.ownership.not_owner())?;
         if now < self.ownership.write_from {
             return Err(Reason::OldCommands);
         }
@@ -159,7 +171,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if at.is(FILLING) {
             return false;
         }
-        match self.mode() {
+        match self.ownership.mode() {
             Some(Mode::Mirrored) => at.proved != 0,
             Some(Mode::Joining) => {
                 at.is(DONE)

@@ -7,13 +7,16 @@
 //! no proof that the claimant is dead, and no clock: a claimant that had won before is seen by the read, and one that
 //! wins after sees the higher claim, and does not act. Time only decides how long a live claimant is let alone.
 
-use super::machine::Volume;
-use super::tickets::Ticket;
 use crate::disk::node_block::Record;
 use crate::ids::Generation;
 use crate::owner::survey::Survey;
+use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::ownership::Ownership;
+use crate::volume::partner::Partner;
+use crate::volume::requests::tickets::Ticket;
 
 /// How an owner deals with the claim of another controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +27,19 @@ pub(crate) enum Outbid {
     Watching { claim: Generation, since: u64 },
     /// The own claim of this generation is being written, or stands; then all blocks are read.
     Claiming { generation: Generation },
+}
+
+impl Ownership {
+    /// How long a claim is let alone. Where there is a session with another life of its node, the claimant is dead.
+    fn claim_patience(&self, config: &Config, partner: &Partner, survey: &Survey) -> u64 {
+        let claimant = survey.claim.map(|(node, _)| node);
+        let by_partner = claimant == Some(config.partner);
+        if by_partner && partner.life().is_some() && partner.life() != survey.claimant_life {
+            return 0;
+        }
+        let life = self.agreed(config, partner).io_life_ns();
+        config.stretch(life.saturating_add(self.lease_ns))
+    }
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -45,14 +61,26 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             _ => now,
         };
         self.ownership.outbid = Outbid::Watching { claim, since };
-        if now < since.saturating_add(self.claim_patience(survey))
+        if now
+            < since.saturating_add(self.ownership.claim_patience(
+                &self.config,
+                &self.partner,
+                survey,
+            ))
             || !self.ownership.cycle.is_idle()
         {
             return;
         }
         if let Some(generation) = survey.highest.next() {
             self.ownership.outbid = Outbid::Claiming { generation };
-            self.write_block(mine.record, mine.lease, Some(generation), now);
+            self.ownership.write_block(
+                &self.config,
+                self.guards,
+                mine.record,
+                mine.lease,
+                Some(generation),
+                now,
+            );
         }
     }
 
@@ -68,25 +96,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let random = self.random() % self.config.backoff_ns.max(1);
             let since = now.saturating_add(random);
             self.ownership.outbid = Outbid::Watching { claim, since };
-            return self.write_block(mine.record, mine.lease, None, now);
+            return self.ownership.write_block(
+                &self.config,
+                self.guards,
+                mine.record,
+                mine.lease,
+                None,
+                now,
+            );
         }
         self.ownership.outbid = Outbid::None;
         let record = Record {
             generation,
-            ..self.record(mine.record.state)
+            ..self
+                .ownership
+                .record(&self.config, &self.partner, mine.record.state)
         };
-        self.write_record(record, now);
-    }
-
-    /// How long a claim is let alone. Where there is a session with another life of its node, the claimant is dead.
-    fn claim_patience(&self, survey: &Survey) -> u64 {
-        let claimant = survey.claim.map(|(node, _)| node);
-        let partner = claimant == Some(self.config.partner);
-        if partner && self.partner.life.is_some() && self.partner.life != survey.claimant_life {
-            return 0;
-        }
-        let life = self.agreed().io_life_ns();
-        self.config
-            .stretch(life.saturating_add(self.ownership.lease_ns))
+        self.ownership
+            .write_record(&self.config, self.guards, record, now);
     }
 }

@@ -12,16 +12,16 @@
 //! One I/O goes through several steps: the flush before a write, the write, the flush after it. What was done is never
 //! done again, however often it has to wait.
 
-use super::action::{Action, LongRange};
-use super::machine::Volume;
-use super::plan::{
+use crate::volume::action::{Action, LongRange};
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::plan::{
     FenceSample, LongBegin, PassOp, PostTo, Range, ReadBegin, ReadEnd, ReadPlan, TicketId,
     WriteBegin, WriteEnd, WritePlan,
 };
-use super::status::Reason;
-use super::tickets::Ticket;
-use crate::volume::log::entry::Entry;
-use crate::volume::log::Slab;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::Reason;
 
 /// What an I/O asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -419,7 +419,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         })
     }
 
-    /// The machine says [`super::Action::Complete`]. What takes long is left to who begins parked I/O again.
+    /// The machine says [`crate::volume::Action::Complete`]. What takes long is left to who begins parked I/O again.
     pub fn complete<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>>(
         &mut self,
         core: &mut Volume<E, B, T>,
@@ -439,7 +439,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         }
     }
 
-    /// The machine says [`super::Action::Fail`].
+    /// The machine says [`crate::volume::Action::Fail`].
     pub fn fail(&mut self, ticket: TicketId, reason: Reason) -> Job<I> {
         match self.unseat(ticket) {
             None => Job::Kept,

@@ -5,22 +5,22 @@
 //! partner's record may name it, and what was acknowledged on its strength stands in our window alone when the partner
 //! dies. So the window stays until the partner has retired the region, or its record is seen not to name it any more.
 
-use super::machine::Volume;
-use super::regions::{Going, LentState};
-use super::states::LentEvent;
-use super::tickets::Ticket;
 use crate::ids::LinkId;
 use crate::owner::survey::Survey;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::mirror::regions::{Going, LentState};
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::LentEvent;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether our own window of this link has, or may have, what nobody else has, or an action on it is under way.
-    /// Where it does not, [`super::Input::Room`] with no place may be told, and the window may go.
+    /// Where it does not, [`crate::volume::Input::Room`] with no place may be told, and the window may go.
     ///
     /// `false` stays `false` until the link's next `LinkUp`: a grant is an answer to a question that came under a life.
     pub fn needs_window(&self, link: LinkId) -> bool {
-        match self.lent(link).state {
+        match self.mirror.lent(link).state {
             LentState::Idle => false,
             LentState::Voiding | LentState::Clearing | LentState::Setting | LentState::Fencing => {
                 true
@@ -33,23 +33,25 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The link is to be taken away.
     pub(crate) fn link_going(&mut self, link: LinkId) {
-        self.edit_link(link, |link| link.going = Going::Wanted);
+        self.mirror
+            .edit_link(link, |link| link.going = Going::Wanted);
         // A question that came over it has nobody to answer.
-        self.edit_lent(link, |lent| lent.question = None);
+        self.mirror.edit_lent(link, |lent| lent.question = None);
         self.ownership.looked_at = None;
     }
 
     /// While standing by: nothing new comes to rest on a window that is to go.
     pub(crate) fn void_going(&mut self, now: u64) {
         for link in LinkId::all() {
-            if self.link(link).going != Going::Wanted {
+            if self.mirror.link(link).going != Going::Wanted {
                 continue;
             }
-            if self.lent(link).state == LentState::Live {
-                self.edit_lent(link, |lent| lent.on(LentEvent::Void));
+            if self.mirror.lent(link).state == LentState::Live {
+                self.mirror.edit_lent(link, |lent| lent.on(LentEvent::Void));
             }
-            if !self.lent(link).is_moving() {
-                self.edit_link(link, |link| link.going = Going::Voided(now));
+            if !self.mirror.lent(link).is_moving() {
+                self.mirror
+                    .edit_link(link, |link| link.going = Going::Voided(now));
             }
         }
     }
@@ -58,18 +60,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// within L, and only when the record that names us has landed: a read that was issued later and does not show the
     /// region named shows that it holds nothing.
     pub(crate) fn going_read(&mut self, survey: &Survey) {
-        let wait = self.lapse(survey);
+        let wait = self.ownership.lapse(&self.config, &self.partner, survey);
         for link in LinkId::all() {
-            let Going::Voided(at) = self.link(link).going else {
+            let Going::Voided(at) = self.mirror.link(link).going else {
                 continue;
             };
             let named = self
+                .mirror
                 .lent(link)
                 .epoch
                 .is_some_and(|epoch| survey.names(epoch));
             let sure = self.ownership.cycle.read_issued >= at.saturating_add(wait);
-            if sure && !named && self.lent(link).state == LentState::Fenced {
-                self.edit_lent(link, |lent| {
+            if sure && !named && self.mirror.lent(link).state == LentState::Fenced {
+                self.mirror.edit_lent(link, |lent| {
                     lent.on(LentEvent::Forget);
                     lent.epoch = None;
                 });

@@ -6,10 +6,9 @@
 //! a controller takes is some times as long as its last passes over the disk took. It stands in its block, and who
 //! watches it waits for as long as it says.
 
-use super::machine::Volume;
-use super::tickets::Ticket;
-use crate::volume::log::entry::Entry;
-use crate::volume::log::Slab;
+use crate::volume::config::Config;
+use crate::volume::ownership::Ownership;
+use crate::volume::partner::Partner;
 
 /// The lease is at least so many passes long: it is renewed when a third of it is over, and one pass may fail.
 const PASSES: u64 = 4;
@@ -19,30 +18,31 @@ const LIVES: u64 = 8;
 
 const MS: u64 = 1_000_000;
 
-impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+impl Ownership {
     /// A pass over the disk, the write of the own block and the read of all, has taken this long.
-    pub(crate) fn fit_lease(&mut self, took: u64) {
-        let shortest = self.config.disk_lease_ns;
-        let longest = shortest.max(self.agreed().io_life_ns().saturating_mul(LIVES));
+    pub(crate) fn fit_lease(&mut self, config: &Config, partner: &Partner, took: u64) {
+        let shortest = config.disk_lease_ns;
+        let longest = shortest.max(
+            self.agreed(config, partner)
+                .io_life_ns()
+                .saturating_mul(LIVES),
+        );
         let fits = took.saturating_mul(PASSES).clamp(shortest, longest);
         // Longer at once, shorter by and by: a disk that was slow is slow again.
-        let less = self
-            .ownership
-            .lease_ns
-            .saturating_sub(self.ownership.lease_ns / 4);
+        let less = self.lease_ns.saturating_sub(self.lease_ns / 4);
         let whole = fits.max(less).div_ceil(MS).saturating_mul(MS);
-        self.ownership.lease_ns = whole.min(longest).max(shortest);
+        self.lease_ns = whole.min(longest).max(shortest);
     }
 
     /// The lease that stands in the own block, as it landed last.
     pub(crate) fn own_lease_ns(&self) -> u64 {
-        u64::from(self.ownership.cycle.mine.lease.expiry_ms).saturating_mul(MS)
+        u64::from(self.cycle.mine.lease.expiry_ms).saturating_mul(MS)
     }
 
     /// A block with this lease is on its way: from now on others may watch for no longer than it says.
     pub(crate) fn shorten_lease(&mut self, now: u64) {
-        let says = u64::from(self.ownership.cycle.block.lease.expiry_ms).saturating_mul(MS);
+        let says = u64::from(self.cycle.block.lease.expiry_ms).saturating_mul(MS);
         let until = now.saturating_add(says);
-        self.ownership.lease_until = self.ownership.lease_until.map(|old| old.min(until));
+        self.lease_until = self.lease_until.map(|old| old.min(until));
     }
 }

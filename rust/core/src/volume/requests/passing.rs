@@ -9,19 +9,19 @@
 //! the disk then says of its blocks, old or zero, stays; as long as a tombstone stands a takeover makes them zero. One
 //! that failed is answered then too: by that time it has landed or never will, on whichever side.
 
-use super::action::{Action, LongRange};
-use super::config::BLOCKS_MAX;
-use super::machine::{bit, Volume, PIECE};
-use super::pass::{Pass, PassEnd, PassEvent, PassId, PassStage, PASSING_MAX};
-use super::plan::{FenceSample, LongBegin, PassOp, TicketId};
-use super::status::{Mode, Reason};
-use super::tickets::{Stage, Ticket};
-use super::Token;
 use crate::guards::Guard;
 use crate::ids::LinkId;
 use crate::mirror::header::Content;
+use crate::volume::action::{Action, LongRange};
+use crate::volume::config::BLOCKS_MAX;
 use crate::volume::log::entry::{Entry, NONE, TOMB};
 use crate::volume::log::Slab;
+use crate::volume::machine::{bit, Volume, PIECE};
+use crate::volume::plan::{FenceSample, LongBegin, PassOp, TicketId};
+use crate::volume::requests::pass::{Pass, PassEnd, PassEvent, PassId, PassStage, PASSING_MAX};
+use crate::volume::requests::tickets::{Stage, Ticket};
+use crate::volume::status::{Mode, Reason};
+use crate::volume::Token;
 
 /// Entries, or blocks, that are looked at in one call.
 const STEP: u64 = PIECE as u64;
@@ -36,8 +36,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Err(reason) = self.check_range(range.block, range.count) {
             return LongBegin::Fail(reason);
         }
-        if self.mode().is_none() {
-            return LongBegin::Fail(self.not_owner());
+        if self.ownership.mode().is_none() {
+            return LongBegin::Fail(self.ownership.not_owner());
         }
         let busy = self.requests.passes.is_full()
             || self.ownership.leaving.is_under_way()
@@ -50,11 +50,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     .requests
                     .passes
                     .add(op, range, Some(ticket), stage, NONE);
-                self.agenda.poke = true;
+                self.agenda.want_poll(true);
                 return LongBegin::Wait(ticket);
             }
         }
-        self.requests.parked = true;
+        self.requests.park();
         LongBegin::Park
     }
 
@@ -112,7 +112,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next thing to do for what goes past the log.
     pub(crate) fn next_pass(&mut self, now: u64) -> Option<Action> {
-        self.mode()?;
+        self.ownership.mode()?;
         (0..PASSING_MAX).find_map(|index| self.step_pass(index, now))
     }
 
@@ -191,9 +191,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let entry = self.log.take_tomb(pass.range.block, generation)?;
         self.requests.passes.at_mut(index)?.entry = entry;
         self.requests.passes.on(index, PassEvent::Taken);
-        self.mirror.copying.look_again();
+        self.mirror.copy_again();
         // Writes waited for it to get its slot.
-        self.stir();
+        self.requests.retry_parked();
         None
     }
 
@@ -230,10 +230,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn post_tomb(&mut self, index: usize, pass: &Pass) -> Option<Action> {
-        if self.mode() != Some(Mode::Mirrored) || self.requests.passes.post.is_some() {
+        if self.ownership.mode() != Some(Mode::Mirrored) || self.requests.passes.post.is_some() {
             return None;
         }
-        let to = self.live_target(None)?;
+        let to = self.mirror.live_target(None)?;
         self.log.at_mut(pass.entry).carried |= bit(to.link);
         self.requests.passes.post = Some((to.link, self.requests.passes.id(index)));
         self.requests.passes.on(index, PassEvent::Posted);
@@ -249,7 +249,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.requests.passes.fence.is_some() || self.requests.passes.find(id) != Some(index) {
             return None;
         }
-        let to = self.post_to(link)?;
+        let to = self.mirror.post_to(link)?;
         let token = self.token();
         self.requests.passes.fence = Some(token);
         Some(Action::Fence { token, to })
@@ -263,7 +263,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let post = self.requests.passes.post.take();
         self.requests.passes.fence = None;
         let Some((link, id)) = post else { return true };
-        let good = match self.post_to(link) {
+        let good = match self.mirror.post_to(link) {
             Some(to) => self.judge(link, to.epoch, sample),
             None => false,
         };
@@ -310,7 +310,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A command has failed. It lands before T_io has passed, or never: then the client's is over, and an adopted one is
     /// tried again, without end.
     fn doubt_pass(&mut self, index: usize, pass: &Pass, now: u64) -> Option<Action> {
-        let life = self.agreed().io_life_ns();
+        let life = self
+            .ownership
+            .agreed(&self.config, &self.partner)
+            .io_life_ns();
         let wait = self.config.stretch(life).max(self.config.poll_ns);
         if !self.due(pass.issued.saturating_add(wait), now) {
             return None;
@@ -358,7 +361,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             },
         );
         self.requests.passes.take(index);
-        self.stir();
+        self.requests.retry_parked();
     }
 
     fn tell_client(&mut self, index: usize, stage: Stage) {

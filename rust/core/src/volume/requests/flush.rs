@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 //! FLUSH, and the flushes of the disk's cache (PROTOCOL P10).
 
-use super::action::Action;
-use super::machine::Volume;
-use super::plan::{LongBegin, TicketId};
-use super::status::Reason;
-use super::tickets::{Stage, Ticket};
 use crate::guards::Guard;
+use crate::volume::action::Action;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::plan::{LongBegin, TicketId};
+use crate::volume::requests::tickets::{Stage, Ticket};
+use crate::volume::status::Reason;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A FLUSH: completes when everything acknowledged so far is on the disk for good.
     pub fn flush(&mut self, _now: u64) -> LongBegin {
-        if self.mode().is_none() {
-            return LongBegin::Fail(self.not_owner());
+        if self.ownership.mode().is_none() {
+            return LongBegin::Fail(self.ownership.not_owner());
         }
         if self.ownership.leaving.is_releasing() {
-            self.requests.parked = true;
+            self.requests.park();
             return LongBegin::Park;
         }
         let stage = Stage::Draining {
@@ -29,7 +29,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 LongBegin::Wait(ticket)
             }
             None => {
-                self.requests.parked = true;
+                self.requests.park();
                 LongBegin::Park
             }
         }
@@ -54,7 +54,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 None
             }
             Stage::Flushing { number } => {
-                if self.log.flushes.finished >= number {
+                if self.log.flushes().has_finished(number) {
                     self.requests.tickets.at_mut(index).stage = Stage::Answer;
                     return self.answer(index, id, now);
                 }
@@ -72,9 +72,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         let stage = if self.config.volatile_cache {
-            // A flush that is in flight may have been issued too early.
             Stage::Flushing {
-                number: self.log.flushes.number.wrapping_add(1),
+                number: self.log.flushes().next_number(),
             }
         } else {
             Stage::Answer
@@ -89,7 +88,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         self.requests.tickets.release(index);
-        self.stir();
+        self.requests.retry_parked();
         Some(Action::Complete(id))
     }
 
@@ -107,72 +106,63 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.requests.tickets.at_mut(index).stage = Stage::Doomed(Reason::TooLong);
         self.requests.tickets.queue(index);
-        self.stir();
+        self.requests.retry_parked();
     }
 
     /// Whether the disk's cache is to be flushed, and when that is issued.
     pub(crate) fn next_flush(&mut self, now: u64) -> Option<Action> {
-        if !self.config.volatile_cache || self.log.flushes.token.is_some() || self.mode().is_none()
+        if !self.config.volatile_cache
+            || self.log.flushes().is_in_flight()
+            || self.ownership.mode().is_none()
         {
             return None;
         }
-        let unsafe_done = self.log.done_no() > self.log.flushes.safe_upto;
+        let unsafe_done = !self.log.flushes().covers(self.log.done_no());
         let low = self.log.free_slots() <= self.log.slots() / 4;
         let urgent = self.is_flush_wanted() || unsafe_done && (low || self.wants_freeing());
-        let at = if urgent {
-            self.log.flushes.not_before
-        } else if unsafe_done {
-            self.log.flushes.idle_until
-        } else {
-            return None;
-        };
-        if !self.due(at, now) {
+        if !urgent && !unsafe_done || !self.due(self.log.flushes().not_before(urgent), now) {
             return None;
         }
-        self.log.flushes.idle_until = now.saturating_add(self.config.poll_ns);
         let token = self.token();
-        self.log.flushes.token = Some(token);
-        self.log.flushes.number = self.log.flushes.number.wrapping_add(1);
-        self.log.flushes.covers = self.log.done_no();
+        let done_no = self.log.done_no();
+        let idle_until = now.saturating_add(self.config.poll_ns);
+        self.log.flushes_mut().begin(token, done_no, idle_until);
         Some(Action::FlushDisk { token })
     }
 
     fn is_flush_wanted(&self) -> bool {
-        let number = self.log.flushes.number;
-        self.requests.tickets.used() > 0
-            && (0..self.requests.tickets.len()).any(|index| {
-                matches!(self.requests.tickets.at(index).stage,
-                    Stage::Flushing { number: wanted } if wanted > number)
+        let tickets = &self.requests.tickets;
+        tickets.used() > 0
+            && (0..tickets.len()).any(|index| {
+                matches!(tickets.at(index).stage,
+                    Stage::Flushing { number } if !self.log.flushes().has_begun(number))
             })
     }
 
     /// The disk's cache was flushed, or not.
     pub(crate) fn flushed(&mut self, ok: bool, now: u64) {
-        self.log.flushes.token = None;
-        if !ok {
-            self.log.flushes.not_before = now.saturating_add(self.config.poll_ns);
-            // Those who wait need a new one.
-            for index in 0..self.requests.tickets.len() {
-                let number = self.log.flushes.number;
-                if let Stage::Flushing { number: wanted } =
-                    &mut self.requests.tickets.at_mut(index).stage
-                {
-                    if *wanted <= number {
-                        *wanted = number.wrapping_add(1);
-                    }
-                }
-            }
+        if ok {
+            self.log.flushes_mut().succeeded();
+            self.requests.tickets.queue_all();
             return;
         }
-        self.log.flushes.finished = self.log.flushes.number;
-        self.log.flushes.safe_upto = self.log.flushes.safe_upto.max(self.log.flushes.covers);
-        self.requests.tickets.queue_all();
+        let again = now.saturating_add(self.config.poll_ns);
+        self.log.flushes_mut().failed(again);
+        // Those who wait need a new one.
+        let flushes = self.log.flushes();
+        for index in 0..self.requests.tickets.len() {
+            if let Stage::Flushing { number } = &mut self.requests.tickets.at_mut(index).stage {
+                if flushes.has_begun(*number) {
+                    *number = flushes.next_number();
+                }
+            }
+        }
     }
 
     /// Whether an entry that is done is on the disk for good.
     pub(crate) fn is_flushed(&self, entry: u32) -> bool {
         !self.config.volatile_cache
             || !self.guards.on(Guard::FlushBeforeFree)
-            || self.log.at(entry).done_no <= self.log.flushes.safe_upto
+            || self.log.flushes().covers(self.log.at(entry).done_no)
     }
 }
