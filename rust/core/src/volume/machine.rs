@@ -112,7 +112,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// What this controller is to the volume right now.
     pub fn role(&self) -> Role {
-        self.ownership.role
+        self.ownership.role()
+    }
+
+    /// Whether this controller is one that may answer reads and writes sooner or later without another takeover.
+    pub fn is_owner(&self) -> bool {
+        self.ownership.mode().is_some() && !self.ownership.is_releasing()
     }
 
     /// When `poll_action` is to be called at the latest, as it was when it returned `None` last.
@@ -151,7 +156,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn stop(&mut self, reason: Reason) {
         self.end_term(Reason::Deposed);
         self.ownership.go(RoleEvent::Fault);
-        self.ownership.reason = Some(reason);
+        self.ownership.say(reason);
     }
 }
 

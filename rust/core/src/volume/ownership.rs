@@ -2,6 +2,7 @@
 //! Who owns the volume: the node blocks on the disk, taking over, the leases, and giving the volume away.
 
 pub mod cycle;
+mod issue;
 mod lease_length;
 pub mod leaving;
 mod modes;
@@ -9,7 +10,7 @@ mod node_blocks;
 mod opening;
 mod outbid;
 mod owner;
-mod rights;
+pub(crate) mod permit;
 mod scanning;
 pub mod takeover;
 mod taking;
@@ -18,8 +19,10 @@ use super::config::Config;
 use super::states::RoleEvent;
 use super::status::{Reason, Role};
 use crate::disk::node_block::NodeBlock;
+use crate::disk::node_block::Record;
 use crate::ids::{Generation, NodeId};
 use crate::owner::survey::Survey;
+use crate::terms::Terms;
 use cycle::Cycle;
 use leaving::{Leaving, LeavingEvent};
 use outbid::Outbid;
@@ -28,45 +31,45 @@ use taking::Taking;
 /// What this controller knows and does about the ownership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ownership {
-    pub(crate) cycle: Cycle,
-    pub(crate) survey: Option<Survey>,
-    pub(crate) role: Role,
+    cycle: Cycle,
+    survey: Option<Survey>,
+    role: Role,
     /// Owner: the generation in which this ownership began. The one of its record is higher where a claim was outbid.
-    pub(crate) began: Generation,
+    began: Generation,
     /// Counts changes of the right to serve: what was begun in another term is not finished in this one.
-    pub(crate) term: u32,
-    pub(crate) taking: Taking,
+    term: u32,
+    taking: Taking,
     /// A claim above the own record: nothing is answered or thrown away until it is gone or has won.
-    pub(crate) claimant: Option<NodeId>,
+    claimant: Option<NodeId>,
     /// What is done about a claim.
-    pub(crate) outbid: Outbid,
+    outbid: Outbid,
     /// When the last read of all blocks was issued that showed nothing above the own record.
-    pub(crate) clean_at: Option<u64>,
+    clean_at: Option<u64>,
     /// How long the next disk lease is to be: a whole number of milliseconds.
-    pub(crate) lease_ns: u64,
+    lease_ns: u64,
     /// Until when the disk lease lasts.
-    pub(crate) lease_until: Option<u64>,
+    lease_until: Option<u64>,
     /// Nothing is answered before.
-    pub(crate) serve_from: u64,
+    serve_from: u64,
     /// The disk is not written before.
-    pub(crate) write_from: u64,
+    write_from: u64,
     /// Whether it gives the volume away on purpose.
-    pub(crate) leaving: Leaving,
+    leaving: Leaving,
     /// When this controller released the volume.
-    pub(crate) released_at: Option<u64>,
+    released_at: Option<u64>,
     /// The partner has released the volume for us.
-    pub(crate) offered: bool,
-    pub(crate) wanted: Option<Wanted>,
+    offered: bool,
+    wanted: Option<Wanted>,
     /// When the blocks were read last for want of anything else to do.
-    pub(crate) looked_at: Option<u64>,
+    looked_at: Option<u64>,
     /// When the blocks were read for the first time.
-    pub(crate) opened_at: Option<u64>,
-    pub(crate) reason: Option<Reason>,
+    opened_at: Option<u64>,
+    reason: Option<Reason>,
 }
 
 /// What a person wants of a controller that does not own the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Wanted {
+enum Wanted {
     TakeOver {
         /// Until when a live owner is asked for the volume.
         until: Option<u64>,
@@ -116,5 +119,75 @@ impl Ownership {
     /// The one place where it changes whether this controller gives the volume away.
     pub(crate) fn leave(&mut self, event: LeavingEvent) {
         self.leaving = self.leaving.on(event).after(self.leaving);
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The generation of the record that stands on the disk.
+    pub(crate) fn generation(&self) -> Generation {
+        self.cycle.mine.record.generation
+    }
+
+    /// The own record, as it certainly landed last.
+    pub(crate) fn stands(&self) -> &Record {
+        &self.cycle.mine.record
+    }
+
+    /// What an owner acts by: see [`Cycle::promised`].
+    pub(crate) fn promised(&self) -> Terms {
+        self.cycle.promised()
+    }
+
+    /// The generation in which this ownership began.
+    pub(crate) fn began(&self) -> Generation {
+        self.began
+    }
+
+    /// What is begun now may be finished as long as this stays the same.
+    pub(crate) fn term(&self) -> u32 {
+        self.term
+    }
+
+    pub(crate) fn survey(&self) -> Option<&Survey> {
+        self.survey.as_ref()
+    }
+
+    /// Whether the volume is being given away.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_under_way()
+    }
+
+    /// Whether others may own the volume as soon as the record lands that is being written.
+    pub(crate) fn is_releasing(&self) -> bool {
+        self.leaving.is_releasing()
+    }
+
+    /// Whether regions are asked for: not by one that gives the volume away, or that may have lost it.
+    pub(crate) fn may_grow(&self) -> bool {
+        !self.leaving.is_under_way() && self.claimant.is_none()
+    }
+
+    /// Nothing is answered before the first time, the disk is not written before the second.
+    pub(crate) fn not_before(&self) -> [u64; 2] {
+        [self.serve_from, self.write_from]
+    }
+
+    /// Why it was stopped, or the last takeover was refused.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// For people: why something cannot be.
+    pub(crate) fn say(&mut self, reason: Reason) {
+        self.reason = Some(reason);
+    }
+
+    /// The owner has stopped, and said so: its partner takes over, if it stands by and wants nothing else.
+    pub(crate) fn rescue(&mut self) {
+        if self.role == Role::Standby && self.wanted.is_none() {
+            (self.wanted, self.looked_at) = (Some(Wanted::Rescue), None);
+        }
     }
 }

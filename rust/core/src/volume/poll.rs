@@ -69,7 +69,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
         self.partner.session_up(incarnation, terms);
-        self.ownership.looked_at = None;
+        self.ownership.look_soon();
     }
 
     fn session_gone(&mut self) {
@@ -78,7 +78,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.partner.session_gone();
         self.mirror.forget_questions();
-        self.ownership.looked_at = None;
+        self.ownership.look_soon();
     }
 
     fn link_up(&mut self, link: LinkId, life: LinkEpoch, downs: u64) {
@@ -118,7 +118,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Message::Leaving => self.partner_leaves(),
             Message::Standing(standing) => self.partner_stands(standing),
             Message::Want => {
-                if matches!(self.ownership.role, Role::Owner(_)) {
+                if matches!(self.ownership.role(), Role::Owner(_)) {
                     self.ownership.leave(LeavingEvent::GiveBack);
                 }
             }
@@ -127,7 +127,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The partner wants to close: its regions are given up, so that the record becomes `disk`.
     fn partner_leaves(&mut self) {
-        if matches!(self.ownership.role, Role::Owner(_)) {
+        if matches!(self.ownership.role(), Role::Owner(_)) {
             self.lose_all();
         }
     }
@@ -162,27 +162,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.requests.take_retry() {
             return Some(Action::Wake);
         }
-        let told = Some((self.ownership.role, self.why()));
+        let told = Some((self.ownership.role(), self.why()));
         if self.told != told {
             self.told = told;
-            return Some(Action::Notify(self.ownership.role));
+            return Some(Action::Notify(self.ownership.role()));
         }
         more.then_some(Action::Yield)
     }
 
     fn tick(&mut self, now: u64) {
-        match self.ownership.role {
+        match self.ownership.role() {
             Role::Standby => self.standby_tick(now),
             Role::Taking => self.taking_tick(now),
             Role::Owner(mode) => self.owner_tick(mode, now),
             Role::Opening | Role::Stopped | Role::Closed => (),
         }
         self.say_standing(now);
-        for time in [
-            self.ownership.serve_from,
-            self.ownership.write_from,
-            self.log.runs().not_before(),
-        ] {
+        let [serve_from, write_from] = self.ownership.not_before();
+        for time in [serve_from, write_from, self.log.runs().not_before()] {
             if time > now {
                 self.at(time);
             } else if time > self.agenda.polled_at() {
@@ -196,7 +193,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some(message) = self.partner.next_message() {
             return Some(Action::Send(message));
         }
-        if matches!(self.ownership.role, Role::Stopped | Role::Closed) {
+        if matches!(self.ownership.role(), Role::Stopped | Role::Closed) {
             return self.next_ping(now);
         }
         if let Some(action) = self.next_lending() {

@@ -2,7 +2,7 @@
 //! What people are told (DESIGN rule 8: degraded is said aloud).
 
 use super::machine::Volume;
-use super::status::{Keep, Mode, Reason, Role, Status};
+use super::status::{Mode, Reason, Role, Status};
 use crate::openers::Tenure;
 use crate::owner::verdict::Base;
 use crate::volume::log::entry::Entry;
@@ -13,24 +13,25 @@ use crate::volume::requests::tickets::Ticket;
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A look at the machine.
     pub fn status(&self, now: u64) -> Status {
-        let top = self.ownership.survey.as_ref().and_then(|survey| survey.top);
+        let top = self.ownership.survey().and_then(|survey| survey.top);
         let live = self
             .mirror
             .all_held()
             .filter(|held| held.state == HeldState::Live);
-        let owner = match self.ownership.role {
+        let owner = match self.ownership.role() {
             Role::Owner(_) => Some(self.config.node),
             _ => top.map(|top| top.node),
         };
+        let permit = self.permit();
         Status {
-            role: self.ownership.role,
-            record: self.ownership.cycle.mine.record,
+            role: self.ownership.role(),
+            record: *self.ownership.stands(),
             generation: self
                 .ownership
                 .known_generation()
-                .max(self.ownership.cycle.mine.record.generation),
+                .max(self.ownership.generation()),
             owner,
-            serving: self.right_to_acknowledge(now),
+            serving: permit.may_acknowledge(now),
             takeover: self.takeover(now),
             dirty: self.log.dirty(),
             adopted: self.log.adopted_dirty(),
@@ -38,7 +39,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             condemned: self.log.condemned(),
             free: self.log.free_slots(),
             regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
-            keep: self.keep(),
+            keep: permit.obligations().forget().err(),
             reason: self.why(),
         }
     }
@@ -49,28 +50,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return Some(Reason::Corrupt);
         }
         let resting = self.log.runs().is_resting() && self.log.dirty() > 0;
-        self.ownership.reason.or(resting.then_some(Reason::Disk))
+        self.ownership.reason().or(resting.then_some(Reason::Disk))
     }
 
     /// What this controller is to the volume, for those who have its disk open. One that has stopped may have been
     /// replaced by its partner, so its openers must not rely on it any more.
     pub fn tenure(&self) -> Tenure {
-        match self.ownership.role {
+        match self.ownership.role() {
             Role::Opening => Tenure::Unknown,
             Role::Owner(_) => Tenure::Owner {
-                generation: self.ownership.began,
-                leaving: self.ownership.leaving.is_under_way(),
+                generation: self.ownership.began(),
+                leaving: self.ownership.is_leaving(),
             },
             Role::Standby | Role::Taking | Role::Stopped | Role::Closed => Tenure::None,
         }
-    }
-
-    /// Why the volume is not to be closed now.
-    fn keep(&self) -> Option<Keep> {
-        if self.is_only_copy() {
-            return Some(Keep::OnlyCopy);
-        }
-        (self.ownership.role == Role::Taking).then_some(Keep::Claiming)
     }
 
     /// Whether acknowledged writes may be in this memory and nowhere else. The partner has what a mirrored owner has;
@@ -80,7 +73,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let kept = |lent: &Lent| {
             lent.is_intact() && (self.partner.life().is_none() || lent.owner != self.partner.life())
         };
-        match self.ownership.role {
+        match self.ownership.role() {
             Role::Opening | Role::Closed | Role::Owner(Mode::Mirrored) => false,
             Role::Owner(_) => self.log.dirty() > 0 || self.log.adopted_dirty() > 0,
             Role::Standby | Role::Taking | Role::Stopped => {
@@ -93,7 +86,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether the volume would survive the loss of a controller now; if not, why.
     fn takeover(&self, now: u64) -> Result<(), Reason> {
-        match self.ownership.role {
+        match self.ownership.role() {
             Role::Opening => Err(Reason::Opening),
             Role::Taking => Err(Reason::Recording),
             Role::Stopped | Role::Closed => Err(self.ownership.not_owner()),
@@ -109,7 +102,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.partner_is_ready()?;
         match mode {
-            Mode::Mirrored => self.right_to_acknowledge(now),
+            Mode::Mirrored => self.permit().may_acknowledge(now),
             // The record says `disk`: anybody can.
             Mode::Solo => Ok(()),
             Mode::Joining => Err(Reason::Copying),
@@ -120,7 +113,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// On another controller: whether this one could take over, the death of the owner apart.
     pub(crate) fn i_could(&self) -> Result<(), Reason> {
-        let survey = self.ownership.survey.as_ref().ok_or(Reason::Opening)?;
+        let survey = self.ownership.survey().ok_or(Reason::Opening)?;
         let verdict = self
             .facts(false)
             .verdict(survey, |epoch| self.mirror.is_intact(epoch));

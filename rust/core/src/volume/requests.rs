@@ -8,6 +8,7 @@ mod flush;
 pub mod pass;
 mod passing;
 mod read;
+mod safety;
 mod sides;
 pub(crate) mod tickets;
 mod write;

@@ -172,7 +172,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether a run may go to the disk now.
     fn may_destage(&self, now: u64) -> bool {
-        now >= self.log.runs.not_before() && self.right_to_io(now).is_ok()
+        now >= self.log.runs.not_before() && self.permit().may_command(now).is_ok()
     }
 
     /// The next run of at most `max` blocks to write to the backing disk. To be issued at once: the lease was checked
@@ -189,7 +189,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub fn destage_is_urgent(&self) -> bool {
         let dirty = self.log.dirty();
         dirty > self.config.dirty_limit / 2
-            || self.ownership.leaving.is_under_way()
+            || self.ownership.is_leaving()
             || self.requests.in_use() > 0
             || !matches!(self.ownership.mode(), Some(Mode::Mirrored))
     }

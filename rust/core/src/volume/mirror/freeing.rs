@@ -13,7 +13,6 @@ use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::FenceSample;
 use crate::volume::requests::tickets::Ticket;
-use crate::volume::status::Mode;
 
 /// Slots in one round.
 const ROUND: usize = 32;
@@ -68,15 +67,6 @@ impl Freeing {
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
-    /// Whether anything may be thrown away now: never with a claim pending.
-    fn may_free(&self, now: u64) -> bool {
-        let mode = matches!(
-            self.ownership.mode(),
-            Some(Mode::Mirrored | Mode::Solo | Mode::Joining | Mode::Degraded)
-        );
-        mode && self.right_to_read(now).is_ok()
-    }
-
     fn is_freeable(&self, entry: u32) -> bool {
         let at = self.log.at(entry);
         let oldest = at.older == NONE || !self.guards.on(Guard::FreeOrder);
@@ -89,7 +79,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Begins a round, if there is something to free.
     fn begin_round(&mut self, now: u64) -> bool {
-        if !self.requests.old_readers_are_gone() || !self.may_free(now) {
+        if !self.requests.old_readers_are_gone() || !self.permit().may_free(now) {
             return false;
         }
         let mut round = Freeing {
@@ -209,7 +199,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// All invalidations are proved: frees the slots, when nobody copies from them any more.
     fn end_round(&mut self, now: u64) {
-        if !self.requests.old_readers_are_gone() || !self.may_free(now) {
+        if !self.requests.old_readers_are_gone() || !self.permit().may_free(now) {
             return;
         }
         for entry in self.mirror.freeing.slots {

@@ -11,7 +11,6 @@ use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume, PIECE};
 use crate::volume::mirror::regions::{Held, HeldState};
-use crate::volume::ownership::Ownership;
 use crate::volume::plan::{FenceSample, PostTo};
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::HeldEvent;
@@ -61,22 +60,6 @@ impl Mirror {
     }
 }
 
-impl Ownership {
-    /// Whether the record that stands, or may stand, on the disk names an epoch.
-    pub(crate) fn may_be_named(&self, epoch: Epoch) -> bool {
-        self.cycle.possible().iter().any(|record| {
-            matches!(&record.state, RecordState::Shadow(shadow)
-                if shadow.epochs().any(|named| named == epoch))
-        })
-    }
-
-    /// Whether the record that certainly stands on the disk names an epoch.
-    pub(crate) fn is_named(&self, epoch: Epoch) -> bool {
-        matches!(&self.cycle.mine.record.state, RecordState::Shadow(shadow)
-            if shadow.epochs().any(|named| named == epoch))
-    }
-}
-
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether a fence proves what was posted before it to this grant. If not, the region is dead.
     pub(crate) fn judge(&mut self, link: LinkId, epoch: Epoch, sample: FenceSample) -> bool {
@@ -108,7 +91,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         });
         let lapsed = self.mirror.good_at.is_none_or(|at| at < sample.issued_ns);
         if lapsed {
-            let before = self.link_lease_until();
+            let before = self.ownership.link_lease_until(self.mirror.proved_at());
             self.mirror.good_at = Some(sample.issued_ns);
             if before <= self.agenda.polled_at().max(sample.issued_ns) {
                 // The lease had run out: somebody may wait for it.
@@ -155,10 +138,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Asks for a region on every link that has none; again where no answer has come.
     pub(crate) fn ask(&mut self, now: u64) {
-        if self.partner.life().is_none()
-            || self.ownership.leaving.is_under_way()
-            || self.ownership.claimant.is_some()
-        {
+        if self.partner.life().is_none() || !self.ownership.may_grow() {
             return;
         }
         for link in LinkId::all() {
@@ -203,7 +183,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn send_question(&mut self, link: LinkId, life: LinkEpoch, now: u64) {
         let question = Message::Ask {
             life,
-            generation: self.ownership.cycle.mine.record.generation,
+            generation: self.ownership.generation(),
             number: self.mirror.held(link).number,
             slots: self.config.slots,
         };
@@ -228,7 +208,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.mirror.edit_held(link, |held| held.drained = false);
         if self.guards.on(Guard::FreshEpoch) && self.mirror.has_epoch(epoch) {
             // The record could not tell the two apart.
-            self.ownership.reason = Some(Reason::EpochTwice);
+            self.ownership.say(Reason::EpochTwice);
             return self.lose(link);
         }
         if place.slots < self.config.slots {
@@ -252,7 +232,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 HeldState::Fresh => true,
                 HeldState::Ready | HeldState::Live => {
                     let at = held.good_at.unwrap_or(0);
-                    let third = self.ownership.cycle.promised().link_lease_ns() / 3;
+                    let third = self.ownership.promised().link_lease_ns() / 3;
                     self.due(at.saturating_add(third), now)
                 }
                 HeldState::Closing => held.forget_from.is_none() && self.may_close(link),

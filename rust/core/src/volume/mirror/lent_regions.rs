@@ -5,18 +5,16 @@
 //! when its record does not name the old one), or by retiring it. No greeting, no restart of a session wipes one.
 
 use super::Mirror;
-use crate::disk::node_block::{RecordState, Shadow};
+use crate::disk::node_block::Shadow;
 use crate::guards::Guard;
 use crate::guards::Guards;
 use crate::ids::{Epoch, LinkEpoch, LinkId};
 use crate::mirror::message::Message;
 use crate::volume::action::{Action, Token};
-use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::mirror::regions::{LentState, Question};
-use crate::volume::ownership::Ownership;
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::LentEvent;
 use crate::volume::status::Role;
@@ -117,16 +115,6 @@ impl Mirror {
     }
 }
 
-impl Ownership {
-    /// Whether the record of the owner, as it was last seen, names a region of ours.
-    pub(crate) fn is_needed(&self, config: &Config) -> bool {
-        let top = self.survey.and_then(|survey| survey.top);
-        matches!(top.map(|top| top.record.state), Some(RecordState::Shadow(shadow))
-            if shadow.holder == config.node
-                && shadow.holder_incarnation == config.incarnation)
-    }
-}
-
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins to answer a question, or to change words before a takeover; then the actions that this needs.
     pub(crate) fn next_lending(&mut self) -> Option<Action> {
@@ -191,7 +179,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             lent.state,
             LentState::Idle | LentState::Live | LentState::Fenced
         );
-        if self.ownership.role != Role::Standby || self.ownership.is_closing() || !room || !free {
+        if self.ownership.role() != Role::Standby || self.ownership.is_closing() || !room || !free {
             return;
         }
         let owner = self.partner.life();
@@ -260,8 +248,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Nothing adopted is left. What the owner's record names is its shadow: it outbid our claim before our record had
     /// landed, so nothing was done with what we had adopted.
     pub(crate) fn drop_adopted(&mut self) {
-        let survey = self.ownership.survey;
-        let named = |epoch| survey.is_some_and(|survey| survey.names(epoch));
+        let ownership = &self.ownership;
+        let named = |epoch| ownership.is_seen_named(epoch);
         for lent in &mut self.mirror.lent {
             if lent.state != LentState::Adopted {
                 continue;

@@ -37,7 +37,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .edit_link(link, |link| link.going = Going::Wanted);
         // A question that came over it has nobody to answer.
         self.mirror.edit_lent(link, |lent| lent.question = None);
-        self.ownership.looked_at = None;
+        self.ownership.look_soon();
     }
 
     /// While standing by: nothing new comes to rest on a window that is to go.
@@ -70,7 +70,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .lent(link)
                 .epoch
                 .is_some_and(|epoch| survey.names(epoch));
-            let sure = self.ownership.cycle.read_issued >= at.saturating_add(wait);
+            let sure = self.ownership.read_issued() >= at.saturating_add(wait);
             if sure && !named && self.mirror.lent(link).state == LentState::Fenced {
                 self.mirror.edit_lent(link, |lent| {
                     lent.on(LentEvent::Forget);

@@ -10,6 +10,7 @@ use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::mirror::regions::{Held, HeldState};
 use crate::volume::ownership::leaving::LeavingEvent;
+use crate::volume::ownership::permit::Obligation;
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::RoleEvent;
 
@@ -125,15 +126,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Releases the volume, once nothing is left to be done for it.
     fn release(&mut self, now: u64) {
-        let empty = self.log.dirty() == 0 && self.requests.in_use() == 0 && !self.log.runs().any();
-        if self.ownership.leaving.is_releasing() || !empty || !self.ownership.is_quiet() {
+        if self.ownership.leaving.is_releasing() {
             return;
         }
-        // Whoever claims a released volume writes at once, and waits for nobody's commands: so those of the owner that
-        // died before us have to be over.
-        if self.guards.on(Guard::ReleaseAfterCommands) && !self.due(self.ownership.write_from, now)
-        {
-            return;
+        match self.permit().obligations().release(now) {
+            Ok(()) => (),
+            Err(Obligation::OldCommands { until }) => return self.at(until),
+            Err(Obligation::Unfinished | Obligation::Undecided) => return,
         }
         // From here on nothing is answered: others may claim as soon as the record lands.
         self.ownership.leave(LeavingEvent::Emptied);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The node blocks on the shared disk: the cycle of writing the own one and reading all (PROTOCOL P1, P3).
 
+use crate::disk::node_block::RecordState;
 use crate::disk::node_block::{Lease, NodeBlock, Record};
 use crate::guards::Guard;
 use crate::guards::Guards;
+use crate::ids::Epoch;
 use crate::ids::{Generation, NodeId};
 use crate::owner::survey::Survey;
 use crate::volume::action::{Action, Token};
@@ -17,6 +19,36 @@ use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::{Reason, Role};
 
 impl Ownership {
+    /// Whether the record that stands, or may stand, on the disk names an epoch.
+    pub(crate) fn may_be_named(&self, epoch: Epoch) -> bool {
+        self.cycle.possible().iter().any(|record| {
+            matches!(&record.state, RecordState::Shadow(shadow)
+                if shadow.epochs().any(|named| named == epoch))
+        })
+    }
+
+    /// Whether the record that certainly stands on the disk names an epoch.
+    pub(crate) fn is_named(&self, epoch: Epoch) -> bool {
+        matches!(&self.cycle.mine.record.state, RecordState::Shadow(shadow)
+            if shadow.epochs().any(|named| named == epoch))
+    }
+
+    /// Whether the record of the owner, as it was last seen, names the region of this epoch.
+    pub(crate) fn is_seen_named(&self, epoch: Epoch) -> bool {
+        let survey = self.survey.as_ref();
+        survey.is_some_and(|survey| survey.names(epoch))
+    }
+
+    /// When the last read of all blocks was issued.
+    pub(crate) fn read_issued(&self) -> u64 {
+        self.cycle.read_issued
+    }
+
+    /// All blocks are to be read soon, by one that stands by.
+    pub(crate) fn look_soon(&mut self) {
+        self.looked_at = None;
+    }
+
     /// The highest generation that was seen on the disk.
     pub(crate) fn known_generation(&self) -> Generation {
         self.survey

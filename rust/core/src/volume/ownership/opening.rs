@@ -157,7 +157,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let sure =
             voided_at.is_some_and(|at| self.ownership.cycle.read_issued >= at.saturating_add(wait));
-        if self.ownership.is_needed(&self.config) {
+        if self.permit().obligations().is_shadow_named() {
             if self
                 .ownership
                 .owner_answers(&self.config, &self.partner, survey)
@@ -301,7 +301,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.ownership.go(RoleEvent::Ended),
-            (Command::Close, Role::Stopped) if !self.is_only_copy() => {
+            (Command::Close, Role::Stopped) if self.permit().obligations().forget().is_ok() => {
                 self.ownership.go(RoleEvent::Ended)
             }
             _ => (),

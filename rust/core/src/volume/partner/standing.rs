@@ -6,13 +6,13 @@ use crate::mirror::standing::Standing;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
-use crate::volume::ownership::Wanted;
+
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::{Reason, Role};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn standing(&self) -> Standing {
-        match self.ownership.role {
+        match self.ownership.role() {
             Role::Opening => Standing::Opening,
             Role::Standby if self.ownership.is_closing() => Standing::Closing,
             Role::Standby if self.i_could().is_ok() => Standing::Ready,
@@ -43,8 +43,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn partner_stands(&mut self, standing: Standing) {
         self.partner.standing = Some(standing);
         let rescue = standing == Standing::Stopped && self.config.auto_takeover;
-        if rescue && self.ownership.role == Role::Standby && self.ownership.wanted.is_none() {
-            (self.ownership.wanted, self.ownership.looked_at) = (Some(Wanted::Rescue), None);
+        if rescue {
+            self.ownership.rescue();
         }
     }
 

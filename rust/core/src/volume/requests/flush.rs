@@ -16,7 +16,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.ownership.mode().is_none() {
             return LongBegin::Fail(self.ownership.not_owner());
         }
-        if self.ownership.leaving.is_releasing() {
+        if self.ownership.is_releasing() {
             self.requests.park();
             return LongBegin::Park;
         }
@@ -37,7 +37,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether somebody waits for done entries to be flushed and freed.
     pub(crate) fn wants_freeing(&self) -> bool {
-        !self.requests.passes.is_empty() || self.ownership.leaving.is_under_way()
+        !self.requests.passes.is_empty() || self.ownership.is_leaving()
     }
 
     /// Looks at one ticket that something happened to. At most one action comes of it.
@@ -83,8 +83,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn answer(&mut self, index: u32, id: TicketId, now: u64) -> Option<Action> {
-        let right = self.right_to_acknowledge(now);
-        if !self.granted(right, Guard::LeaseAfterFlush) {
+        let permit = self.permit();
+        let enforced = self.guards.on(Guard::LeaseAfterFlush);
+        if !permit.is_granted(permit.may_acknowledge(now), enforced) {
             return None;
         }
         self.requests.tickets.release(index);

@@ -10,7 +10,6 @@
 //! that failed is answered then too: by that time it has landed or never will, on whichever side.
 
 use crate::guards::Guard;
-use crate::ids::LinkId;
 use crate::mirror::header::Content;
 use crate::volume::action::{Action, LongRange};
 use crate::volume::config::BLOCKS_MAX;
@@ -40,8 +39,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return LongBegin::Fail(self.ownership.not_owner());
         }
         let busy = self.requests.passes.is_full()
-            || self.ownership.leaving.is_under_way()
-            || self.ownership.leaving.is_releasing()
+            || self.ownership.is_leaving()
             || self.requests.passes.overlaps(range);
         if !busy {
             if let Some(ticket) = self.requests.tickets.take(Stage::Passing) {
@@ -187,7 +185,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn log_tomb(&mut self, index: usize, pass: &Pass) -> Option<Action> {
-        let generation = self.ownership.cycle.mine.record.generation.get();
+        let generation = self.permit().generation().get();
         let entry = self.log.take_tomb(pass.range.block, generation)?;
         self.requests.passes.at_mut(index)?.entry = entry;
         self.requests.passes.on(index, PassEvent::Taken);
@@ -206,7 +204,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !safe {
             return self.post_tomb(index, pass);
         }
-        if self.right_to_io(now).is_err() {
+        if self.permit().may_command(now).is_err() {
             return None;
         }
         let left = pass.range.count.saturating_sub(pass.next);
@@ -374,10 +372,5 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.requests.tickets.at_mut(ticket).stage = stage;
             self.requests.tickets.queue(ticket);
         }
-    }
-
-    /// Whether a tombstone is on its way to the region of a link.
-    pub(crate) fn posts_tomb_to(&self, link: LinkId) -> bool {
-        self.requests.passes.waits_for(link)
     }
 }

@@ -12,7 +12,7 @@ use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::{Range, ReadBegin, ReadEnd, ReadPlan, ReadTicket, Source};
 use crate::volume::requests::tickets::Ticket;
-use crate::volume::status::{Reason, Role};
+use crate::volume::status::Reason;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins a read of 1 to [`BLOCKS_MAX`] blocks.
@@ -26,8 +26,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.ownership.mode().is_none() {
             return ReadBegin::Fail(self.ownership.not_owner());
         }
-        let right = self.right_to_read(now);
-        if !self.granted(right, Guard::LeaseAfterRead) {
+        if !self.may_tell(now) {
             self.requests.park();
             return ReadBegin::Park;
         }
@@ -45,13 +44,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let side = self.requests.reads.begin();
         ReadBegin::Plan(ReadPlan {
             ticket: ReadTicket {
-                term: self.ownership.term,
+                term: self.ownership.term(),
                 side,
                 laid: false,
             },
             range,
             sources,
         })
+    }
+
+    /// Whether what was sampled before `now` may be told.
+    fn may_tell(&self, now: u64) -> bool {
+        let permit = self.permit();
+        permit.is_granted(permit.may_read(now), self.guards.on(Guard::LeaseAfterRead))
     }
 
     /// Where a block is; `None` if its newest version must not be seen yet.
@@ -84,11 +89,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.ownership.mode().is_none() {
             return ReadEnd::Fail(self.ownership.not_owner());
         }
-        if plan.ticket.term != self.ownership.term {
+        if plan.ticket.term != self.ownership.term() {
             return ReadEnd::Again;
         }
-        let right = self.right_to_read(now);
-        if !self.granted(right, Guard::LeaseAfterRead) {
+        if !self.may_tell(now) {
             self.requests.park();
             return ReadEnd::Park;
         }
@@ -115,7 +119,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     ///
     /// The read is handed back by this, and this is what becomes of it; it is not [`ReadEnd::Complete`].
     pub fn read_lay(&mut self, plan: &mut ReadPlan, now: u64) -> Result<(), ReadEnd> {
-        if self.ownership.mode().is_none() || plan.ticket.term != self.ownership.term {
+        if self.ownership.mode().is_none() || plan.ticket.term != self.ownership.term() {
             return Err(self.read_finish(plan, now));
         }
         let side = plan.ticket.side & 1;
@@ -163,10 +167,5 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             ReadEnd::Complete => ReadEnd::Fail(Reason::Disk),
             other => other,
         }
-    }
-
-    /// Whether this controller is one that may answer reads and writes sooner or later without another takeover.
-    pub fn is_owner(&self) -> bool {
-        matches!(self.ownership.role, Role::Owner(_)) && !self.ownership.leaving.is_releasing()
     }
 }

@@ -31,7 +31,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let Some(mode) = self.ownership.mode() else {
             return WriteBegin::Fail(self.ownership.not_owner());
         };
-        if !self.has_room(range, mode, now) {
+        let permit = self.permit();
+        if !permit.may_begin_write(now) || !self.has_room(range) {
             self.requests.park();
             return WriteBegin::Park;
         }
@@ -52,7 +53,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         WriteBegin::Plan(WritePlan {
             ticket,
             range,
-            generation: self.ownership.cycle.mine.record.generation,
+            generation: permit.generation(),
             sequence,
             slots,
             post,
@@ -64,16 +65,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.log.free_slots() <= self.log.slots() / 4
     }
 
-    fn has_room(&self, range: Range, mode: Mode, now: u64) -> bool {
+    fn has_room(&self, range: Range) -> bool {
         let dirty = self.log.dirty();
         let fits = dirty == 0 || dirty.saturating_add(range.count) <= self.config.dirty_limit;
-        let open = mode != Mode::Holding || !self.guards.on(Guard::HoldWhileAlone);
-        open && fits
-            && self.ownership.claimant.is_none()
-            && !self.ownership.leaving.is_under_way()
-            && !self.ownership.leaving.is_releasing()
-            && now >= self.ownership.serve_from
-            && self.log.free_slots() >= range.count
+        fits && self.log.free_slots() >= range.count
             && !self.requests.tickets.is_full()
             && !self.requests.passes.wants_slot()
             && !self.requests.passes.overlaps(range.into())
@@ -97,7 +92,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         ticket: u32,
         post: Option<PostTo>,
     ) -> ([u32; BLOCKS_MAX], u64) {
-        let generation = self.ownership.cycle.mine.record.generation.get();
+        let generation = self.ownership.generation().get();
         let mut slots = [NONE; BLOCKS_MAX];
         let (mut sequence, mut last) = (0, NONE);
         for (block, place) in (range.block..).take(range.count as usize).zip(&mut slots) {
@@ -160,7 +155,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // that nobody waits for wakes nobody.
         self.agenda.want_poll(
             self.requests.tickets.has_long()
-                || self.ownership.leaving.is_under_way()
+                || self.ownership.is_leaving()
                 || self.mirror.copy_target().is_some()
                 || self.log.dirty() > self.config.dirty_limit / 2
                 || self.is_low(),
@@ -262,8 +257,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             entry = self.log.at(entry).ticket_next;
         }
-        let right = self.right_to_acknowledge(now);
-        if !self.granted(right, Guard::LeaseAfterWrite) {
+        let permit = self.permit();
+        let enforced = self.guards.on(Guard::LeaseAfterWrite);
+        if !permit.is_granted(permit.may_acknowledge(now), enforced) {
             return false;
         }
         let mut entry = self.requests.tickets.at(index).first;
