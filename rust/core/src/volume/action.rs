@@ -100,7 +100,7 @@ pub enum Action {
         victim: NodeId,
     },
     /// Issue the operation to the backing disk, then [`Input::PassedDown`]. Now, as a destage: the lease was checked at
-    /// `now`, and the bound on a command's life counts from here.
+    /// `now_ns`, and the bound on a command's life counts from here.
     PassDown {
         /// To be given back.
         pass: PassId,

@@ -8,34 +8,34 @@ use super::action::Token;
 pub(crate) struct Agenda {
     /// Something happened between two polls that a poll has to see before its deadline.
     poll_wanted: bool,
-    deadline: Option<u64>,
-    polled_at: u64,
+    deadline_ns: Option<u64>,
+    polled_at_ns: u64,
     tokens: u32,
 }
 
 impl Agenda {
     pub(crate) const NONE: Self = Self {
         poll_wanted: false,
-        deadline: None,
-        polled_at: 0,
+        deadline_ns: None,
+        polled_at_ns: 0,
         tokens: 0,
     };
 
     /// When to poll at the latest, as it was found when there was nothing left to do.
-    pub(crate) fn deadline(&self) -> Option<u64> {
-        self.deadline
+    pub(crate) fn deadline_ns(&self) -> Option<u64> {
+        self.deadline_ns
     }
 
     /// Wants to be polled at this time.
-    pub(crate) fn wake_at(&mut self, time: u64) {
-        self.deadline = Some(self.deadline.map_or(time, |other| other.min(time)));
+    pub(crate) fn wake_at(&mut self, time_ns: u64) {
+        self.deadline_ns = Some(self.deadline_ns.map_or(time_ns, |other| other.min(time_ns)));
     }
 
-    /// Whether `time` has come; if not, wants to be polled then.
-    pub(crate) fn due(&mut self, time: u64, now: u64) -> bool {
-        let due = now >= time;
+    /// Whether `time_ns` has come; if not, wants to be polled then.
+    pub(crate) fn due(&mut self, time_ns: u64, now_ns: u64) -> bool {
+        let due = now_ns >= time_ns;
         if !due {
-            self.wake_at(time);
+            self.wake_at(time_ns);
         }
         due
     }
@@ -51,7 +51,7 @@ impl Agenda {
 
     /// A poll begins: what it finds says when the next one is due.
     pub(crate) fn begin_poll(&mut self) {
-        self.deadline = None;
+        self.deadline_ns = None;
     }
 
     /// A poll looks at everything: whoever wanted it is heard.
@@ -60,12 +60,12 @@ impl Agenda {
     }
 
     /// When everything was looked at last.
-    pub(crate) fn polled_at(&self) -> u64 {
-        self.polled_at
+    pub(crate) fn polled_at_ns(&self) -> u64 {
+        self.polled_at_ns
     }
 
-    pub(crate) fn set_polled_at(&mut self, now: u64) {
-        self.polled_at = now;
+    pub(crate) fn set_polled_at(&mut self, now_ns: u64) {
+        self.polled_at_ns = now_ns;
     }
 
     /// Names the next action whose result is waited for.
@@ -85,9 +85,9 @@ mod tests {
         let mut agenda = Agenda::NONE;
         assert!(!agenda.due(70, 10) && !agenda.due(50, 10) && !agenda.due(60, 10));
         assert!(agenda.due(10, 10));
-        assert_eq!(agenda.deadline(), Some(50));
+        assert_eq!(agenda.deadline_ns(), Some(50));
         agenda.begin_poll();
-        assert_eq!(agenda.deadline(), None);
+        assert_eq!(agenda.deadline_ns(), None);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The machine's memory, and the small tools that every part of it uses.
 
-use super::action::Token;
 use super::agenda::Agenda;
 use super::config::Config;
 use super::log::entry::{Entry, NONE};
@@ -33,7 +32,7 @@ pub struct Volume<E, B, T> {
     pub(crate) partner: Partner,
     pub(crate) agenda: Agenda,
     /// What people were told last.
-    pub(crate) told: Option<(Role, Option<Reason>)>,
+    pub(crate) notified: Option<(Role, Option<Reason>)>,
     randoms: u64,
 }
 
@@ -50,10 +49,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         entries: E,
         buckets: B,
         tickets: T,
-        now: u64,
+        now_ns: u64,
     ) -> Result<Self, &'static str> {
         Self::check(&config, &entries, &buckets, &tickets)?;
-        Ok(Self::make(config, guards, entries, buckets, tickets, now))
+        Ok(Self::make(
+            config, guards, entries, buckets, tickets, now_ns,
+        ))
     }
 
     /// Whether these settings and this storage can make a machine.
@@ -89,18 +90,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         entries: E,
         buckets: B,
         tickets: T,
-        now: u64,
+        now_ns: u64,
     ) -> Self {
         Self {
             config,
             guards,
-            ownership: Ownership::new(&config, now),
+            ownership: Ownership::new(&config, now_ns),
             mirror: Mirror::NONE,
             log: Log::new(entries, buckets, config.slots, guards, mix(!config.seed)),
             requests: Requests::new(tickets),
             partner: Partner::NONE,
             agenda: Agenda::NONE,
-            told: None,
+            notified: None,
             randoms: 0,
         }
     }
@@ -122,7 +123,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// When `poll_action` is to be called at the latest, as it was when it returned `None` last.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.agenda.deadline()
+        self.agenda.deadline_ns()
     }
 
     /// Whether there is something to poll for before `next_deadline`. To be looked at, under the lock, after every call
@@ -131,31 +132,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.requests.wants_poll() || self.agenda.wants_poll()
     }
 
-    pub(crate) fn token(&mut self) -> Token {
-        self.agenda.token()
-    }
-
     /// A random number: different for each call of each life of a controller.
     pub(crate) fn random(&mut self) -> u64 {
         self.randoms = self.randoms.wrapping_add(1);
         mix(self.config.seed.wrapping_add(mix(self.randoms)))
     }
 
-    /// Wants to be polled at this time.
-    pub(crate) fn at(&mut self, time: u64) {
-        self.agenda.wake_at(time);
-    }
-
-    /// Whether `time` has come; if not, wants to be polled then.
-    pub(crate) fn due(&mut self, time: u64, now: u64) -> bool {
-        self.agenda.due(time, now)
-    }
-
     /// Stops for good: a fault that only a person can mend. The record stays, so the partner can take over; the log and
     /// what was adopted stay, too: they may be the only copy.
     pub(crate) fn stop(&mut self, reason: Reason) {
         self.end_term(Reason::Deposed);
-        self.ownership.go(RoleEvent::Fault);
+        self.ownership.role_event(RoleEvent::Fault);
         self.ownership.say(reason);
     }
 }

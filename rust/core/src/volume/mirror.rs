@@ -22,11 +22,11 @@ pub(crate) struct Mirror {
     held: [Held; LINK_COUNT],
     lent: [Lent; LINK_COUNT],
     /// Questions for lives of links that are not up at our end.
-    early: [Option<Question>; LINK_COUNT],
+    questions_ahead_of_link: [Option<Question>; LINK_COUNT],
     /// Number of the last own question.
     questions: u64,
     /// When the newest good fence was issued, on any region of the partner.
-    good_at: Option<u64>,
+    fence_good_at_ns: Option<u64>,
     copying: Copying,
     freeing: Freeing,
 }
@@ -36,9 +36,9 @@ impl Mirror {
         links: [Link::NONE; LINK_COUNT],
         held: [Held::NONE; LINK_COUNT],
         lent: [Lent::NONE; LINK_COUNT],
-        early: [None; LINK_COUNT],
+        questions_ahead_of_link: [None; LINK_COUNT],
         questions: 0,
-        good_at: None,
+        fence_good_at_ns: None,
         copying: Copying::NONE,
         freeing: Freeing::NONE,
     };
@@ -84,8 +84,8 @@ impl Mirror {
     }
 
     /// When the newest good fence was issued, on any region of the partner.
-    pub(crate) fn proved_at(&self) -> Option<u64> {
-        self.good_at
+    pub(crate) fn proved_at_ns(&self) -> Option<u64> {
+        self.fence_good_at_ns
     }
 
     /// The region that is copied to.
@@ -109,8 +109,8 @@ impl Mirror {
     }
 
     /// An entry has come that was not there when the copying went by.
-    pub(crate) fn copy_again(&mut self) {
-        self.copying.look_again();
+    pub(crate) fn entry_added(&mut self) {
+        self.copying.entry_added();
     }
 
     /// Nothing is copied any more.
@@ -131,6 +131,6 @@ impl Mirror {
         }
         self.copying.reset();
         self.freeing.reset();
-        self.good_at = None;
+        self.fence_good_at_ns = None;
     }
 }

@@ -44,26 +44,26 @@ pub(crate) struct Ownership {
     /// What is done about a claim.
     outbid: Outbid,
     /// When the last read of all blocks was issued that showed nothing above the own record.
-    clean_at: Option<u64>,
+    no_claim_seen_at_ns: Option<u64>,
     /// How long the next disk lease is to be: a whole number of milliseconds.
     lease_ns: u64,
     /// Until when the disk lease lasts.
-    lease_until: Option<u64>,
+    lease_until_ns: Option<u64>,
     /// Nothing is answered before.
-    serve_from: u64,
+    serve_from_ns: u64,
     /// The disk is not written before.
-    write_from: u64,
+    write_from_ns: u64,
     /// Whether it gives the volume away on purpose.
     leaving: Leaving,
     /// When this controller released the volume.
-    released_at: Option<u64>,
+    released_at_ns: Option<u64>,
     /// The partner has released the volume for us.
     offered: bool,
     wanted: Option<Wanted>,
     /// When the blocks were read last for want of anything else to do.
-    looked_at: Option<u64>,
+    surveyed_at_ns: Option<u64>,
     /// When the blocks were read for the first time.
-    opened_at: Option<u64>,
+    opened_at_ns: Option<u64>,
     reason: Option<Reason>,
 }
 
@@ -72,21 +72,21 @@ pub(crate) struct Ownership {
 enum Wanted {
     TakeOver {
         /// Until when a live owner is asked for the volume.
-        until: Option<u64>,
+        until_ns: Option<u64>,
     },
     /// The owner has stopped, and said so.
     Rescue,
     Force,
     Close {
         /// When the last of its words was changed: none that was changed for an earlier wish counts.
-        voided_at: Option<u64>,
+        voided_at_ns: Option<u64>,
     },
 }
 
 impl Ownership {
-    pub(crate) fn new(config: &Config, now: u64) -> Self {
+    pub(crate) fn new(config: &Config, now_ns: u64) -> Self {
         let mut cycle = Cycle::new(NodeBlock::blank(config.node, 0));
-        cycle.read(now);
+        cycle.read(now_ns);
         Self {
             cycle,
             survey: None,
@@ -96,28 +96,28 @@ impl Ownership {
             taking: Taking::NONE,
             claimant: None,
             outbid: Outbid::None,
-            clean_at: None,
+            no_claim_seen_at_ns: None,
             lease_ns: config.disk_lease_ns,
-            lease_until: None,
-            serve_from: 0,
-            write_from: 0,
+            lease_until_ns: None,
+            serve_from_ns: 0,
+            write_from_ns: 0,
             leaving: Leaving::Stays,
-            released_at: None,
+            released_at_ns: None,
             offered: false,
             wanted: None,
-            looked_at: None,
-            opened_at: None,
+            surveyed_at_ns: None,
+            opened_at_ns: None,
             reason: None,
         }
     }
 
     /// The one place where the role changes.
-    pub(crate) fn go(&mut self, event: RoleEvent) {
+    pub(crate) fn role_event(&mut self, event: RoleEvent) {
         self.role = self.role.on(event).after(self.role);
     }
 
     /// The one place where it changes whether this controller gives the volume away.
-    pub(crate) fn leave(&mut self, event: LeavingEvent) {
+    pub(crate) fn leaving_event(&mut self, event: LeavingEvent) {
         self.leaving = self.leaving.on(event).after(self.leaving);
     }
 
@@ -170,8 +170,8 @@ impl Ownership {
     }
 
     /// Nothing is answered before the first time, the disk is not written before the second.
-    pub(crate) fn not_before(&self) -> [u64; 2] {
-        [self.serve_from, self.write_from]
+    pub(crate) fn not_before_ns(&self) -> [u64; 2] {
+        [self.serve_from_ns, self.write_from_ns]
     }
 
     /// Why it was stopped, or the last takeover was refused.
@@ -187,7 +187,7 @@ impl Ownership {
     /// The owner has stopped, and said so: its partner takes over, if it stands by and wants nothing else.
     pub(crate) fn rescue(&mut self) {
         if self.role == Role::Standby && self.wanted.is_none() {
-            (self.wanted, self.looked_at) = (Some(Wanted::Rescue), None);
+            (self.wanted, self.surveyed_at_ns) = (Some(Wanted::Rescue), None);
         }
     }
 }

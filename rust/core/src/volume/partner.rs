@@ -19,7 +19,7 @@ pub(crate) struct Partner {
     /// How it said last that it stands, in this session.
     standing: Option<Standing>,
     /// What this controller said last of itself in this session, and when.
-    said: Option<(Standing, u64)>,
+    standing_told: Option<(Standing, u64)>,
     outbox: Outbox,
 }
 
@@ -28,7 +28,7 @@ impl Partner {
         life: None,
         terms: None,
         standing: None,
-        said: None,
+        standing_told: None,
         outbox: Outbox {
             queue: [None; OUTBOX_MAX],
         },
@@ -47,7 +47,7 @@ impl Partner {
     /// There is a session with this life of it.
     pub(crate) fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
         (self.life, self.terms) = (Some(incarnation), Some(terms));
-        (self.standing, self.said) = (None, None);
+        (self.standing, self.standing_told) = (None, None);
     }
 
     /// The session is over.

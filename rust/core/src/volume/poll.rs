@@ -12,24 +12,24 @@ use crate::mirror::message::Message;
 use crate::terms::Terms;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
-use crate::volume::mirror::regions::{Going, Lent, LentState, Question};
+use crate::volume::mirror::regions::{Lent, LentState, Question, Removal};
 use crate::volume::ownership::leaving::LeavingEvent;
 use crate::volume::requests::tickets::Ticket;
 use crate::window::Place;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Something happened. Afterwards poll.
-    pub fn handle(&mut self, input: Input<'_>, now: u64) {
+    pub fn handle(&mut self, input: Input<'_>, now_ns: u64) {
         match input {
             Input::Room { link, place } => self.room(link, place),
             Input::SessionUp { incarnation, terms } => self.session_up(incarnation, terms),
             Input::SessionGone => self.session_gone(),
             Input::LinkUp { link, life, downs } => self.link_up(link, life, downs),
             Input::LinkDown { link } => self.link_down(link),
-            Input::LinkGoing { link } => self.link_going(link),
+            Input::LinkGoing { link } => self.remove_link(link),
             Input::Message(message) => self.message(message),
-            Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now),
-            Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now),
+            Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now_ns),
+            Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now_ns),
             Input::Fenced { token, sample } => self.fenced(token, sample),
             Input::WordSet { token } | Input::Cleared { token } => self.lent_done(token),
             Input::Slot {
@@ -38,22 +38,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 raw,
                 crc,
             } => self.scanned_slot(token, slot, raw, crc),
-            Input::Scanned { token } => self.scanned(token, now),
+            Input::Scanned { token } => self.scanned(token, now_ns),
             Input::DiskFlushed { token, ok } => {
                 if self.log.flushes().awaits(token) {
-                    self.flushed(ok, now);
+                    self.flushed(ok, now_ns);
                 }
             }
-            Input::Preempted { token, ok } => self.preempted(token, ok, now),
+            Input::Preempted { token, ok } => self.preempted(token, ok, now_ns),
             Input::PassedDown { pass, end } => self.passed_down(pass, end),
-            Input::Command(command) => self.command(command, now),
+            Input::Command(command) => self.command(command, now_ns),
         }
     }
 
     /// Our own window has, or has no, room for a region. What was in it before is gone.
     fn room(&mut self, link: LinkId, place: Option<Place>) {
         self.mirror
-            .edit_link(link, |link| (link.room, link.going) = (place, Going::No));
+            .edit_link(link, |link| (link.room, link.going) = (place, Removal::No));
         if self.mirror.lent(link).state == LentState::Adopted {
             self.log.condemn_link(link.get());
         }
@@ -69,7 +69,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
         self.partner.session_up(incarnation, terms);
-        self.ownership.look_soon();
+        self.ownership.survey_soon();
     }
 
     fn session_gone(&mut self) {
@@ -78,19 +78,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.partner.session_gone();
         self.mirror.forget_questions();
-        self.ownership.look_soon();
+        self.ownership.survey_soon();
     }
 
     fn link_up(&mut self, link: LinkId, life: LinkEpoch, downs: u64) {
-        self.lose(link);
+        self.lose_region(link);
         self.mirror.edit_link(link, |link| {
-            (link.life, link.downs, link.going) = (Some(life), downs, Going::No);
+            (link.life, link.downs, link.going) = (Some(life), downs, Removal::No);
         });
-        self.mirror.early_question(self.guards, life);
+        self.mirror.take_questions_ahead(self.guards, life);
     }
 
     fn link_down(&mut self, link: LinkId) {
-        self.lose(link);
+        self.lose_region(link);
         self.mirror.edit_link(link, |link| link.life = None);
     }
 
@@ -101,7 +101,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 generation,
                 number,
                 slots,
-            } => self.mirror.asked(Question {
+            } => self.mirror.question_came(Question {
                 life,
                 number,
                 generation,
@@ -119,7 +119,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Message::Standing(standing) => self.partner_stands(standing),
             Message::Want => {
                 if matches!(self.ownership.role(), Role::Owner(_)) {
-                    self.ownership.leave(LeavingEvent::GiveBack);
+                    self.ownership.leaving_event(LeavingEvent::GiveBack);
                 }
             }
         }
@@ -128,7 +128,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The partner wants to close: its regions are given up, so that the record becomes `disk`.
     fn partner_leaves(&mut self) {
         if matches!(self.ownership.role(), Role::Owner(_)) {
-            self.lose_all();
+            self.lose_all_regions();
         }
     }
 
@@ -142,7 +142,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The next thing to do; `None`: nothing before `next_deadline`, or before something happens.
-    pub fn poll_action(&mut self, now: u64) -> Option<Action> {
+    pub fn poll_action(&mut self, now_ns: u64) -> Option<Action> {
         self.agenda.begin_poll();
         if self.log.is_emptying() {
             self.log.empty_some(PIECE);
@@ -150,73 +150,77 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let more = self.forget_some();
         self.agenda.look_at_all();
-        self.tick(now);
-        if let Some(action) = self.next_action(now) {
+        self.tick(now_ns);
+        if let Some(action) = self.next_action(now_ns) {
             return Some(action);
         }
         while let Some(index) = self.requests.next_queued() {
-            if let Some(action) = self.look(index, now) {
+            if let Some(action) = self.advance_ticket(index, now_ns) {
                 return Some(action);
             }
         }
         if self.requests.take_retry() {
             return Some(Action::Wake);
         }
-        let told = Some((self.ownership.role(), self.why()));
-        if self.told != told {
-            self.told = told;
+        let news = Some((self.ownership.role(), self.why()));
+        if self.notified != news {
+            self.notified = news;
             return Some(Action::Notify(self.ownership.role()));
         }
         more.then_some(Action::Yield)
     }
 
-    fn tick(&mut self, now: u64) {
+    fn tick(&mut self, now_ns: u64) {
         match self.ownership.role() {
-            Role::Standby => self.standby_tick(now),
-            Role::Taking => self.taking_tick(now),
-            Role::Owner(mode) => self.owner_tick(mode, now),
+            Role::Standby => self.standby_tick(now_ns),
+            Role::Taking => self.takeover_tick(now_ns),
+            Role::Owner(mode) => self.owner_tick(mode, now_ns),
             Role::Opening | Role::Stopped | Role::Closed => (),
         }
-        self.say_standing(now);
-        let [serve_from, write_from] = self.ownership.not_before();
-        for time in [serve_from, write_from, self.log.runs().not_before()] {
-            if time > now {
-                self.at(time);
-            } else if time > self.agenda.polled_at() {
+        self.say_standing(now_ns);
+        let [serve_from_ns, write_from_ns] = self.ownership.not_before_ns();
+        for time in [
+            serve_from_ns,
+            write_from_ns,
+            self.log.runs().not_before_ns(),
+        ] {
+            if time > now_ns {
+                self.agenda.wake_at(time);
+            } else if time > self.agenda.polled_at_ns() {
                 self.requests.retry_all();
             }
         }
-        self.agenda.set_polled_at(now);
+        self.agenda.set_polled_at(now_ns);
     }
 
-    fn next_action(&mut self, now: u64) -> Option<Action> {
+    fn next_action(&mut self, now_ns: u64) -> Option<Action> {
         if let Some(message) = self.partner.next_message() {
             return Some(Action::Send(message));
         }
         if matches!(self.ownership.role(), Role::Stopped | Role::Closed) {
-            return self.next_ping(now);
+            return self.next_ping(now_ns);
         }
         if let Some(action) = self.next_lending() {
             return Some(action);
         }
-        if let Some(action) = self.next_block(now) {
+        if let Some(action) = self.next_block(now_ns) {
             return Some(action);
         }
-        if let Some(action) = self.next_taking() {
+        if let Some(action) = self.next_takeover() {
             return Some(action);
         }
-        if let Some(action) = self.next_ping(now) {
+        if let Some(action) = self.next_ping(now_ns) {
             return Some(action);
         }
-        if let Some(action) = self.next_copy(now) {
+        if let Some(action) = self.next_copy(now_ns) {
             return Some(action);
         }
-        if let Some(action) = self.next_pass(now) {
+        if let Some(action) = self.next_pass(now_ns) {
             return Some(action);
         }
-        if let Some(action) = self.next_free(now) {
+        if let Some(action) = self.next_free(now_ns) {
             return Some(action);
         }
-        self.next_flush(now)
+        self.next_flush(now_ns)
     }
 }

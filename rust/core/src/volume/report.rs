@@ -12,7 +12,7 @@ use crate::volume::requests::tickets::Ticket;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A look at the machine.
-    pub fn status(&self, now: u64) -> Status {
+    pub fn status(&self, now_ns: u64) -> Status {
         let top = self.ownership.survey().and_then(|survey| survey.top);
         let live = self
             .mirror
@@ -31,8 +31,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .known_generation()
                 .max(self.ownership.generation()),
             owner,
-            serving: permit.may_acknowledge(now),
-            takeover: self.takeover(now),
+            serving: permit.may_acknowledge(now_ns),
+            takeover: self.takeover(now_ns),
             dirty: self.log.dirty(),
             adopted: self.log.adopted_dirty(),
             adopted_total: self.log.adopted_total(),
@@ -85,24 +85,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Whether the volume would survive the loss of a controller now; if not, why.
-    fn takeover(&self, now: u64) -> Result<(), Reason> {
+    fn takeover(&self, now_ns: u64) -> Result<(), Reason> {
         match self.ownership.role() {
             Role::Opening => Err(Reason::Opening),
             Role::Taking => Err(Reason::Recording),
             Role::Stopped | Role::Closed => Err(self.ownership.not_owner()),
-            Role::Owner(mode) => self.partner_could(mode, now),
+            Role::Owner(mode) => self.partner_could(mode, now_ns),
             Role::Standby => self.i_could(),
         }
     }
 
     /// On the owner: whether the partner could take over without losing anything.
-    fn partner_could(&self, mode: Mode, now: u64) -> Result<(), Reason> {
+    fn partner_could(&self, mode: Mode, now_ns: u64) -> Result<(), Reason> {
         if self.partner.life().is_none() {
             return Err(Reason::NoPartner);
         }
         self.partner_is_ready()?;
         match mode {
-            Mode::Mirrored => self.permit().may_acknowledge(now),
+            Mode::Mirrored => self.permit().may_acknowledge(now_ns),
             // The record says `disk`: anybody can.
             Mode::Solo => Ok(()),
             Mode::Joining => Err(Reason::Copying),

@@ -103,7 +103,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// What the end of a run says of the disk. Whether destaging rests anew.
-    fn judge_run(&mut self, end: DestageEnd, over: &Over, poll_ns: u64, now: u64) -> bool {
+    fn judge_run(&mut self, end: DestageEnd, over: &Over, poll_ns: u64, now_ns: u64) -> bool {
         match end {
             DestageEnd::Written => {
                 self.runs.went_well();
@@ -113,9 +113,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
                 if let Some(entry) = over.corrupt {
                     self.condemn(entry);
                 }
-                self.runs.rest(poll_ns, now)
+                self.runs.rest(poll_ns, now_ns)
             }
-            DestageEnd::Failed if over.owned => self.runs.rest(poll_ns, now),
+            DestageEnd::Failed if over.owned => self.runs.rest(poll_ns, now_ns),
             _ => false,
         }
     }
@@ -171,14 +171,14 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether a run may go to the disk now.
-    fn may_destage(&self, now: u64) -> bool {
-        now >= self.log.runs.not_before() && self.permit().may_command(now).is_ok()
+    fn may_destage(&self, now_ns: u64) -> bool {
+        now_ns >= self.log.runs.not_before_ns() && self.permit().may_command(now_ns).is_ok()
     }
 
     /// The next run of at most `max` blocks to write to the backing disk. To be issued at once: the lease was checked
-    /// at `now`. `None` if there is nothing, or it may not be now.
-    pub fn next_destage(&mut self, now: u64, max: u32) -> Option<DestagePlan> {
-        if !self.may_destage(now) {
+    /// at `now_ns`. `None` if there is nothing, or it may not be now.
+    pub fn next_destage(&mut self, now_ns: u64, max: u32) -> Option<DestagePlan> {
+        if !self.may_destage(now_ns) {
             return None;
         }
         let max = max.min(BLOCKS_MAX as u32).max(1);
@@ -195,18 +195,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Whether `next_destage` would give a run.
-    pub fn wants_destage(&self, now: u64) -> bool {
-        self.log.first_ready().is_some() && self.may_destage(now)
+    pub fn wants_destage(&self, now_ns: u64) -> bool {
+        self.log.first_ready().is_some() && self.may_destage(now_ns)
     }
 
     /// Whether a run may still be issued: to be asked right before that, when everything else is prepared. If not, it is
     /// to be handed back as [`DestageEnd::NotIssued`].
-    pub fn may_issue(&self, run: RunId, now: u64) -> bool {
-        self.log.has_run(run) && self.may_destage(now)
+    pub fn may_issue(&self, run: RunId, now_ns: u64) -> bool {
+        self.log.has_run(run) && self.may_destage(now_ns)
     }
 
     /// A run is over.
-    pub fn destage_finish(&mut self, run: RunId, end: DestageEnd, now: u64) {
+    pub fn destage_finish(&mut self, run: RunId, end: DestageEnd, now_ns: u64) {
         let requests = &mut self.requests;
         let Some(over) = self.log.end_run(run, end, |ticket| requests.queue(ticket)) else {
             return;
@@ -218,8 +218,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.mode(),
             Some(Mode::Holding | Mode::Degraded | Mode::Joining)
         ));
-        if self.log.judge_run(end, &over, self.config.poll_ns, now) {
-            self.at(self.log.runs.not_before());
+        if self.log.judge_run(end, &over, self.config.poll_ns, now_ns) {
+            self.agenda.wake_at(self.log.runs.not_before_ns());
         }
     }
 }

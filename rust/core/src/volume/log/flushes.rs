@@ -16,9 +16,9 @@ pub(crate) struct Flushes {
     /// Number of the last flush that succeeded.
     finished: u64,
     /// Not before, after one that failed.
-    not_before: u64,
+    not_before_ns: u64,
     /// Nor, while nobody is in a hurry, before this.
-    idle_until: u64,
+    idle_until_ns: u64,
 }
 
 impl Flushes {
@@ -28,8 +28,8 @@ impl Flushes {
         covers: 0,
         safe_upto: 0,
         finished: 0,
-        not_before: 0,
-        idle_until: 0,
+        not_before_ns: 0,
+        idle_until_ns: 0,
     };
 
     /// The flush that somebody has to wait for who wants one now: the one in flight may have been issued too early.
@@ -56,25 +56,25 @@ impl Flushes {
     }
 
     /// When the next may be issued.
-    pub(crate) fn not_before(&self, urgent: bool) -> u64 {
+    pub(crate) fn not_before_ns(&self, urgent: bool) -> u64 {
         if urgent {
-            self.not_before
+            self.not_before_ns
         } else {
-            self.idle_until
+            self.idle_until_ns
         }
     }
 
     /// A flush is issued; so many entries are done by now.
-    pub(crate) fn begin(&mut self, token: Token, done_no: u64, idle_until: u64) {
+    pub(crate) fn begin(&mut self, token: Token, done_no: u64, idle_until_ns: u64) {
         self.token = Some(token);
         self.number = self.next_number();
-        (self.covers, self.idle_until) = (done_no, idle_until);
+        (self.covers, self.idle_until_ns) = (done_no, idle_until_ns);
     }
 
     /// The flush that was in flight failed; the next is not issued before this time.
-    pub(crate) fn failed(&mut self, not_before: u64) {
+    pub(crate) fn failed(&mut self, not_before_ns: u64) {
         self.token = None;
-        self.not_before = not_before;
+        self.not_before_ns = not_before_ns;
     }
 
     /// The flush that was in flight succeeded.
@@ -112,7 +112,7 @@ mod tests {
         assert!(flushes.has_finished(wanted) && !flushes.is_in_flight());
         assert!(flushes.covers(5) && !flushes.covers(6));
         assert_eq!(
-            (flushes.not_before(true), flushes.not_before(false)),
+            (flushes.not_before_ns(true), flushes.not_before_ns(false)),
             (0, 70)
         );
     }
@@ -123,7 +123,7 @@ mod tests {
         flushes.begin(Token(1), 5, 0);
         flushes.failed(30);
         assert!(!flushes.covers(1) && !flushes.has_finished(1) && flushes.has_begun(1));
-        assert_eq!(flushes.not_before(true), 30);
+        assert_eq!(flushes.not_before_ns(true), 30);
         flushes.cover(4);
         flushes.cover(2);
         assert!(flushes.covers(4));

@@ -25,7 +25,7 @@ pub(crate) struct Runs {
     /// How long destaging rests after a failure; 0 after one that went well.
     rest_ns: u64,
     /// No destage before, after one that failed.
-    not_before: u64,
+    not_before_ns: u64,
 }
 
 impl Runs {
@@ -36,12 +36,12 @@ impl Runs {
             active: false,
         }; RUNS_MAX],
         rest_ns: 0,
-        not_before: 0,
+        not_before_ns: 0,
     };
 
     /// No destage before.
-    pub(crate) fn not_before(&self) -> u64 {
-        self.not_before
+    pub(crate) fn not_before_ns(&self) -> u64 {
+        self.not_before_ns
     }
 
     /// Whether the last one failed.
@@ -102,13 +102,13 @@ impl Runs {
 
     /// Destaging rests after a failure, the longer the more often one follows another, and goes on without end: the log
     /// may be the only copy. Runs that were in flight together are one failure. Whether it rests anew.
-    pub(super) fn rest(&mut self, poll_ns: u64, now: u64) -> bool {
-        if now < self.not_before {
+    pub(super) fn rest(&mut self, poll_ns: u64, now_ns: u64) -> bool {
+        if now_ns < self.not_before_ns {
             return false;
         }
         let twice = self.rest_ns.saturating_mul(2);
         self.rest_ns = twice.clamp(poll_ns, poll_ns.saturating_mul(REST_MAX));
-        self.not_before = now.saturating_add(self.rest_ns);
+        self.not_before_ns = now_ns.saturating_add(self.rest_ns);
         true
     }
 }
@@ -138,13 +138,13 @@ mod tests {
     fn destaging_rests_longer_after_each_failure_and_not_after_one_that_went_well() {
         let mut runs = Runs::NONE;
         assert!(runs.rest(10, 100) && !runs.rest(10, 105));
-        assert_eq!(runs.not_before(), 110);
+        assert_eq!(runs.not_before_ns(), 110);
         assert!(runs.rest(10, 110) && runs.is_resting());
-        assert_eq!(runs.not_before(), 130);
+        assert_eq!(runs.not_before_ns(), 130);
         for _ in 0..9 {
-            let now = runs.not_before();
-            assert!(runs.rest(10, now));
-            assert!(runs.not_before() - now <= 10 * REST_MAX);
+            let now_ns = runs.not_before_ns();
+            assert!(runs.rest(10, now_ns));
+            assert!(runs.not_before_ns() - now_ns <= 10 * REST_MAX);
         }
         runs.went_well();
         assert!(!runs.is_resting());

@@ -77,7 +77,7 @@ impl Copying {
     }
 
     /// An entry has come that was not there when the pass went by.
-    pub(crate) fn look_again(&mut self) {
+    pub(crate) fn entry_added(&mut self) {
         if self.target.is_some() {
             self.again = true;
             self.complete = false;
@@ -170,7 +170,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The next post or fence of the copying.
-    pub(crate) fn next_copy(&mut self, now: u64) -> Option<Action> {
+    pub(crate) fn next_copy(&mut self, now_ns: u64) -> Option<Action> {
         let target = self.mirror.copying.target?;
         let to = self.mirror.post_to(target)?;
         if self.mirror.copying.fence.is_some() || !self.mirror.held(target).answers() {
@@ -179,7 +179,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.mirror.copying.len == 0 && !self.mirror.copying.complete {
             self.fill_batch(target);
             if self.mirror.copying.len == 0 {
-                self.end_pass(now);
+                self.end_pass(now_ns);
                 return None;
             }
         }
@@ -193,7 +193,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.mirror.copying.posted = self.mirror.copying.posted.saturating_add(1);
             // It may have been freed since it was collected.
             if !self.log.is_live(slot) || self.log.at(slot).is(FREEING | FILLING) {
-                return self.next_copy(now);
+                return self.next_copy(now_ns);
             }
             self.log.at_mut(slot).carried |= bit(target);
             return Some(self.post_slot(to, slot));
@@ -203,10 +203,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         if !self.guards.on(Guard::JoinFence) {
             self.batch_proved(target);
-            self.at(now);
+            self.agenda.wake_at(now_ns);
             return None;
         }
-        let token = self.token();
+        let token = self.agenda.token();
         (self.mirror.copying.fence, self.mirror.copying.fenced) = (Some(token), Some(target));
         Some(Action::Fence { token, to })
     }
@@ -224,9 +224,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.mirror.copying.clear_batch();
     }
 
-    fn end_pass(&mut self, now: u64) {
+    fn end_pass(&mut self, now_ns: u64) {
         // There are more slots to look at, in another pass perhaps; or a record waits for this.
-        self.at(now);
+        self.agenda.wake_at(now_ns);
         if self.mirror.copying.next < self.log.slots() {
             return;
         }
@@ -269,7 +269,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let (Some(link), Some(to)) = (link, link.and_then(|link| self.mirror.post_to(link))) else {
             return true;
         };
-        let good = self.judge(link, to.epoch, sample);
+        let good = self.judge_fence(link, to.epoch, sample);
         if good && self.mirror.copying.target == Some(link) && self.mirror.copying.len > 0 {
             self.batch_proved(link);
         }

@@ -78,8 +78,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Begins a round, if there is something to free.
-    fn begin_round(&mut self, now: u64) -> bool {
-        if !self.requests.old_readers_are_gone() || !self.permit().may_free(now) {
+    fn begin_round(&mut self, now_ns: u64) -> bool {
+        if !self.requests.old_readers_are_gone() || !self.permit().may_free(now_ns) {
             return false;
         }
         let mut round = Freeing {
@@ -111,15 +111,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The next invalidation or fence of a round; begins and ends rounds.
-    pub(crate) fn next_free(&mut self, now: u64) -> Option<Action> {
+    pub(crate) fn next_free(&mut self, now_ns: u64) -> Option<Action> {
         if self.mirror.freeing.fence.is_some() || self.ownership.mode().is_none() {
             return None;
         }
-        if self.mirror.freeing.len == 0 && !self.begin_round(now) {
+        if self.mirror.freeing.len == 0 && !self.begin_round(now_ns) {
             return None;
         }
         if let Some(link) = self.mirror.freeing.link {
-            return self.next_invalid(link, now);
+            return self.next_invalid(link, now_ns);
         }
         let carried = |round: &Freeing, log: &crate::volume::log::Log<E, B>| {
             round
@@ -132,15 +132,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             LinkId::all().find(|link| links & bit(*link) != 0 && self.mirror.held(*link).answers());
         if let Some(link) = next {
             (self.mirror.freeing.link, self.mirror.freeing.posted) = (Some(link), 0);
-            return self.next_invalid(link, now);
+            return self.next_invalid(link, now_ns);
         }
         if links == 0 {
-            self.end_round(now);
+            self.end_round(now_ns);
         }
         None
     }
 
-    fn next_invalid(&mut self, link: LinkId, now: u64) -> Option<Action> {
+    fn next_invalid(&mut self, link: LinkId, now_ns: u64) -> Option<Action> {
         let to = self.mirror.post_to(link)?;
         while let Some(slot) = self
             .mirror
@@ -156,9 +156,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         if !self.guards.on(Guard::FreeProved) {
             self.invalidated(link);
-            self.at(now);
+            self.agenda.wake_at(now_ns);
         }
-        let token = self.token();
+        let token = self.agenda.token();
         (self.mirror.freeing.fence, self.mirror.freeing.fenced) = (Some(token), Some(link));
         Some(Action::Fence { token, to })
     }
@@ -183,7 +183,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let link = self.mirror.freeing.fenced;
         (self.mirror.freeing.fence, self.mirror.freeing.fenced) = (None, None);
         if let (Some(link), Some(to)) = (link, link.and_then(|link| self.mirror.post_to(link))) {
-            if self.judge(link, to.epoch, sample) && self.mirror.freeing.link == Some(link) {
+            if self.judge_fence(link, to.epoch, sample) && self.mirror.freeing.link == Some(link) {
                 self.invalidated(link);
             }
         }
@@ -198,8 +198,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// All invalidations are proved: frees the slots, when nobody copies from them any more.
-    fn end_round(&mut self, now: u64) {
-        if !self.requests.old_readers_are_gone() || !self.permit().may_free(now) {
+    fn end_round(&mut self, now_ns: u64) {
+        if !self.requests.old_readers_are_gone() || !self.permit().may_free(now_ns) {
             return;
         }
         for entry in self.mirror.freeing.slots {
@@ -213,6 +213,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.mirror.freeing.reset();
         self.requests.retry_parked();
-        self.at(now);
+        self.agenda.wake_at(now_ns);
     }
 }

@@ -62,7 +62,7 @@ impl Mirror {
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether a fence proves what was posted before it to this grant. If not, the region is dead.
-    pub(crate) fn judge(&mut self, link: LinkId, epoch: Epoch, sample: FenceSample) -> bool {
+    pub(crate) fn judge_fence(&mut self, link: LinkId, epoch: Epoch, sample: FenceSample) -> bool {
         let held = *self.mirror.held(link);
         if held.epoch != Some(epoch) {
             return false;
@@ -73,7 +73,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let lived = lived || !self.guards.on(Guard::LinkLived);
         let value = sample.word == epoch.get() || !self.guards.on(Guard::FenceValue);
         if !(lived && value) {
-            self.lose(link);
+            self.lose_region(link);
             return false;
         }
         if !matches!(
@@ -84,16 +84,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.mirror.edit_held(link, |held| {
             held.on(HeldEvent::Answered);
-            held.good_at = Some(
-                held.good_at
+            held.fence_good_at_ns = Some(
+                held.fence_good_at_ns
                     .map_or(sample.issued_ns, |at| at.max(sample.issued_ns)),
             );
         });
-        let lapsed = self.mirror.good_at.is_none_or(|at| at < sample.issued_ns);
+        let lapsed = self
+            .mirror
+            .fence_good_at_ns
+            .is_none_or(|at| at < sample.issued_ns);
         if lapsed {
-            let before = self.ownership.link_lease_until(self.mirror.proved_at());
-            self.mirror.good_at = Some(sample.issued_ns);
-            if before <= self.agenda.polled_at().max(sample.issued_ns) {
+            let before = self
+                .ownership
+                .link_lease_until_ns(self.mirror.proved_at_ns());
+            self.mirror.fence_good_at_ns = Some(sample.issued_ns);
+            if before <= self.agenda.polled_at_ns().max(sample.issued_ns) {
                 // The lease had run out: somebody may wait for it.
                 self.requests.retry_all();
             }
@@ -102,7 +107,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// A region does not answer any more, or is not to be used any more.
-    pub(crate) fn lose(&mut self, link: LinkId) {
+    pub(crate) fn lose_region(&mut self, link: LinkId) {
         let held = *self.mirror.held(link);
         let named = held
             .epoch
@@ -137,7 +142,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Asks for a region on every link that has none; again where no answer has come.
-    pub(crate) fn ask(&mut self, now: u64) {
+    pub(crate) fn ask(&mut self, now_ns: u64) {
         if self.partner.life().is_none() || !self.ownership.may_grow() {
             return;
         }
@@ -147,9 +152,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             };
             let held = self.mirror.held(link);
             if held.state == HeldState::Asked && held.life == Some(life) {
-                let again = held.asked_at.saturating_add(self.config.poll_ns);
-                if self.due(again, now) {
-                    self.send_question(link, life, now);
+                let again = held.asked_at_ns.saturating_add(self.config.poll_ns);
+                if self.agenda.due(again, now_ns) {
+                    self.send_question(link, life, now_ns);
                 }
                 continue;
             }
@@ -175,12 +180,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 };
                 held.on(HeldEvent::Ask);
             });
-            self.send_question(link, life, now);
+            self.send_question(link, life, now_ns);
         }
     }
 
     /// The same question may be sent more than once: its number tells.
-    fn send_question(&mut self, link: LinkId, life: LinkEpoch, now: u64) {
+    fn send_question(&mut self, link: LinkId, life: LinkEpoch, now_ns: u64) {
         let question = Message::Ask {
             life,
             generation: self.ownership.generation(),
@@ -188,8 +193,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             slots: self.config.slots,
         };
         self.partner.send(question);
-        self.mirror.edit_held(link, |held| held.asked_at = now);
-        self.at(now.saturating_add(self.config.poll_ns));
+        self.mirror
+            .edit_held(link, |held| held.asked_at_ns = now_ns);
+        self.agenda
+            .wake_at(now_ns.saturating_add(self.config.poll_ns));
     }
 
     /// The partner has granted a region.
@@ -209,10 +216,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.guards.on(Guard::FreshEpoch) && self.mirror.has_epoch(epoch) {
             // The record could not tell the two apart.
             self.ownership.say(Reason::EpochTwice);
-            return self.lose(link);
+            return self.lose_region(link);
         }
         if place.slots < self.config.slots {
-            return self.lose(link);
+            return self.lose_region(link);
         }
         self.mirror.edit_held(link, |held| {
             held.on(HeldEvent::Granted);
@@ -222,7 +229,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The next fence that only asks whether a region answers.
-    pub(crate) fn next_ping(&mut self, now: u64) -> Option<Action> {
+    pub(crate) fn next_ping(&mut self, now_ns: u64) -> Option<Action> {
         for link in LinkId::all() {
             let held = self.mirror.held(link);
             if held.ping.is_some() {
@@ -231,25 +238,25 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let due = match held.state {
                 HeldState::Fresh => true,
                 HeldState::Ready | HeldState::Live => {
-                    let at = held.good_at.unwrap_or(0);
+                    let at = held.fence_good_at_ns.unwrap_or(0);
                     let third = self.ownership.promised().link_lease_ns() / 3;
-                    self.due(at.saturating_add(third), now)
+                    self.agenda.due(at.saturating_add(third), now_ns)
                 }
                 HeldState::Closing => held.forget_from.is_none() && self.may_close(link),
-                HeldState::None if self.mirror.may_drain(link) => {
-                    self.due(held.asked_at.saturating_add(self.config.poll_ns), now)
-                }
+                HeldState::None if self.mirror.may_drain(link) => self
+                    .agenda
+                    .due(held.asked_at_ns.saturating_add(self.config.poll_ns), now_ns),
                 _ => false,
             };
             if !due {
                 continue;
             }
             if let Some(to) = self.mirror.post_to(link) {
-                let token = self.token();
+                let token = self.agenda.token();
                 self.mirror.edit_held(link, |held| {
                     held.ping = Some(token);
                     if held.state == HeldState::None {
-                        held.asked_at = now;
+                        held.asked_at_ns = now_ns;
                     }
                 });
                 return Some(Action::Fence { token, to });
@@ -282,7 +289,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let drained = self.mirror.shows_drained(link, sample);
             self.mirror.edit_held(link, |held| held.drained = drained);
         } else if let Some(epoch) = held.epoch {
-            self.judge(link, epoch, sample);
+            self.judge_fence(link, epoch, sample);
         }
         true
     }
@@ -327,9 +334,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Gives up every region.
-    pub(crate) fn lose_all(&mut self) {
+    pub(crate) fn lose_all_regions(&mut self) {
         for link in LinkId::all() {
-            self.lose(link);
+            self.lose_region(link);
         }
     }
 

@@ -21,26 +21,30 @@ use crate::volume::status::Role;
 
 impl Mirror {
     /// The partner asks for a region.
-    pub(crate) fn asked(&mut self, question: Question) {
+    pub(crate) fn question_came(&mut self, question: Question) {
         let here = |link: &LinkId| self.link(*link).life == Some(question.life);
         if let Some(link) = LinkId::all().find(here) {
             self.edit_lent(link, |lent| lent.question = Some(question));
         } else {
             // Our end of this life of the link is not up yet.
-            self.early.rotate_right(1);
-            if let Some(place) = self.early.first_mut() {
+            self.questions_ahead_of_link.rotate_right(1);
+            if let Some(place) = self.questions_ahead_of_link.first_mut() {
                 *place = Some(question);
             }
         }
     }
 
     /// A link has come up: a question for it may have come earlier.
-    pub(crate) fn early_question(&mut self, guards: Guards, life: LinkEpoch) {
-        let early = core::mem::take(&mut self.early);
+    pub(crate) fn take_questions_ahead(&mut self, guards: Guards, life: LinkEpoch) {
+        let early = core::mem::take(&mut self.questions_ahead_of_link);
         for question in early.into_iter().flatten() {
             if question.life == life {
-                self.asked(question);
-            } else if let Some(place) = self.early.iter_mut().find(|place| place.is_none()) {
+                self.question_came(question);
+            } else if let Some(place) = self
+                .questions_ahead_of_link
+                .iter_mut()
+                .find(|place| place.is_none())
+            {
                 *place = Some(question);
             }
         }
@@ -60,7 +64,7 @@ impl Mirror {
 
     /// The session is over: nobody waits for an answer.
     pub(crate) fn forget_questions(&mut self) {
-        self.early = Default::default();
+        self.questions_ahead_of_link = Default::default();
         for lent in &mut self.lent {
             (lent.question, lent.answering) = (None, None);
         }
@@ -129,7 +133,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         let lent = *self.mirror.lent(link);
-        let token = self.token();
+        let token = self.agenda.token();
         self.mirror.edit_lent(link, |lent| lent.token = Some(token));
         Some(match lent.state {
             LentState::Clearing => Action::ClearRegion { token, link },

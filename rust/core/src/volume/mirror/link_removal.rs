@@ -10,7 +10,7 @@ use crate::owner::survey::Survey;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
-use crate::volume::mirror::regions::{Going, LentState};
+use crate::volume::mirror::regions::{LentState, Removal};
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::LentEvent;
 
@@ -32,26 +32,27 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The link is to be taken away.
-    pub(crate) fn link_going(&mut self, link: LinkId) {
+    pub(crate) fn remove_link(&mut self, link: LinkId) {
         self.mirror
-            .edit_link(link, |link| link.going = Going::Wanted);
+            .edit_link(link, |link| link.going = Removal::Wanted);
         // A question that came over it has nobody to answer.
         self.mirror.edit_lent(link, |lent| lent.question = None);
-        self.ownership.look_soon();
+        self.ownership.survey_soon();
     }
 
     /// While standing by: nothing new comes to rest on a window that is to go.
-    pub(crate) fn void_going(&mut self, now: u64) {
+    pub(crate) fn void_removed(&mut self, now_ns: u64) {
         for link in LinkId::all() {
-            if self.mirror.link(link).going != Going::Wanted {
+            if self.mirror.link(link).going != Removal::Wanted {
                 continue;
             }
             if self.mirror.lent(link).state == LentState::Live {
                 self.mirror.edit_lent(link, |lent| lent.on(LentEvent::Void));
             }
             if !self.mirror.lent(link).is_moving() {
-                self.mirror
-                    .edit_link(link, |link| link.going = Going::Voided(now));
+                self.mirror.edit_link(link, |link| {
+                    link.going = Removal::Voided { since_ns: now_ns }
+                });
             }
         }
     }
@@ -59,10 +60,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// While standing by, all blocks were read. What the owner acknowledges on the strength of a word it acknowledges
     /// within L, and only when the record that names us has landed: a read that was issued later and does not show the
     /// region named shows that it holds nothing.
-    pub(crate) fn going_read(&mut self, survey: &Survey) {
-        let wait = self.ownership.lapse(&self.config, &self.partner, survey);
+    pub(crate) fn removal_read(&mut self, survey: &Survey) {
+        let wait = self
+            .ownership
+            .void_delay_ns(&self.config, &self.partner, survey);
         for link in LinkId::all() {
-            let Going::Voided(at) = self.mirror.link(link).going else {
+            let Removal::Voided { since_ns } = self.mirror.link(link).going else {
                 continue;
             };
             let named = self
@@ -70,7 +73,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .lent(link)
                 .epoch
                 .is_some_and(|epoch| survey.names(epoch));
-            let sure = self.ownership.read_issued() >= at.saturating_add(wait);
+            let sure = self.ownership.read_issued_ns() >= since_ns.saturating_add(wait);
             if sure && !named && self.mirror.lent(link).state == LentState::Fenced {
                 self.mirror.edit_lent(link, |lent| {
                     lent.on(LentEvent::Forget);

@@ -16,18 +16,18 @@ pub(crate) struct Link {
     /// Where our own window has room for the volume's region.
     pub(crate) room: Option<Place>,
     /// Whether it is being taken away.
-    pub(crate) going: Going,
+    pub(crate) going: Removal,
 }
 
 /// How far this controller is with doing without its own window of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Going {
+pub(crate) enum Removal {
     /// It stays.
     No,
     /// It is to go. What is in it may be needed.
     Wanted,
     /// The word of the region is changed, since this time: nothing new can come to rest on it.
-    Voided(u64),
+    Voided { since_ns: u64 },
 }
 
 impl Link {
@@ -35,7 +35,7 @@ impl Link {
         life: None,
         downs: 0,
         room: None,
-        going: Going::No,
+        going: Removal::No,
     };
 }
 
@@ -69,9 +69,9 @@ pub(crate) struct Held {
     /// Number of the question.
     pub(crate) number: u64,
     /// When it was asked last.
-    pub(crate) asked_at: u64,
+    pub(crate) asked_at_ns: u64,
     /// When the newest good fence was issued.
-    pub(crate) good_at: Option<u64>,
+    pub(crate) fence_good_at_ns: Option<u64>,
     /// The fence that only asks whether the region answers.
     pub(crate) ping: Option<Token>,
     /// Writes outside the lock that post to it.
@@ -89,8 +89,8 @@ impl Held {
         epoch: None,
         place: None,
         number: 0,
-        asked_at: 0,
-        good_at: None,
+        asked_at_ns: 0,
+        fence_good_at_ns: None,
         ping: None,
         refs: 0,
         drained: false,

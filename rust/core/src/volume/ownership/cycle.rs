@@ -85,7 +85,7 @@ impl Phase {
 pub(crate) struct Cycle {
     phase: Phase,
     /// `ToWrite`, `ToRead`: not before this time.
-    pub(crate) not_before: u64,
+    pub(crate) not_before_ns: u64,
     /// `Writing`, `Reading`: what the result will name.
     token: Option<Token>,
     /// The own block as it certainly landed last.
@@ -97,49 +97,49 @@ pub(crate) struct Cycle {
     /// A write of `block` was reported as failed: it may land yet, or may have landed.
     pub(crate) unsure: bool,
     /// When the write was issued.
-    pub(crate) issued: u64,
+    pub(crate) issued_ns: u64,
     /// When the read was issued.
-    pub(crate) read_issued: u64,
+    pub(crate) read_issued_ns: u64,
     /// `done_no` of the log when the write was issued: its PREFLUSH covers that.
     pub(crate) flushes: u64,
     /// The record that stands on the disk has been confirmed by a read that showed nothing above it.
-    pub(crate) settled: bool,
+    pub(crate) confirmed: bool,
     /// What the record promised that was confirmed last.
-    confirmed: Terms,
+    confirmed_terms: Terms,
 }
 
 impl Cycle {
     pub(crate) fn new(mine: NodeBlock) -> Self {
         Self {
             phase: Phase::Idle,
-            not_before: 0,
+            not_before_ns: 0,
             token: None,
             mine,
             block: mine,
             writes: false,
             unsure: false,
-            issued: 0,
-            read_issued: 0,
+            issued_ns: 0,
+            read_issued_ns: 0,
             flushes: 0,
-            settled: true,
-            confirmed: mine.record.terms,
+            confirmed: true,
+            confirmed_terms: mine.record.terms,
         }
     }
 
     /// The record is confirmed: a claim that landed before it did is seen, one that lands later sees it.
-    pub(crate) fn settle(&mut self) {
-        self.settled = true;
-        self.confirmed = self.mine.record.terms;
+    pub(crate) fn confirm_record(&mut self) {
+        self.confirmed = true;
+        self.confirmed_terms = self.mine.record.terms;
     }
 
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// The one place where the phase changes. What is to be done next is not done before `not_before`.
-    pub(crate) fn on(&mut self, event: CycleEvent, not_before: u64) {
+    /// The one place where the phase changes. What is to be done next is not done before `not_before_ns`.
+    pub(crate) fn on(&mut self, event: CycleEvent, not_before_ns: u64) {
         self.phase = self.phase.on(event).after(self.phase);
-        (self.not_before, self.token) = (not_before, None);
+        (self.not_before_ns, self.token) = (not_before_ns, None);
     }
 
     /// The command of this phase is handed to the disk.
@@ -173,8 +173,8 @@ impl Cycle {
     /// its confirmation on: until then somebody may be taking over by the record before it.
     pub(crate) fn promised(&self) -> Terms {
         let mut mine = self.mine.record.terms;
-        if !self.settled {
-            mine = mine.shorter(self.confirmed);
+        if !self.confirmed {
+            mine = mine.shorter(self.confirmed_terms);
         }
         if self.is_pending() {
             mine.shorter(self.block.record.terms)
@@ -190,23 +190,23 @@ impl Cycle {
     }
 
     /// Begins to write `block`; its sequence is set here.
-    pub(crate) fn write(&mut self, mut block: NodeBlock, now: u64) {
+    pub(crate) fn write(&mut self, mut block: NodeBlock, now_ns: u64) {
         block.sequence = self.mine.sequence.wrapping_add(1);
         if self.unsure {
             // The failed write names this copy. Its other copy is the only one that is certainly good.
             block.sequence = self.block.sequence.wrapping_add(2);
         }
         if block.record != self.mine.record {
-            self.settled = false;
+            self.confirmed = false;
         }
         self.block = block;
         self.writes = true;
-        self.on(CycleEvent::Write, now);
+        self.on(CycleEvent::Write, now_ns);
     }
 
     /// Begins to read all blocks.
-    pub(crate) fn read(&mut self, now: u64) {
+    pub(crate) fn read(&mut self, now_ns: u64) {
         self.writes = false;
-        self.on(CycleEvent::Read, now);
+        self.on(CycleEvent::Read, now_ns);
     }
 }

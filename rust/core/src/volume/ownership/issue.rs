@@ -50,7 +50,7 @@ impl Ownership {
     #[inline]
     pub(crate) fn permit(&self, config: &Config, guards: Guards, evidence: &Evidence) -> Permit {
         let mode = self.mode().ok_or_else(|| self.not_owner());
-        let lease = self.lease_end(config, evidence.proved_at);
+        let lease = self.lease_end(config, evidence.proved_at_ns);
         let unclaimed = match self.claimant {
             Some(claimant) => Err(Reason::ClaimPending(claimant)),
             None => Ok(()),
@@ -74,11 +74,11 @@ impl Ownership {
             mode,
             leaving: self.leaving,
             claimant: self.claimant,
-            recording: !self.cycle.settled && guards.on(Guard::QuietWhileRecording),
+            recording: !self.cycle.confirmed && guards.on(Guard::QuietWhileRecording),
             open: !(holds && held_back),
-            answers_from: self.serve_from,
+            answers_from_ns: self.serve_from_ns,
             answers_until,
-            commands_from: self.write_from,
+            commands_from_ns: self.write_from_ns,
             commands_until,
             obligations: self.obligations(config, guards, evidence),
         }
@@ -87,19 +87,19 @@ impl Ownership {
     /// The lease that stands behind everything in this mode. Under a record that names the partner it is the link
     /// lease, whatever the disk lease says: the partner does not look at that one.
     #[inline]
-    fn lease_end(&self, config: &Config, proved_at: Option<u64>) -> LeaseEnd {
+    fn lease_end(&self, config: &Config, proved_at_ns: Option<u64>) -> LeaseEnd {
         match self.mode() {
             Some(Mode::Mirrored) => LeaseEnd {
-                link: self.link_lease_until(proved_at),
+                link: self.link_lease_until_ns(proved_at_ns),
                 disk: u64::MAX,
             },
             Some(Mode::Solo | Mode::Joining | Mode::Degraded) => LeaseEnd {
                 link: if self.partner_may_take(config) {
-                    self.link_lease_until(proved_at)
+                    self.link_lease_until_ns(proved_at_ns)
                 } else {
                     u64::MAX
                 },
-                disk: self.lease_until.unwrap_or(0),
+                disk: self.lease_until_ns.unwrap_or(0),
             },
             Some(Mode::Holding) | None => LeaseEnd::NEVER,
         }
@@ -112,13 +112,15 @@ impl Ownership {
         let window = self.cycle.promised().link_lease_ns();
         LeaseEnd {
             link: u64::MAX,
-            disk: self.clean_at.map_or(0, |at| at.saturating_add(window)),
+            disk: self
+                .no_claim_seen_at_ns
+                .map_or(0, |at| at.saturating_add(window)),
         }
     }
 
     /// Until when the last good fence is a right to answer.
-    pub(crate) fn link_lease_until(&self, proved_at: Option<u64>) -> u64 {
-        proved_at.map_or(0, |at| {
+    pub(crate) fn link_lease_until_ns(&self, proved_at_ns: Option<u64>) -> u64 {
+        proved_at_ns.map_or(0, |at| {
             at.saturating_add(self.cycle.promised().link_lease_ns())
         })
     }
@@ -133,7 +135,7 @@ impl Ownership {
     fn obligations(&self, config: &Config, guards: Guards, evidence: &Evidence) -> Obligations {
         let waits = guards.on(Guard::ReleaseAfterCommands);
         Obligations {
-            old_commands_until: if waits { self.write_from } else { 0 },
+            old_commands_until_ns: if waits { self.write_from_ns } else { 0 },
             unfinished: evidence.unfinished,
             undecided: !self.is_quiet(),
             only_copy: evidence.only_copy,
@@ -156,7 +158,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     #[inline]
     pub(crate) fn permit(&self) -> Permit {
         let evidence = Evidence {
-            proved_at: self.mirror.proved_at(),
+            proved_at_ns: self.mirror.proved_at_ns(),
             only_copy: self.is_only_copy(),
             unfinished: self.log.dirty() > 0 || self.requests.in_use() > 0 || self.log.runs().any(),
         };
@@ -205,7 +207,7 @@ mod tests {
     fn owner(config: &Config, mode: Mode, state: RecordState) -> Ownership {
         let mut owner = Ownership::new(config, 0);
         owner.role = Role::Owner(mode);
-        owner.lease_until = Some(50);
+        owner.lease_until_ns = Some(50);
         owner.cycle.mine.record = Record {
             state,
             terms: config.terms(),
@@ -223,9 +225,9 @@ mod tests {
         })
     }
 
-    fn evidence(proved_at: Option<u64>) -> Evidence {
+    fn evidence(proved_at_ns: Option<u64>) -> Evidence {
         Evidence {
-            proved_at,
+            proved_at_ns,
             only_copy: false,
             unfinished: false,
         }
@@ -262,7 +264,7 @@ mod tests {
         assert_eq!(permit.may_read(1), Err(Reason::NoLinkLease));
         assert_eq!(permit.may_command(1), Err(Reason::NoDiskLease));
         assert!(!permit.may_begin_write(1));
-        holding.clean_at = Some(5);
+        holding.no_claim_seen_at_ns = Some(5);
         let permit = holding.permit(&config, Guards::ALL, &evidence(Some(0)));
         assert_eq!(permit.may_command(4 + LINK), Ok(()));
         assert_eq!(permit.may_command(5 + LINK), Err(Reason::NoDiskLease));
@@ -272,7 +274,7 @@ mod tests {
     fn a_claim_and_the_commands_of_a_dead_owner_are_obligations() {
         let Some(config) = config() else { return };
         let mut solo = owner(&config, Mode::Solo, RecordState::Disk);
-        (solo.write_from, solo.leaving) = (30, Leaving::Closing);
+        (solo.write_from_ns, solo.leaving) = (30, Leaving::Closing);
         solo.cycle.on(crate::volume::cycle::CycleEvent::Issued, 0);
         solo.cycle.on(crate::volume::cycle::CycleEvent::Done, 0);
         let permit = |solo: &Ownership| solo.permit(&config, Guards::ALL, &evidence(None));

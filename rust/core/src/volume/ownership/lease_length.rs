@@ -3,7 +3,7 @@
 //!
 //! A lease counts from the issue of the write that renews it, and only when all blocks were read after it: on a disk
 //! where that takes longer than the lease it would always be over before it is known to be good. So the lease that
-//! a controller takes is some times as long as its last passes over the disk took. It stands in its block, and who
+//! a controller takes is some times as long as its last passes over the disk took_ns. It stands in its block, and who
 //! watches it waits for as long as it says.
 
 use crate::volume::config::Config;
@@ -20,14 +20,14 @@ const MS: u64 = 1_000_000;
 
 impl Ownership {
     /// A pass over the disk, the write of the own block and the read of all, has taken this long.
-    pub(crate) fn fit_lease(&mut self, config: &Config, partner: &Partner, took: u64) {
+    pub(crate) fn fit_lease(&mut self, config: &Config, partner: &Partner, took_ns: u64) {
         let shortest = config.disk_lease_ns;
         let longest = shortest.max(
             self.agreed(config, partner)
                 .io_life_ns()
                 .saturating_mul(LIVES),
         );
-        let fits = took.saturating_mul(PASSES).clamp(shortest, longest);
+        let fits = took_ns.saturating_mul(PASSES).clamp(shortest, longest);
         // Longer at once, shorter by and by: a disk that was slow is slow again.
         let less = self.lease_ns.saturating_sub(self.lease_ns / 4);
         let whole = fits.max(less).div_ceil(MS).saturating_mul(MS);
@@ -40,9 +40,9 @@ impl Ownership {
     }
 
     /// A block with this lease is on its way: from now on others may watch for no longer than it says.
-    pub(crate) fn shorten_lease(&mut self, now: u64) {
+    pub(crate) fn shorten_lease(&mut self, now_ns: u64) {
         let says = u64::from(self.cycle.block.lease.expiry_ms).saturating_mul(MS);
-        let until = now.saturating_add(says);
-        self.lease_until = self.lease_until.map(|old| old.min(until));
+        let until_ns = now_ns.saturating_add(says);
+        self.lease_until_ns = self.lease_until_ns.map(|old| old.min(until_ns));
     }
 }

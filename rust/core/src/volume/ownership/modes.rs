@@ -16,7 +16,7 @@ use crate::volume::states::RoleEvent;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Two memories have everything.
-    pub(crate) fn mirrored(&mut self, now: u64) {
+    pub(crate) fn mirrored(&mut self, now_ns: u64) {
         if self.ownership.is_quiet() {
             self.promote();
             self.retire();
@@ -49,16 +49,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if self.ownership.record(&self.config, &self.partner, state)
                 != self.ownership.cycle.mine.record
             {
-                self.state(state, now);
+                self.state(state, now_ns);
             }
         }
-        self.ask(now);
+        self.ask(now_ns);
     }
 
     /// The partner is gone, or its regions are: nothing is answered.
-    pub(crate) fn holding(&mut self, now: u64) {
+    pub(crate) fn holding(&mut self, now_ns: u64) {
         if !self.guards.on(Guard::DiskBeforeThrough) && self.log.proved_dirty() == 0 {
-            self.ownership.lease_until = Some(now.saturating_add(self.config.disk_lease_ns));
+            self.ownership.lease_until_ns = Some(now_ns.saturating_add(self.config.disk_lease_ns));
             return self.enter(RoleEvent::DiskStands);
         }
         if !self.ownership.is_quiet() {
@@ -68,26 +68,26 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return self.enter(RoleEvent::DiskStands);
         }
         if self.log.proved_dirty() == 0 || !self.guards.on(Guard::DestageBeforeDisk) {
-            return self.state(RecordState::Disk, now);
+            return self.state(RecordState::Disk, now_ns);
         }
         let half = self.ownership.cycle.promised().link_lease_ns() / 2;
         let next = self
             .ownership
-            .clean_at
-            .map_or(now, |at| at.saturating_add(half));
-        if self.due(next, now) {
-            self.ownership.cycle.read(now);
+            .no_claim_seen_at_ns
+            .map_or(now_ns, |at| at.saturating_add(half));
+        if self.agenda.due(next, now_ns) {
+            self.ownership.cycle.read(now_ns);
         }
     }
 
     /// Renews the disk lease when a third of it is over.
-    fn renew(&mut self, now: u64) {
+    fn renew(&mut self, now_ns: u64) {
         let next = self
             .ownership
             .cycle
-            .issued
+            .issued_ns
             .saturating_add(self.ownership.own_lease_ns() / 3);
-        if self.ownership.is_quiet() && self.due(next, now) {
+        if self.ownership.is_quiet() && self.agenda.due(next, now_ns) {
             self.ownership.write_record(
                 &self.config,
                 self.guards,
@@ -96,23 +96,27 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     &self.partner,
                     self.ownership.cycle.mine.record.state,
                 ),
-                now,
+                now_ns,
             );
         }
-        if let Some(until) = self.ownership.lease_until.filter(|until| *until > now) {
-            self.at(until);
+        if let Some(until_ns) = self
+            .ownership
+            .lease_until_ns
+            .filter(|until_ns| *until_ns > now_ns)
+        {
+            self.agenda.wake_at(until_ns);
         }
     }
 
     /// The disk has everything that is answered.
-    pub(crate) fn solo(&mut self, now: u64) {
+    pub(crate) fn solo(&mut self, now_ns: u64) {
         self.retire();
         if self.ownership.leaving.is_under_way() {
-            self.release(now);
+            self.release(now_ns);
         } else if self.ownership.cycle.mine.record.state == RecordState::Disk
             && self.ownership.is_quiet()
         {
-            self.ask(now);
+            self.ask(now_ns);
             if self
                 .mirror
                 .all_held()
@@ -121,32 +125,38 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 return self.enter(RoleEvent::RegionReady);
             }
         }
-        self.renew(now);
+        self.renew(now_ns);
     }
 
     /// Releases the volume, once nothing is left to be done for it.
-    fn release(&mut self, now: u64) {
+    fn release(&mut self, now_ns: u64) {
         if self.ownership.leaving.is_releasing() {
             return;
         }
-        match self.permit().obligations().release(now) {
+        match self.permit().obligations().release(now_ns) {
             Ok(()) => (),
-            Err(Obligation::OldCommands { until }) => return self.at(until),
+            Err(Obligation::OldCommands { until_ns }) => return self.agenda.wake_at(until_ns),
             Err(Obligation::Unfinished | Obligation::Undecided) => return,
         }
         // From here on nothing is answered: others may claim as soon as the record lands.
-        self.ownership.leave(LeavingEvent::Emptied);
+        self.ownership.leaving_event(LeavingEvent::Emptied);
         self.ownership.term = self.ownership.term.wrapping_add(1);
-        self.ownership.lease_until = None;
+        self.ownership.lease_until_ns = None;
         let released = self
             .ownership
             .record(&self.config, &self.partner, RecordState::Released);
-        self.ownership
-            .write_block(&self.config, self.guards, released, Lease::NONE, None, now);
+        self.ownership.write_block(
+            &self.config,
+            self.guards,
+            released,
+            Lease::NONE,
+            None,
+            now_ns,
+        );
     }
 
     /// The log is copied to a partner that came back.
-    pub(crate) fn joining(&mut self, now: u64) {
+    pub(crate) fn joining(&mut self, now_ns: u64) {
         if self
             .ownership
             .names_partner(&self.config, &self.ownership.cycle.mine.record)
@@ -162,12 +172,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .is_some_and(|link| self.mirror.held(link).state == HeldState::Ready);
         if !ready || self.ownership.leaving.is_under_way() {
             if self.ownership.cycle.is_idle() {
-                self.lose_all();
+                self.lose_all_regions();
                 return self.enter(RoleEvent::RegionLost);
             }
             return;
         }
-        self.ask(now);
+        self.ask(now_ns);
         if self.mirror.is_copied() && self.ownership.is_quiet() {
             // From the moment that the record may name the shadow the partner may take over, and serve reads at once:
             // by then nothing is on its way to the disk that the shadow does not have.
@@ -178,22 +188,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 return;
             }
             if let Some(state) = self.shadow_of(|_, held| held.state == HeldState::Ready) {
-                return self.state(state, now);
+                return self.state(state, now_ns);
             }
         }
-        self.renew(now);
+        self.renew(now_ns);
     }
 
     /// What was adopted is on its way to the disk.
-    pub(crate) fn degraded(&mut self, now: u64) {
+    pub(crate) fn degraded(&mut self, now_ns: u64) {
         if self.ownership.is_quiet() {
             if self.ownership.cycle.mine.record.state == RecordState::Disk {
                 return self.enter(RoleEvent::DiskStands);
             }
             if self.log.adopted_dirty() == 0 {
-                return self.state(RecordState::Disk, now);
+                return self.state(RecordState::Disk, now_ns);
             }
         }
-        self.renew(now);
+        self.renew(now_ns);
     }
 }

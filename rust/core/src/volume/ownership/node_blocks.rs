@@ -40,13 +40,13 @@ impl Ownership {
     }
 
     /// When the last read of all blocks was issued.
-    pub(crate) fn read_issued(&self) -> u64 {
-        self.cycle.read_issued
+    pub(crate) fn read_issued_ns(&self) -> u64 {
+        self.cycle.read_issued_ns
     }
 
     /// All blocks are to be read soon, by one that stands by.
-    pub(crate) fn look_soon(&mut self) {
-        self.looked_at = None;
+    pub(crate) fn survey_soon(&mut self) {
+        self.surveyed_at_ns = None;
     }
 
     /// The highest generation that was seen on the disk.
@@ -61,14 +61,14 @@ impl Ownership {
         config: &Config,
         guards: Guards,
         record: Record,
-        now: u64,
+        now_ns: u64,
     ) {
         let expiry_ms = u32::try_from(self.lease_ns / 1_000_000).unwrap_or(u32::MAX);
         let lease = Lease {
             counter: self.cycle.mine.lease.counter.wrapping_add(1),
             expiry_ms,
         };
-        self.write_block(config, guards, record, lease, None, now);
+        self.write_block(config, guards, record, lease, None, now_ns);
     }
 
     /// Begins to write the own block.
@@ -79,7 +79,7 @@ impl Ownership {
         record: Record,
         lease: Lease,
         claim: Option<Generation>,
-        now: u64,
+        now_ns: u64,
     ) {
         let block = NodeBlock {
             node: self.own_place(config, guards),
@@ -89,7 +89,7 @@ impl Ownership {
             record,
             claim,
         };
-        self.cycle.write(block, now);
+        self.cycle.write(block, now_ns);
     }
 
     /// Whose block this controller writes: its own.
@@ -101,13 +101,13 @@ impl Ownership {
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The next write or read of node blocks.
-    pub(crate) fn next_block(&mut self, now: u64) -> Option<Action> {
+    pub(crate) fn next_block(&mut self, now_ns: u64) -> Option<Action> {
         let phase = self.ownership.cycle.phase();
         match phase {
-            Phase::ToWrite if self.due(self.ownership.cycle.not_before, now) => {
-                let token = self.token();
-                self.ownership.cycle.issued = now;
-                self.ownership.shorten_lease(now);
+            Phase::ToWrite if self.agenda.due(self.ownership.cycle.not_before_ns, now_ns) => {
+                let token = self.agenda.token();
+                self.ownership.cycle.issued_ns = now_ns;
+                self.ownership.shorten_lease(now_ns);
                 self.ownership.cycle.flushes = self.log.done_no();
                 self.ownership.cycle.issue(token);
                 Some(Action::WriteNodeBlock {
@@ -115,9 +115,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     block: self.ownership.cycle.block,
                 })
             }
-            Phase::ToRead if self.due(self.ownership.cycle.not_before, now) => {
-                let token = self.token();
-                self.ownership.cycle.read_issued = now;
+            Phase::ToRead if self.agenda.due(self.ownership.cycle.not_before_ns, now_ns) => {
+                let token = self.agenda.token();
+                self.ownership.cycle.read_issued_ns = now_ns;
                 self.ownership.cycle.issue(token);
                 Some(Action::ReadNodeBlocks { token })
             }
@@ -126,7 +126,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The own block was written, or perhaps not.
-    pub(crate) fn block_written(&mut self, token: Token, ok: bool, now: u64) {
+    pub(crate) fn block_written(&mut self, token: Token, ok: bool, now_ns: u64) {
         if !self.ownership.cycle.awaits(Phase::Writing, token) {
             return;
         }
@@ -142,34 +142,34 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             );
             self.ownership
                 .cycle
-                .on(CycleEvent::Failed, now.saturating_add(wait));
+                .on(CycleEvent::Failed, now_ns.saturating_add(wait));
             self.ownership.reason = Some(Reason::Disk);
             return;
         }
         self.ownership.cycle.unsure = false;
         self.ownership.reason = self.ownership.reason.filter(|why| *why != Reason::Disk);
         self.ownership.cycle.mine = self.ownership.cycle.block;
-        self.ownership.cycle.on(CycleEvent::Done, now);
+        self.ownership.cycle.on(CycleEvent::Done, now_ns);
         self.log.flushes_mut().cover(self.ownership.cycle.flushes);
         if !self.guards.on(Guard::RenewByRead) && self.ownership.mode().is_some() {
-            self.ownership.lease_until = Some(
+            self.ownership.lease_until_ns = Some(
                 self.ownership
                     .cycle
-                    .issued
+                    .issued_ns
                     .saturating_add(self.ownership.own_lease_ns()),
             );
         }
-        self.landed(now);
+        self.landed(now_ns);
     }
 
     /// All blocks were read, or not.
-    pub(crate) fn blocks_read(&mut self, token: Token, blocks: Option<&[NodeBlock]>, now: u64) {
+    pub(crate) fn blocks_read(&mut self, token: Token, blocks: Option<&[NodeBlock]>, now_ns: u64) {
         if !self.ownership.cycle.awaits(Phase::Reading, token) {
             return;
         }
         let Some(blocks) = blocks else {
             self.ownership.reason = Some(Reason::Unreadable);
-            let again = now.saturating_add(self.config.poll_ns);
+            let again = now_ns.saturating_add(self.config.poll_ns);
             self.ownership.cycle.on(CycleEvent::Failed, again);
             return;
         };
@@ -177,7 +177,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.fit_lease(
                 &self.config,
                 &self.partner,
-                now.saturating_sub(self.ownership.cycle.issued),
+                now_ns.saturating_sub(self.ownership.cycle.issued_ns),
             );
         }
         let survey = Survey::new(blocks, self.ownership.own_place(&self.config, self.guards));
@@ -186,9 +186,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .ownership
             .reason
             .filter(|why| *why != Reason::Unreadable);
-        self.ownership.cycle.on(CycleEvent::Done, now);
+        self.ownership.cycle.on(CycleEvent::Done, now_ns);
         self.ownership.survey = Some(survey);
-        self.ownership.looked_at = Some(now);
+        self.ownership.surveyed_at_ns = Some(now_ns);
         if self.ownership.role != Role::Opening {
             let same = survey.own == Some(self.ownership.cycle.mine);
             if !same && self.guards.on(Guard::OwnBlock) {
@@ -196,10 +196,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
         }
         match self.ownership.role {
-            Role::Opening => self.opening_read(survey, now),
-            Role::Standby => self.standby_read(survey, now),
-            Role::Taking => self.taking_read(survey, now),
-            Role::Owner(_) => self.owner_read(survey, now),
+            Role::Opening => self.opening_read(survey, now_ns),
+            Role::Standby => self.standby_read(survey, now_ns),
+            Role::Taking => self.takeover_read(survey, now_ns),
+            Role::Owner(_) => self.owner_read(survey, now_ns),
             Role::Stopped | Role::Closed => (),
         }
     }

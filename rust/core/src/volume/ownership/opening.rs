@@ -22,7 +22,7 @@ use crate::volume::status::{Reason, Role};
 
 impl Ownership {
     /// How long, by this clock, the owner may acknowledge on the strength of a word that was changed.
-    pub(crate) fn lapse(&self, config: &Config, partner: &Partner, survey: &Survey) -> u64 {
+    pub(crate) fn void_delay_ns(&self, config: &Config, partner: &Partner, survey: &Survey) -> u64 {
         let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
         let lease = promised
             .longer(self.agreed(config, partner))
@@ -35,7 +35,7 @@ impl Ownership {
         let top = survey
             .top
             .filter(|top| top.node == config.node && top.record.state == RecordState::Released)?;
-        self.released_at.map(|_| top.record.generation)
+        self.released_at_ns.map(|_| top.record.generation)
     }
 
     /// Whether this controller should take over now, given that it may.
@@ -45,14 +45,14 @@ impl Ownership {
         partner: &Partner,
         base: Base,
         survey: &Survey,
-        now: u64,
+        now_ns: u64,
     ) -> bool {
         if self.wanted.is_some() {
             return true;
         }
         if base == Base::Released {
-            let waited = |at: u64| now >= at.saturating_add(config.giveback_ns);
-            let mine = self.released_at.map(waited);
+            let waited = |at: u64| now_ns >= at.saturating_add(config.giveback_ns);
+            let mine = self.released_at_ns.map(waited);
             return self.offered || mine.unwrap_or(config.home);
         }
         config.auto_takeover && !self.owner_answers(config, partner, survey)
@@ -85,12 +85,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// An earlier life of this controller may have left a write of the own block in the disk's queue: the block is
     /// taken over only when that must have landed. Then the new incarnation goes into it, and the lease and the claim
     /// of the old one come out. The record stays: it says where the data is.
-    pub(crate) fn opening_read(&mut self, survey: Survey, now: u64) {
+    pub(crate) fn opening_read(&mut self, survey: Survey, now_ns: u64) {
         let own = survey.own.unwrap_or(NodeBlock::blank(self.config.node, 0));
         if own.incarnation == Some(self.config.incarnation) {
             if own == self.ownership.cycle.mine {
-                self.ownership.go(RoleEvent::Opened);
-                return self.standby_read(survey, now);
+                self.ownership.role_event(RoleEvent::Opened);
+                return self.standby_read(survey, now_ns);
             }
             if self.ownership.cycle.mine.incarnation.is_some() {
                 return self.stop(Reason::Identity);
@@ -103,20 +103,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 own.record,
                 Lease::NONE,
                 None,
-                now,
+                now_ns,
             );
         }
-        let first = self.ownership.opened_at.is_none();
-        let opened_at = *self.ownership.opened_at.get_or_insert(now);
+        let first = self.ownership.opened_at_ns.is_none();
+        let opened_at_ns = *self.ownership.opened_at_ns.get_or_insert(now_ns);
         let life = own
             .record
             .terms
             .longer(self.ownership.agreed(&self.config, &self.partner))
             .io_life_ns();
         let wait = self.config.stretch(life);
-        let settled = opened_at.saturating_add(wait);
-        if own.incarnation.is_some() && (first || self.ownership.cycle.read_issued < settled) {
-            self.ownership.cycle.read(settled);
+        let confirmed = opened_at_ns.saturating_add(wait);
+        if own.incarnation.is_some() && (first || self.ownership.cycle.read_issued_ns < confirmed) {
+            self.ownership.cycle.read(confirmed);
             return;
         }
         self.ownership.cycle.mine = own;
@@ -126,7 +126,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             own.record,
             Lease::NONE,
             None,
-            now,
+            now_ns,
         );
     }
 
@@ -137,8 +137,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     ///
     /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
     /// which the shadow was kept. Says whether to go on as one that stands by.
-    fn closing_read(&mut self, voided_at: Option<u64>, survey: &Survey) -> bool {
-        let mut wait = self.ownership.lapse(&self.config, &self.partner, survey);
+    fn closing_read(&mut self, voided_at_ns: Option<u64>, survey: &Survey) -> bool {
+        let mut wait = self
+            .ownership
+            .void_delay_ns(&self.config, &self.partner, survey);
         let granted = self.mirror.all_lent().any(|lent| lent.is_intact());
         if granted
             && !self
@@ -155,8 +157,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 ),
             );
         }
-        let sure =
-            voided_at.is_some_and(|at| self.ownership.cycle.read_issued >= at.saturating_add(wait));
+        let sure = voided_at_ns
+            .is_some_and(|at| self.ownership.cycle.read_issued_ns >= at.saturating_add(wait));
         if self.permit().obligations().is_shadow_named() {
             if self
                 .ownership
@@ -174,7 +176,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 return true;
             }
         } else if sure {
-            self.ownership.go(RoleEvent::Ended);
+            self.ownership.role_event(RoleEvent::Ended);
         }
         false
     }
@@ -189,13 +191,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// While standing by, all blocks were read.
-    pub(crate) fn standby_read(&mut self, survey: Survey, now: u64) {
+    pub(crate) fn standby_read(&mut self, survey: Survey, now_ns: u64) {
         if survey.top.is_some_and(|top| top.node != self.config.node) {
-            self.ownership.released_at = None;
+            self.ownership.released_at_ns = None;
         }
-        self.going_read(&survey);
-        if let Some(Wanted::Close { voided_at }) = self.ownership.wanted {
-            if !self.closing_read(voided_at, &survey) {
+        self.removal_read(&survey);
+        if let Some(Wanted::Close { voided_at_ns }) = self.ownership.wanted {
+            if !self.closing_read(voided_at_ns, &survey) {
                 return;
             }
         }
@@ -209,7 +211,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             && self
                 .ownership
                 .owner_answers(&self.config, &self.partner, &survey)
-            && self.ask_owner(now)
+            && self.ask_owner(now_ns)
         {
             return;
         }
@@ -224,9 +226,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Ok(base) => {
                 if self
                     .ownership
-                    .is_wanted(&self.config, &self.partner, base, &survey, now)
+                    .is_wanted(&self.config, &self.partner, base, &survey, now_ns)
                 {
-                    self.begin_taking(self.ownership.wanted == Some(Wanted::Force), now);
+                    self.begin_takeover(self.ownership.wanted == Some(Wanted::Force), now_ns);
                 }
             }
         }
@@ -234,16 +236,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A person wants the volume, and its owner lives and can be asked: nothing is taken from it. Says whether that is
     /// so. It is asked again for as long as it may take to give the volume back.
-    fn ask_owner(&mut self, now: u64) -> bool {
-        let until = match self.ownership.wanted {
-            Some(Wanted::TakeOver { until }) => {
-                until.unwrap_or(now.saturating_add(self.config.giveback_ns))
+    fn ask_owner(&mut self, now_ns: u64) -> bool {
+        let until_ns = match self.ownership.wanted {
+            Some(Wanted::TakeOver { until_ns }) => {
+                until_ns.unwrap_or(now_ns.saturating_add(self.config.giveback_ns))
             }
-            Some(Wanted::Force) => now,
+            Some(Wanted::Force) => now_ns,
             _ => return false,
         };
         self.ownership.reason = Some(Reason::OwnerAlive);
-        self.ownership.wanted = (now < until).then_some(Wanted::TakeOver { until: Some(until) });
+        self.ownership.wanted = (now_ns < until_ns).then_some(Wanted::TakeOver {
+            until_ns: Some(until_ns),
+        });
         if self.ownership.wanted.is_some() {
             self.partner.send(Message::Want);
         }
@@ -251,69 +255,72 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// While standing by: looks at the blocks now and then.
-    pub(crate) fn standby_tick(&mut self, now: u64) {
-        if self.ownership.wanted == Some(Wanted::Close { voided_at: None })
+    pub(crate) fn standby_tick(&mut self, now_ns: u64) {
+        if self.ownership.wanted == Some(Wanted::Close { voided_at_ns: None })
             && self.mirror.void_all()
         {
             self.ownership.wanted = Some(Wanted::Close {
-                voided_at: Some(now),
+                voided_at_ns: Some(now_ns),
             });
         }
-        self.void_going(now);
-        let urgent = self.ownership.wanted.is_some() && self.ownership.looked_at.is_none();
+        self.void_removed(now_ns);
+        let urgent = self.ownership.wanted.is_some() && self.ownership.surveyed_at_ns.is_none();
         let next = self
             .ownership
-            .looked_at
-            .map_or(now, |at| at.saturating_add(self.config.poll_ns));
-        if self.ownership.cycle.is_idle() && (urgent || self.due(next, now)) {
-            self.ownership.cycle.read(now);
+            .surveyed_at_ns
+            .map_or(now_ns, |at| at.saturating_add(self.config.poll_ns));
+        if self.ownership.cycle.is_idle() && (urgent || self.agenda.due(next, now_ns)) {
+            self.ownership.cycle.read(now_ns);
         }
     }
 
     /// A person wants something.
-    pub(crate) fn command(&mut self, command: Command, now: u64) {
+    pub(crate) fn command(&mut self, command: Command, now_ns: u64) {
         match (command, self.ownership.role) {
             (Command::TakeOver, Role::Standby) => {
-                (self.ownership.wanted, self.ownership.looked_at) =
-                    (Some(Wanted::TakeOver { until: None }), None);
+                (self.ownership.wanted, self.ownership.surveyed_at_ns) =
+                    (Some(Wanted::TakeOver { until_ns: None }), None);
             }
             (Command::ForceFromDisk, Role::Standby) => {
-                (self.ownership.wanted, self.ownership.looked_at) = (Some(Wanted::Force), None);
+                (self.ownership.wanted, self.ownership.surveyed_at_ns) =
+                    (Some(Wanted::Force), None);
             }
-            (Command::GiveBack, Role::Owner(_)) => self.ownership.leave(LeavingEvent::GiveBack),
+            (Command::GiveBack, Role::Owner(_)) => {
+                self.ownership.leaving_event(LeavingEvent::GiveBack)
+            }
             (Command::AbortGiveBack, Role::Owner(_)) => {
-                self.ownership.leave(LeavingEvent::Abort);
+                self.ownership.leaving_event(LeavingEvent::Abort);
                 self.requests.retry_all();
             }
-            (Command::AbortGiveBack, Role::Standby) if self.ownership.released_at.is_some() => {
-                (self.ownership.wanted, self.ownership.looked_at) =
-                    (Some(Wanted::TakeOver { until: None }), None);
+            (Command::AbortGiveBack, Role::Standby) if self.ownership.released_at_ns.is_some() => {
+                (self.ownership.wanted, self.ownership.surveyed_at_ns) =
+                    (Some(Wanted::TakeOver { until_ns: None }), None);
             }
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();
                 self.requests.retry_all();
             }
-            (Command::Close, Role::Owner(_)) => self.ownership.leave(LeavingEvent::Close),
+            (Command::Close, Role::Owner(_)) => self.ownership.leaving_event(LeavingEvent::Close),
             (Command::Close, Role::Standby) => {
-                (self.ownership.wanted, self.ownership.looked_at) =
-                    (Some(Wanted::Close { voided_at: None }), None);
+                (self.ownership.wanted, self.ownership.surveyed_at_ns) =
+                    (Some(Wanted::Close { voided_at_ns: None }), None);
                 self.partner.send(Message::Leaving);
             }
             // Nothing was granted while opening, and nothing is served.
-            (Command::Close, Role::Opening) => self.ownership.go(RoleEvent::Ended),
+            (Command::Close, Role::Opening) => self.ownership.role_event(RoleEvent::Ended),
             (Command::Close, Role::Stopped) if self.permit().obligations().forget().is_ok() => {
-                self.ownership.go(RoleEvent::Ended)
+                self.ownership.role_event(RoleEvent::Ended)
             }
             _ => (),
         }
-        self.at(now);
+        self.agenda.wake_at(now_ns);
     }
 
     /// The partner has released the volume for us.
     pub(crate) fn offered(&mut self, generation: Generation) {
         if generation >= self.ownership.known_generation() && self.ownership.role == Role::Standby {
             self.ownership.offered = true;
-            self.ownership.looked_at = None;
+            self.ownership.surveyed_at_ns = None;
         }
     }
 }

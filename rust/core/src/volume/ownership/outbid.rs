@@ -24,7 +24,7 @@ pub(crate) enum Outbid {
     /// No claim stands above its record.
     None,
     /// This one does, and has since this time.
-    Watching { claim: Generation, since: u64 },
+    Watching { claim: Generation, since_ns: u64 },
     /// The own claim of this generation is being written, or stands; then all blocks are read.
     Claiming { generation: Generation },
 }
@@ -44,25 +44,28 @@ impl Ownership {
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// All blocks were read, and show this owner no higher record.
-    pub(crate) fn answer_claim(&mut self, survey: &Survey, now: u64) {
+    pub(crate) fn answer_claim(&mut self, survey: &Survey, now_ns: u64) {
         let mine = self.ownership.cycle.mine;
         let claim = survey
             .claim
             .filter(|(_, claim)| *claim > mine.record.generation);
         if let Outbid::Claiming { generation } = self.ownership.outbid {
-            return self.outbid_read(claim.map(|(_, claim)| claim), generation, now);
+            return self.outbid_read(claim.map(|(_, claim)| claim), generation, now_ns);
         }
         let Some((_, claim)) = claim else {
             self.ownership.outbid = Outbid::None;
             return;
         };
-        let since = match self.ownership.outbid {
-            Outbid::Watching { claim: seen, since } if seen == claim => since,
-            _ => now,
+        let since_ns = match self.ownership.outbid {
+            Outbid::Watching {
+                claim: seen,
+                since_ns,
+            } if seen == claim => since_ns,
+            _ => now_ns,
         };
-        self.ownership.outbid = Outbid::Watching { claim, since };
-        if now
-            < since.saturating_add(self.ownership.claim_patience(
+        self.ownership.outbid = Outbid::Watching { claim, since_ns };
+        if now_ns
+            < since_ns.saturating_add(self.ownership.claim_patience(
                 &self.config,
                 &self.partner,
                 survey,
@@ -79,13 +82,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 mine.record,
                 mine.lease,
                 Some(generation),
-                now,
+                now_ns,
             );
         }
     }
 
     /// The own claim stood on the disk when the blocks were read.
-    fn outbid_read(&mut self, rival: Option<Generation>, generation: Generation, now: u64) {
+    fn outbid_read(&mut self, rival: Option<Generation>, generation: Generation, now_ns: u64) {
         let mine = self.ownership.cycle.mine;
         if mine.claim != Some(generation) {
             // This read was under way before the claim was written.
@@ -94,15 +97,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some(claim) = rival.filter(|claim| *claim >= generation) {
             // The other one is at it, after all: it is let alone, and watched anew.
             let random = self.random() % self.config.backoff_ns.max(1);
-            let since = now.saturating_add(random);
-            self.ownership.outbid = Outbid::Watching { claim, since };
+            let since_ns = now_ns.saturating_add(random);
+            self.ownership.outbid = Outbid::Watching { claim, since_ns };
             return self.ownership.write_block(
                 &self.config,
                 self.guards,
                 mine.record,
                 mine.lease,
                 None,
-                now,
+                now_ns,
             );
         }
         self.ownership.outbid = Outbid::None;
@@ -113,6 +116,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .record(&self.config, &self.partner, mine.record.state)
         };
         self.ownership
-            .write_record(&self.config, self.guards, record, now);
+            .write_record(&self.config, self.guards, record, now_ns);
     }
 }

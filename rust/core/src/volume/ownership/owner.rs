@@ -26,16 +26,16 @@ impl Ownership {
     fn end_term(&mut self) {
         self.term = self.term.wrapping_add(1);
         self.taking.on(TakeoverEvent::End);
-        (self.claimant, self.clean_at, self.lease_until) = (None, None, None);
+        (self.claimant, self.no_claim_seen_at_ns, self.lease_until_ns) = (None, None, None);
         self.outbid = Outbid::None;
-        self.leave(LeavingEvent::Over);
+        self.leaving_event(LeavingEvent::Over);
         self.offered = false;
     }
 }
 
 impl Ownership {
     pub(crate) fn is_quiet(&self) -> bool {
-        self.cycle.is_idle() && self.cycle.settled && self.claimant.is_none()
+        self.cycle.is_idle() && self.cycle.confirmed && self.claimant.is_none()
     }
 
     /// A record of the present generation that says this, and promises what is agreed.
@@ -51,25 +51,25 @@ impl Ownership {
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The own record names this controller as the owner: it serves.
     pub(crate) fn become_owner(&mut self, event: RoleEvent) {
-        self.ownership.go(event);
+        self.ownership.role_event(event);
         self.ownership.began = self.ownership.cycle.mine.record.generation;
         self.ownership.term = self.ownership.term.wrapping_add(1);
         self.ownership.wanted = None;
         self.ownership.reason = None;
         self.ownership.offered = false;
-        self.ownership.released_at = None;
-        self.ownership.leave(LeavingEvent::Over);
+        self.ownership.released_at_ns = None;
+        self.ownership.leaving_event(LeavingEvent::Over);
         self.requests.retry_all();
     }
 
     /// Goes from one mode to another.
     pub(crate) fn enter(&mut self, event: RoleEvent) {
-        self.ownership.go(event);
+        self.ownership.role_event(event);
         match self.ownership.mode() {
             Some(Mode::Holding) => {
-                self.lose_all();
+                self.lose_all_regions();
                 self.mirror.stop_posting();
-                self.ownership.clean_at = None;
+                self.ownership.no_claim_seen_at_ns = None;
             }
             Some(Mode::Solo) => {
                 self.mirror.stop_copy();
@@ -92,10 +92,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Another controller owns the volume. What waits fails, and is never completed.
-    pub(crate) fn depose(&mut self, now: u64) {
+    pub(crate) fn depose(&mut self, now_ns: u64) {
         self.end_term(Reason::Deposed);
         self.forget_log();
-        self.ownership.go(RoleEvent::Outranked);
+        self.ownership.role_event(RoleEvent::Outranked);
         if self.ownership.cycle.mine.claim.is_some() {
             // It would hold up whoever has won.
             let mine = self.ownership.cycle.mine;
@@ -105,11 +105,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 mine.record,
                 mine.lease,
                 None,
-                now,
+                now_ns,
             );
         }
         self.ownership.reason = Some(Reason::Deposed);
-        self.at(now);
+        self.agenda.wake_at(now_ns);
     }
 
     /// What is in the log is not needed here any more: it is on the disk, or another controller has it.
@@ -129,9 +129,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// What the own node block says has landed on the disk.
-    pub(crate) fn landed(&mut self, now: u64) {
+    pub(crate) fn landed(&mut self, now_ns: u64) {
         if self.ownership.leaving.is_releasing() {
-            self.released(now);
+            self.released(now_ns);
             return;
         }
         let disk = self.ownership.cycle.mine.record.state == RecordState::Disk;
@@ -142,35 +142,35 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         };
         if early && self.ownership.mode().is_some() {
             // What is left out: the read.
-            self.ownership.cycle.on(CycleEvent::Skip, now);
-            self.ownership.cycle.settle();
-            self.ownership.lease_until = Some(
+            self.ownership.cycle.on(CycleEvent::Skip, now_ns);
+            self.ownership.cycle.confirm_record();
+            self.ownership.lease_until_ns = Some(
                 self.ownership
                     .cycle
-                    .issued
+                    .issued_ns
                     .saturating_add(self.ownership.own_lease_ns()),
             );
         }
     }
 
     /// The `released` record has landed: this controller serves no more.
-    fn released(&mut self, now: u64) {
+    fn released(&mut self, now_ns: u64) {
         let to_nobody = self.ownership.leaving == Leaving::ReleasingToNobody;
         let generation = self.ownership.cycle.mine.record.generation;
         self.end_term(Reason::Leaving);
         self.forget_log();
         if to_nobody {
-            self.ownership.go(RoleEvent::Ended);
+            self.ownership.role_event(RoleEvent::Ended);
         } else {
             self.partner.send(Message::Released { generation });
-            self.ownership.go(RoleEvent::Released);
+            self.ownership.role_event(RoleEvent::Released);
         }
-        self.ownership.released_at = Some(now);
-        self.at(now);
+        self.ownership.released_at_ns = Some(now_ns);
+        self.agenda.wake_at(now_ns);
     }
 
     /// What a read of all blocks says to an owner: claims above the own record, and leases.
-    pub(crate) fn see_claims(&mut self, survey: &Survey, now: u64) {
+    pub(crate) fn see_claims(&mut self, survey: &Survey, now_ns: u64) {
         let generation = self.ownership.cycle.mine.record.generation;
         let claim = survey.claim.filter(|(_, claim)| *claim > generation);
         let had = self.ownership.claimant.is_some();
@@ -178,69 +178,69 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if claim.is_some() {
             return;
         }
-        self.ownership.clean_at = Some(self.ownership.cycle.read_issued);
+        self.ownership.no_claim_seen_at_ns = Some(self.ownership.cycle.read_issued_ns);
         if self.ownership.cycle.writes {
-            self.ownership.cycle.settle();
+            self.ownership.cycle.confirm_record();
             let held = self.ownership.cycle.mine.lease != Lease::NONE;
-            self.ownership.lease_until = held.then(|| {
+            self.ownership.lease_until_ns = held.then(|| {
                 self.ownership
                     .cycle
-                    .issued
+                    .issued_ns
                     .saturating_add(self.ownership.own_lease_ns())
             });
         }
         if had || self.ownership.cycle.writes {
             self.requests.retry_all();
         }
-        self.at(now);
+        self.agenda.wake_at(now_ns);
     }
 
     /// All blocks were read while this controller is the owner.
-    pub(crate) fn owner_read(&mut self, survey: Survey, now: u64) {
+    pub(crate) fn owner_read(&mut self, survey: Survey, now_ns: u64) {
         if survey.generation() > self.ownership.cycle.mine.record.generation {
-            return self.depose(now);
+            return self.depose(now_ns);
         }
-        self.see_claims(&survey, now);
-        self.answer_claim(&survey, now);
+        self.see_claims(&survey, now_ns);
+        self.answer_claim(&survey, now_ns);
     }
 
     /// What time, and everything that happened since, bring about in an owner.
-    pub(crate) fn owner_tick(&mut self, mode: Mode, now: u64) {
+    pub(crate) fn owner_tick(&mut self, mode: Mode, now_ns: u64) {
         if self.ownership.cycle.is_idle() {
             if self.ownership.claimant.is_some() {
                 // Nothing is renewed: only looked at, until the claim is gone or has won.
                 let next = self
                     .ownership
                     .cycle
-                    .read_issued
+                    .read_issued_ns
                     .saturating_add(self.config.poll_ns);
                 self.ownership.cycle.read(next);
-            } else if !self.ownership.cycle.settled {
+            } else if !self.ownership.cycle.confirmed {
                 // A claim was pending when the record was to be confirmed: once more.
                 self.ownership.write_record(
                     &self.config,
                     self.guards,
                     self.ownership.cycle.mine.record,
-                    now,
+                    now_ns,
                 );
             }
         }
         match mode {
-            Mode::Mirrored => self.mirrored(now),
-            Mode::Holding => self.holding(now),
-            Mode::Solo => self.solo(now),
-            Mode::Joining => self.joining(now),
-            Mode::Degraded => self.degraded(now),
+            Mode::Mirrored => self.mirrored(now_ns),
+            Mode::Holding => self.holding(now_ns),
+            Mode::Solo => self.solo(now_ns),
+            Mode::Joining => self.joining(now_ns),
+            Mode::Degraded => self.degraded(now_ns),
         }
     }
 
     /// Writes a record that says this.
-    pub(crate) fn state(&mut self, state: RecordState, now: u64) {
+    pub(crate) fn state(&mut self, state: RecordState, now_ns: u64) {
         self.ownership.write_record(
             &self.config,
             self.guards,
             self.ownership.record(&self.config, &self.partner, state),
-            now,
+            now_ns,
         );
     }
 

@@ -27,10 +27,10 @@ impl LeaseEnd {
         disk: u64::MAX,
     };
 
-    fn check(self, now: u64) -> Result<(), Reason> {
-        if now >= self.link {
+    fn check(self, now_ns: u64) -> Result<(), Reason> {
+        if now_ns >= self.link {
             Err(Reason::NoLinkLease)
-        } else if now >= self.disk {
+        } else if now_ns >= self.disk {
             Err(Reason::NoDiskLease)
         } else {
             Ok(())
@@ -49,7 +49,7 @@ pub(crate) enum Obligation {
     /// nobody's commands.
     OldCommands {
         /// From then on they are over.
-        until: u64,
+        until_ns: u64,
     },
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum Obligation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Obligations {
     /// Until when commands of an earlier owner may land; 0: there are none.
-    pub(super) old_commands_until: u64,
+    pub(super) old_commands_until_ns: u64,
     pub(super) unfinished: bool,
     pub(super) undecided: bool,
     /// Acknowledged writes may be in this memory and nowhere else.
@@ -70,14 +70,14 @@ pub(crate) struct Obligations {
 
 impl Obligations {
     /// Whether the volume may be released. What has an end in time comes last: who has nothing else to see through waits.
-    pub(crate) fn release(&self, now: u64) -> Result<(), Obligation> {
+    pub(crate) fn release(&self, now_ns: u64) -> Result<(), Obligation> {
         if self.unfinished {
             Err(Obligation::Unfinished)
         } else if self.undecided {
             Err(Obligation::Undecided)
-        } else if now < self.old_commands_until {
+        } else if now_ns < self.old_commands_until_ns {
             Err(Obligation::OldCommands {
-                until: self.old_commands_until,
+                until_ns: self.old_commands_until_ns,
             })
         } else {
             Ok(())
@@ -105,7 +105,7 @@ impl Obligations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Evidence {
     /// When the newest good fence was issued, on any region of the partner.
-    pub(crate) proved_at: Option<u64>,
+    pub(crate) proved_at_ns: Option<u64>,
     /// Acknowledged writes may be in this memory and nowhere else.
     pub(crate) only_copy: bool,
     /// Entries of the log, I/O or commands to the disk are not done with.
@@ -125,9 +125,9 @@ pub(crate) struct Permit {
     pub(super) recording: bool,
     /// New writes are let in, as far as the mode is concerned.
     pub(super) open: bool,
-    pub(super) answers_from: u64,
+    pub(super) answers_from_ns: u64,
     pub(super) answers_until: Result<LeaseEnd, Reason>,
-    pub(super) commands_from: u64,
+    pub(super) commands_from_ns: u64,
     pub(super) commands_until: Result<LeaseEnd, Reason>,
     pub(super) obligations: Obligations,
 }
@@ -142,21 +142,21 @@ impl Permit {
         &self.obligations
     }
 
-    /// Whether what was sampled before `now` may be told.
-    pub(crate) fn may_read(&self, now: u64) -> Result<(), Reason> {
+    /// Whether what was sampled before `now_ns` may be told.
+    pub(crate) fn may_read(&self, now_ns: u64) -> Result<(), Reason> {
         self.mode?;
         if self.leaving.is_releasing() {
             return Err(Reason::Leaving);
         }
-        if now < self.answers_from {
+        if now_ns < self.answers_from_ns {
             return Err(Reason::OldCommands);
         }
-        self.answers_until?.check(now)
+        self.answers_until?.check(now_ns)
     }
 
     /// Whether a safe write may be acknowledged. While a record is being changed nothing is.
-    pub(crate) fn may_acknowledge(&self, now: u64) -> Result<(), Reason> {
-        self.may_read(now)?;
+    pub(crate) fn may_acknowledge(&self, now_ns: u64) -> Result<(), Reason> {
+        self.may_read(now_ns)?;
         if self.recording {
             return Err(Reason::Recording);
         }
@@ -164,25 +164,25 @@ impl Permit {
     }
 
     /// Whether a command to the disk's data may be issued.
-    pub(crate) fn may_command(&self, now: u64) -> Result<(), Reason> {
+    pub(crate) fn may_command(&self, now_ns: u64) -> Result<(), Reason> {
         self.mode?;
-        if now < self.commands_from {
+        if now_ns < self.commands_from_ns {
             return Err(Reason::OldCommands);
         }
-        self.commands_until?.check(now)
+        self.commands_until?.check(now_ns)
     }
 
     /// Whether a write may be begun.
-    pub(crate) fn may_begin_write(&self, now: u64) -> bool {
+    pub(crate) fn may_begin_write(&self, now_ns: u64) -> bool {
         self.open
             && self.claimant.is_none()
             && !self.leaving.is_under_way()
-            && now >= self.answers_from
+            && now_ns >= self.answers_from_ns
     }
 
     /// Whether anything may be thrown away that is done: never with a claim pending, nor while nobody else has it.
-    pub(crate) fn may_free(&self, now: u64) -> bool {
-        self.mode.is_ok_and(|mode| mode != Mode::Holding) && self.may_read(now).is_ok()
+    pub(crate) fn may_free(&self, now_ns: u64) -> bool {
+        self.mode.is_ok_and(|mode| mode != Mode::Holding) && self.may_read(now_ns).is_ok()
     }
 
     /// Whether there is a right; where its guard is off (`enforced` is false) an expired lease counts for nothing.
@@ -208,7 +208,7 @@ mod tests {
     };
 
     const DONE: Obligations = Obligations {
-        old_commands_until: 0,
+        old_commands_until_ns: 0,
         unfinished: false,
         undecided: false,
         only_copy: false,
@@ -223,9 +223,9 @@ mod tests {
         claimant: None,
         recording: false,
         open: true,
-        answers_from: 20,
+        answers_from_ns: 20,
         answers_until: Ok(LEASE),
-        commands_from: 40,
+        commands_from_ns: 40,
         commands_until: Ok(LEASE),
         obligations: DONE,
     };
@@ -314,10 +314,13 @@ mod tests {
     fn whoever_owes_something_does_not_release() {
         assert_eq!(DONE.release(0), Ok(()));
         let old = Obligations {
-            old_commands_until: 50,
+            old_commands_until_ns: 50,
             ..DONE
         };
-        assert_eq!(old.release(49), Err(Obligation::OldCommands { until: 50 }));
+        assert_eq!(
+            old.release(49),
+            Err(Obligation::OldCommands { until_ns: 50 })
+        );
         assert_eq!(old.release(50), Ok(()));
         let undecided = Obligations {
             undecided: true,

@@ -18,7 +18,7 @@ use crate::volume::states::RoleEvent;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Takes over the regions that the observed record names, and looks at the first.
-    pub(crate) fn begin_scan(&mut self, now: u64) {
+    pub(crate) fn begin_scan(&mut self, now_ns: u64) {
         // Long done: it is emptied before any block is read. Nothing may be adopted beside what does not count.
         self.log.empty_now();
         self.log.set_unproved_too(true);
@@ -31,11 +31,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             _ => None,
         };
         self.mirror.adopt_regions(self.guards, shadow.as_ref());
-        self.scan_from(0, now);
+        self.scan_from(0, now_ns);
     }
 
     /// Scans the next region, or ends the takeover.
-    fn scan_from(&mut self, first: u8, now: u64) {
+    fn scan_from(&mut self, first: u8, now_ns: u64) {
         let adopted = |link: &LinkId| {
             link.get() >= first && self.mirror.lent(*link).state == LentState::Adopted
         };
@@ -46,7 +46,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.ownership.taking.on(TakeoverEvent::Scan);
                 self.ownership.taking.link = Some(link);
             }
-            None => self.serve(now),
+            None => self.serve(now_ns),
         }
     }
 
@@ -110,16 +110,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// A region is scanned.
-    pub(crate) fn scanned(&mut self, token: Token, now: u64) {
+    pub(crate) fn scanned(&mut self, token: Token, now_ns: u64) {
         if let Some(link) = self.scanned_link() {
             if self.ownership.taking.token == Some(token) {
-                self.scan_from(link.get().saturating_add(1), now);
+                self.scan_from(link.get().saturating_add(1), now_ns);
             }
         }
     }
 
     /// The takeover is done: this controller serves.
-    fn serve(&mut self, now: u64) {
+    fn serve(&mut self, now_ns: u64) {
         let config = self.config;
         let promised = self
             .ownership
@@ -140,13 +140,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let cut = self.ownership.taking.preempted
             || self.ownership.victim().is_none()
             || !self.guards.on(Guard::OldCommands);
-        self.ownership.write_from = if cut {
+        self.ownership.write_from_ns = if cut {
             0
         } else {
-            self.ownership.taking.landed_at.saturating_add(wait)
+            self.ownership.taking.landed_at_ns.saturating_add(wait)
         };
-        self.ownership.serve_from = match self.ownership.taking.base {
-            Base::Disk { .. } => self.ownership.write_from,
+        self.ownership.serve_from_ns = match self.ownership.taking.base {
+            Base::Disk { .. } => self.ownership.write_from_ns,
             Base::Released | Base::Shadow => 0,
         };
         self.ownership.taking.on(TakeoverEvent::Scan);
@@ -156,6 +156,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             RecordState::Shadow(_) => RoleEvent::Adopted,
             _ => RoleEvent::Taken,
         });
-        self.at(self.ownership.serve_from.max(now));
+        self.agenda
+            .wake_at(self.ownership.serve_from_ns.max(now_ns));
     }
 }

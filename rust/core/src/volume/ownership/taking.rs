@@ -23,7 +23,7 @@ use crate::volume::status::{Reason, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
     block: NodeBlock,
-    since: u64,
+    since_ns: u64,
 }
 
 /// A takeover.
@@ -31,40 +31,40 @@ pub(crate) struct Watch {
 pub(crate) struct Taking {
     step: Takeover,
     /// Resting: until then.
-    until: u64,
+    until_ns: u64,
     /// Scanning: this one.
     pub(crate) link: Option<LinkId>,
     forced: bool,
     /// When the last word was changed.
-    voided_at: u64,
+    voided_at_ns: u64,
     /// What was observed before the claim: the owner's block, if there was an owner.
     pub(crate) observed: Option<NodeBlock>,
     pub(crate) base: Base,
     claim: Generation,
     watch: Option<Watch>,
     /// When the own record had landed.
-    pub(crate) landed_at: u64,
+    pub(crate) landed_at_ns: u64,
     pub(crate) preempted: bool,
     pub(crate) token: Option<Token>,
     /// Not again before, after one that was withdrawn.
-    pub(crate) not_before: u64,
+    pub(crate) not_before_ns: u64,
 }
 
 impl Taking {
     pub(crate) const NONE: Self = Self {
         step: Takeover::Idle,
-        until: 0,
+        until_ns: 0,
         link: None,
         forced: false,
-        voided_at: 0,
+        voided_at_ns: 0,
         observed: None,
         base: Base::Released,
         claim: Generation::NONE,
         watch: None,
-        landed_at: 0,
+        landed_at_ns: 0,
         preempted: false,
         token: None,
-        not_before: 0,
+        not_before_ns: 0,
     };
 }
 
@@ -79,16 +79,16 @@ impl Taking {
     }
 
     /// Nothing to claim yet: looks again at this time.
-    fn rest(&mut self, until: u64) {
+    fn rest(&mut self, until_ns: u64) {
         self.on(TakeoverEvent::NotYet);
-        self.until = until;
+        self.until_ns = until_ns;
     }
 }
 
 impl Ownership {
     fn give_up(&mut self, reason: Option<Reason>) {
         self.taking.on(TakeoverEvent::End);
-        self.go(RoleEvent::GiveUp);
+        self.role_event(RoleEvent::GiveUp);
         if reason.is_some() {
             self.reason = reason;
             self.wanted = None;
@@ -100,17 +100,23 @@ impl Ownership {
         // The one that the owner promised, whatever is set here.
         let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
         let wait = config.stretch(promised.link_lease_ns());
-        let until = self.taking.voided_at.saturating_add(wait);
-        if self.cycle.read_issued >= until || !guards.on(Guard::WaitLinkLease) {
+        let until_ns = self.taking.voided_at_ns.saturating_add(wait);
+        if self.cycle.read_issued_ns >= until_ns || !guards.on(Guard::WaitLinkLease) {
             return true;
         }
-        self.taking.rest(until);
+        self.taking.rest(until_ns);
         false
     }
 
     /// `disk`: whether the owner's block has stood still for a whole expiry, from the end of the first read of its
     /// value to the issue of the last.
-    fn watch_lease(&mut self, config: &Config, guards: Guards, survey: &Survey, now: u64) -> bool {
+    fn watch_lease(
+        &mut self,
+        config: &Config,
+        guards: Guards,
+        survey: &Survey,
+        now_ns: u64,
+    ) -> bool {
         let Some(top) = survey.top else { return true };
         if !guards.on(Guard::WatchDiskLease) {
             return true;
@@ -122,14 +128,19 @@ impl Ownership {
                 self.give_up(Some(Reason::OwnerAlive));
                 false
             }
-            Some(watch) if self.cycle.read_issued >= watch.since.saturating_add(whole) => true,
+            Some(watch) if self.cycle.read_issued_ns >= watch.since_ns.saturating_add(whole) => {
+                true
+            }
             seen => {
-                let since = seen.map_or(now, |watch| watch.since);
-                self.taking.watch = Some(Watch { block: top, since });
-                let step = now.saturating_add(expiry / 8 + 1);
-                let end = since.saturating_add(whole);
-                let until = if end > now { step.min(end) } else { step };
-                self.taking.rest(until);
+                let since_ns = seen.map_or(now_ns, |watch| watch.since_ns);
+                self.taking.watch = Some(Watch {
+                    block: top,
+                    since_ns,
+                });
+                let step = now_ns.saturating_add(expiry / 8 + 1);
+                let end = since_ns.saturating_add(whole);
+                let until_ns = if end > now_ns { step.min(end) } else { step };
+                self.taking.rest(until_ns);
                 false
             }
         }
@@ -163,56 +174,56 @@ impl Ownership {
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins a takeover.
-    pub(crate) fn begin_taking(&mut self, forced: bool, now: u64) {
-        if now < self.ownership.taking.not_before {
+    pub(crate) fn begin_takeover(&mut self, forced: bool, now_ns: u64) {
+        if now_ns < self.ownership.taking.not_before_ns {
             return;
         }
         self.ownership.taking = Taking {
             forced,
-            not_before: self.ownership.taking.not_before,
+            not_before_ns: self.ownership.taking.not_before_ns,
             ..Taking::NONE
         };
         self.ownership.taking.on(TakeoverEvent::Begin);
-        self.ownership.go(RoleEvent::Begin);
-        self.at(now);
+        self.ownership.role_event(RoleEvent::Begin);
+        self.agenda.wake_at(now_ns);
     }
 
     /// What time brings about in a takeover.
-    pub(crate) fn taking_tick(&mut self, now: u64) {
+    pub(crate) fn takeover_tick(&mut self, now_ns: u64) {
         let step = self.ownership.taking.step;
         match step {
             Takeover::Voiding
                 if !self.guards.on(Guard::VoidBeforeClaim) || self.mirror.void_all() =>
             {
-                self.ownership.taking.voided_at = now;
+                self.ownership.taking.voided_at_ns = now_ns;
                 self.ownership.taking.on(TakeoverEvent::Voided);
-                self.ownership.cycle.read(now);
+                self.ownership.cycle.read(now_ns);
             }
-            Takeover::Resting if self.due(self.ownership.taking.until, now) => {
+            Takeover::Resting if self.agenda.due(self.ownership.taking.until_ns, now_ns) => {
                 self.ownership.taking.on(TakeoverEvent::Due);
-                self.ownership.cycle.read(now);
+                self.ownership.cycle.read(now_ns);
             }
             _ => (),
         }
     }
 
     /// All blocks were read during a takeover.
-    pub(crate) fn taking_read(&mut self, survey: Survey, now: u64) {
+    pub(crate) fn takeover_read(&mut self, survey: Survey, now_ns: u64) {
         match self.ownership.taking.step {
-            Takeover::Observing => self.observe(survey, now),
-            Takeover::Claiming => self.confirm(survey, now),
-            Takeover::Recording => self.recorded(survey, now),
+            Takeover::Observing => self.observe(survey, now_ns),
+            Takeover::Claiming => self.confirm(survey, now_ns),
+            Takeover::Recording => self.recorded(survey, now_ns),
             Takeover::Withdrawing => {
                 let random = self.random();
                 let backoff = self.config.backoff_ns.max(1);
-                self.ownership.taking.not_before = now.saturating_add(random % backoff);
+                self.ownership.taking.not_before_ns = now_ns.saturating_add(random % backoff);
                 self.ownership.give_up(None);
             }
             _ => (),
         }
     }
 
-    fn observe(&mut self, survey: Survey, now: u64) {
+    fn observe(&mut self, survey: Survey, now_ns: u64) {
         let verdict = self
             .facts(self.ownership.taking.forced)
             .verdict(&survey, |epoch| self.mirror.is_intact(epoch));
@@ -242,7 +253,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     && (!watch
                         || self
                             .ownership
-                            .watch_lease(&self.config, self.guards, &survey, now))
+                            .watch_lease(&self.config, self.guards, &survey, now_ns))
             }
         };
         if self.ownership.role != Role::Taking || !ready {
@@ -262,12 +273,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             mine.record,
             mine.lease,
             Some(claim),
-            now,
+            now_ns,
         );
     }
 
     /// The claim has landed, and all blocks were read again.
-    fn confirm(&mut self, survey: Survey, now: u64) {
+    fn confirm(&mut self, survey: Survey, now_ns: u64) {
         let stands = match (self.ownership.taking.observed, survey.top) {
             (None, None) => true,
             (Some(old), Some(new)) => {
@@ -297,7 +308,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 mine.record,
                 mine.lease,
                 None,
-                now,
+                now_ns,
             );
         }
         self.ownership.taking.on(TakeoverEvent::Confirmed);
@@ -310,42 +321,42 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 state,
                 terms: self.ownership.agreed(&self.config, &self.partner),
             },
-            now,
+            now_ns,
         );
     }
 
     /// The record has landed, and all blocks were read again.
-    fn recorded(&mut self, survey: Survey, now: u64) {
+    fn recorded(&mut self, survey: Survey, now_ns: u64) {
         if survey.generation() > self.ownership.cycle.mine.record.generation {
-            return self.depose(now);
+            return self.depose(now_ns);
         }
-        self.ownership.taking.landed_at = now;
-        self.see_claims(&survey, now);
+        self.ownership.taking.landed_at_ns = now_ns;
+        self.see_claims(&survey, now_ns);
         let victim = self.ownership.victim();
         if self.config.reservations && victim.is_some() {
             self.ownership.taking.on(TakeoverEvent::Stands);
             self.ownership.taking.token = None;
         } else {
-            self.begin_scan(now);
+            self.begin_scan(now_ns);
         }
     }
 
     /// The next preemption or scan.
-    pub(crate) fn next_taking(&mut self) -> Option<Action> {
+    pub(crate) fn next_takeover(&mut self) -> Option<Action> {
         if self.ownership.taking.token.is_some() || self.ownership.role != Role::Taking {
             return None;
         }
         match self.ownership.taking.step {
             Takeover::CuttingOff => {
                 let victim = self.ownership.victim()?.node;
-                let token = self.token();
+                let token = self.agenda.token();
                 self.ownership.taking.token = Some(token);
                 Some(Action::Preempt { token, victim })
             }
             Takeover::Scanning => {
                 let link = self.ownership.taking.link?;
                 let epoch = self.mirror.lent(link).epoch?;
-                let token = self.token();
+                let token = self.agenda.token();
                 self.ownership.taking.token = Some(token);
                 Some(Action::ScanRegion { token, link, epoch })
             }
@@ -354,12 +365,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The old owner's commands are cut off, or could not be.
-    pub(crate) fn preempted(&mut self, token: Token, ok: bool, now: u64) {
+    pub(crate) fn preempted(&mut self, token: Token, ok: bool, now_ns: u64) {
         if self.ownership.taking.step == Takeover::CuttingOff
             && self.ownership.taking.token == Some(token)
         {
             self.ownership.taking.preempted = ok;
-            self.begin_scan(now);
+            self.begin_scan(now_ns);
         }
     }
 }

@@ -24,18 +24,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Tells the partner how this controller stands: when that has changed, and now and then.
-    pub(crate) fn say_standing(&mut self, now: u64) {
+    pub(crate) fn say_standing(&mut self, now_ns: u64) {
         if self.partner.life().is_none() {
             return;
         }
         let standing = self.standing();
-        let again = match self.partner.said {
-            Some((said, at)) if said == standing => at.saturating_add(self.config.poll_ns),
-            _ => now,
+        let again = match self.partner.standing_told {
+            Some((told, at)) if told == standing => at.saturating_add(self.config.poll_ns),
+            _ => now_ns,
         };
-        if self.due(again, now) && self.partner.send(Message::Standing(standing)) {
-            self.partner.said = Some((standing, now));
-            self.at(now.saturating_add(self.config.poll_ns));
+        if self.agenda.due(again, now_ns) && self.partner.send(Message::Standing(standing)) {
+            self.partner.standing_told = Some((standing, now_ns));
+            self.agenda
+                .wake_at(now_ns.saturating_add(self.config.poll_ns));
         }
     }
 

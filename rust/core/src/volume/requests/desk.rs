@@ -48,7 +48,7 @@ pub trait Io {
     /// What it asks for. Always the same.
     fn ask(&self) -> Ask;
     /// For how long it has been here, in nanoseconds.
-    fn age_ns(&self, now: u64) -> u64;
+    fn age_ns(&self, now_ns: u64) -> u64;
 }
 
 /// A queue of any length that needs no memory of its own, first in, first out.
@@ -294,31 +294,31 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         core: &mut Volume<E, B, T>,
         io: I,
         step: Step,
-        now: u64,
+        now_ns: u64,
     ) -> Job<I> {
         if self.closed {
             return Job::End(io, Err(Reason::Leaving));
         }
-        if io.age_ns(now) >= self.bound_ns {
+        if io.age_ns(now_ns) >= self.bound_ns {
             self.expired = self.expired.saturating_add(1);
             return Job::End(io, Err(Reason::TooLong));
         }
         match (step, io.ask()) {
             (Step::Flush, _) | (_, Ask::Flush) => {
-                let begun = core.flush(now);
+                let begun = core.flush(now_ns);
                 self.flushes = self
                     .flushes
                     .saturating_add(u64::from(matches!(begun, LongBegin::Wait(_))));
                 self.long(begun, io, step, Then::End)
             }
             (Step::Start, Ask::Write { preflush: true, .. }) => {
-                let begun = core.flush(now);
+                let begun = core.flush(now_ns);
                 self.flushes = self
                     .flushes
                     .saturating_add(u64::from(matches!(begun, LongBegin::Wait(_))));
                 self.long(begun, io, step, Then::Go(Step::Write))
             }
-            (_, Ask::Write { range, .. }) => match core.write_begin(range, now) {
+            (_, Ask::Write { range, .. }) => match core.write_begin(range, now_ns) {
                 WriteBegin::Plan(plan) => Job::Write(io, plan),
                 WriteBegin::Park => {
                     self.stalls = self.stalls.saturating_add(1);
@@ -326,13 +326,13 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
                 }
                 WriteBegin::Fail(reason) => Job::End(io, Err(reason)),
             },
-            (_, Ask::Read(range)) => match core.read_begin(range, now) {
+            (_, Ask::Read(range)) => match core.read_begin(range, now_ns) {
                 ReadBegin::Plan(plan) => Job::Read(io, plan),
                 ReadBegin::Park => self.park(io, step),
                 ReadBegin::Fail(reason) => Job::End(io, Err(reason)),
             },
             (_, Ask::Pass(op, range)) => {
-                let begun = core.pass_down(op, range, now);
+                let begun = core.pass_down(op, range, now_ns);
                 self.long(begun, io, step, Then::End)
             }
         }
@@ -353,14 +353,14 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         io: I,
         ticket: TicketId,
         fence: Option<FenceSample>,
-        now: u64,
+        now_ns: u64,
     ) -> Job<I> {
         let fua = matches!(io.ask(), Ask::Write { fua: true, .. });
-        match core.write_finish(ticket, fence, now) {
+        match core.write_finish(ticket, fence, now_ns) {
             WriteEnd::Wait if fua => self.seat(ticket, io, Then::Go(Step::Flush)),
             WriteEnd::Wait => self.seat(ticket, io, Then::End),
             WriteEnd::Again(to) => Job::Again(io, to),
-            WriteEnd::Complete if fua => self.begin(core, io, Step::Flush, now),
+            WriteEnd::Complete if fua => self.begin(core, io, Step::Flush, now_ns),
             WriteEnd::Complete => Job::End(io, Ok(())),
             WriteEnd::Fail(reason) => Job::End(io, Err(reason)),
         }
@@ -373,13 +373,13 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         io: I,
         plan: &ReadPlan,
         sampled: Sampled,
-        now: u64,
+        now_ns: u64,
     ) -> Job<I> {
         let end = match sampled {
-            Sampled::Good => core.read_finish(plan, now),
-            Sampled::Unreadable => core.read_failed(plan, false, now),
-            Sampled::Corrupt => core.read_failed(plan, true, now),
-            Sampled::Later | Sampled::Again => match core.read_finish(plan, now) {
+            Sampled::Good => core.read_finish(plan, now_ns),
+            Sampled::Unreadable => core.read_failed(plan, false, now_ns),
+            Sampled::Corrupt => core.read_failed(plan, true, now_ns),
+            Sampled::Later | Sampled::Again => match core.read_finish(plan, now_ns) {
                 ReadEnd::Complete if sampled == Sampled::Again => ReadEnd::Again,
                 ReadEnd::Complete => ReadEnd::Park,
                 other => other,
@@ -406,10 +406,10 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
     pub fn poll<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>>(
         &mut self,
         core: &mut Volume<E, B, T>,
-        now: u64,
+        now_ns: u64,
     ) -> Option<Polled<I>> {
-        Some(match core.poll_action(now)? {
-            Action::Complete(ticket) => Polled::Job(self.complete(core, ticket, now)),
+        Some(match core.poll_action(now_ns)? {
+            Action::Complete(ticket) => Polled::Job(self.complete(core, ticket, now_ns)),
             Action::Fail(ticket, reason) => Polled::Job(self.fail(ticket, reason)),
             Action::Wake => {
                 self.wake();
@@ -424,13 +424,13 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         &mut self,
         core: &mut Volume<E, B, T>,
         ticket: TicketId,
-        now: u64,
+        now_ns: u64,
     ) -> Job<I> {
         match self.unseat(ticket) {
             None => Job::Kept,
             Some(Waiter { io, then, .. }) => match then {
                 Then::End => Job::End(io, Ok(())),
-                Then::Go(Step::Flush) => self.begin(core, io, Step::Flush, now),
+                Then::Go(Step::Flush) => self.begin(core, io, Step::Flush, now_ns),
                 Then::Go(step) => {
                     self.restart = true;
                     self.park(io, step)
@@ -453,7 +453,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         &mut self,
         core: &mut Volume<E, B, T>,
         looks: usize,
-        now: u64,
+        now_ns: u64,
     ) -> Option<Job<I>> {
         for _ in 0..looks.min(self.seats.len()) {
             if self.seated == 0 {
@@ -462,7 +462,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
             let bound = self.bound_ns;
             let seat = self.seats.get_mut(self.cursor);
             let found =
-                seat.and_then(|seat| seat.0.take_if(|waiter| waiter.io.age_ns(now) >= bound));
+                seat.and_then(|seat| seat.0.take_if(|waiter| waiter.io.age_ns(now_ns) >= bound));
             self.cursor = self.cursor.saturating_add(1);
             if self.cursor >= self.seats.len() {
                 self.cursor = 0;

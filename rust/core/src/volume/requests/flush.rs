@@ -41,31 +41,33 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Looks at one ticket that something happened to. At most one action comes of it.
-    pub(crate) fn look(&mut self, index: u32, now: u64) -> Option<Action> {
+    pub(crate) fn advance_ticket(&mut self, index: u32, now_ns: u64) -> Option<Action> {
         let id = self.requests.tickets.id(index);
         match self.requests.tickets.at(index).stage {
             Stage::Doomed(reason) => {
                 self.requests.tickets.release(index);
                 Some(Action::Fail(id, reason))
             }
-            Stage::Waiting => self.try_answer(index, now).then_some(Action::Complete(id)),
+            Stage::Waiting => self
+                .try_answer(index, now_ns)
+                .then_some(Action::Complete(id)),
             Stage::Draining { bound } => {
-                self.look_draining(index, bound);
+                self.advance_draining(index, bound);
                 None
             }
             Stage::Flushing { number } => {
                 if self.log.flushes().has_finished(number) {
                     self.requests.tickets.at_mut(index).stage = Stage::Answer;
-                    return self.answer(index, id, now);
+                    return self.answer(index, id, now_ns);
                 }
                 None
             }
-            Stage::Answer => self.answer(index, id, now),
+            Stage::Answer => self.answer(index, id, now_ns),
             _ => None,
         }
     }
 
-    fn look_draining(&mut self, index: u32, bound: u64) {
+    fn advance_draining(&mut self, index: u32, bound: u64) {
         let oldest = self.log.oldest_dirty();
         let drained = oldest.is_none_or(|entry| self.log.at(entry).stamp > bound);
         if !drained && self.guards.on(Guard::FlushDestages) {
@@ -82,10 +84,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.requests.tickets.queue(index);
     }
 
-    fn answer(&mut self, index: u32, id: TicketId, now: u64) -> Option<Action> {
+    fn answer(&mut self, index: u32, id: TicketId, now_ns: u64) -> Option<Action> {
         let permit = self.permit();
         let enforced = self.guards.on(Guard::LeaseAfterFlush);
-        if !permit.is_granted(permit.may_acknowledge(now), enforced) {
+        if !permit.is_granted(permit.may_acknowledge(now_ns), enforced) {
             return None;
         }
         self.requests.tickets.release(index);
@@ -111,7 +113,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Whether the disk's cache is to be flushed, and when that is issued.
-    pub(crate) fn next_flush(&mut self, now: u64) -> Option<Action> {
+    pub(crate) fn next_flush(&mut self, now_ns: u64) -> Option<Action> {
         if !self.config.volatile_cache
             || self.log.flushes().is_in_flight()
             || self.ownership.mode().is_none()
@@ -121,13 +123,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let unsafe_done = !self.log.flushes().covers(self.log.done_no());
         let low = self.log.free_slots() <= self.log.slots() / 4;
         let urgent = self.is_flush_wanted() || unsafe_done && (low || self.wants_freeing());
-        if !urgent && !unsafe_done || !self.due(self.log.flushes().not_before(urgent), now) {
+        if !urgent && !unsafe_done
+            || !self
+                .agenda
+                .due(self.log.flushes().not_before_ns(urgent), now_ns)
+        {
             return None;
         }
-        let token = self.token();
+        let token = self.agenda.token();
         let done_no = self.log.done_no();
-        let idle_until = now.saturating_add(self.config.poll_ns);
-        self.log.flushes_mut().begin(token, done_no, idle_until);
+        let idle_until_ns = now_ns.saturating_add(self.config.poll_ns);
+        self.log.flushes_mut().begin(token, done_no, idle_until_ns);
         Some(Action::FlushDisk { token })
     }
 
@@ -141,13 +147,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The disk's cache was flushed, or not.
-    pub(crate) fn flushed(&mut self, ok: bool, now: u64) {
+    pub(crate) fn flushed(&mut self, ok: bool, now_ns: u64) {
         if ok {
             self.log.flushes_mut().succeeded();
             self.requests.tickets.queue_all();
             return;
         }
-        let again = now.saturating_add(self.config.poll_ns);
+        let again = now_ns.saturating_add(self.config.poll_ns);
         self.log.flushes_mut().failed(again);
         // Those who wait need a new one.
         let flushes = self.log.flushes();

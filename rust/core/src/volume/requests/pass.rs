@@ -57,7 +57,7 @@ pub enum PassEvent {
     /// Nothing of its range is left in the log.
     Cleared,
     /// The same, of one that was adopted: it has a slot.
-    Settled,
+    ClearedAdopted,
     /// It has a slot.
     Taken,
     /// Its tombstone was posted.
@@ -84,7 +84,7 @@ impl PassEvent {
     /// All events.
     pub const ALL: [Self; 12] = [
         Self::Cleared,
-        Self::Settled,
+        Self::ClearedAdopted,
         Self::Taken,
         Self::Posted,
         Self::Fenced,
@@ -118,7 +118,7 @@ impl PassStage {
 
         match (self, event) {
             (S::Clearing, E::Cleared) => To(S::Logging),
-            (S::Clearing, E::Settled) | (S::Logging, E::Taken) => To(S::Logged),
+            (S::Clearing, E::ClearedAdopted) | (S::Logging, E::Taken) => To(S::Logged),
             (S::Logged, E::Posted) => To(S::Posted),
             (S::Posted, E::Fenced) => To(S::Logged),
             (S::Logged, E::Issued) => To(S::Passing),
@@ -146,7 +146,7 @@ pub(crate) struct Pass {
     /// The tombstone's entry in the log, once there is one.
     pub(crate) entry: u32,
     /// When its last command was issued.
-    pub(crate) issued: u64,
+    pub(crate) issued_ns: u64,
     /// How many blocks that command is for.
     pub(crate) piece: u64,
     /// Its client is to be told that it failed.
@@ -222,7 +222,7 @@ impl Passes {
             stage,
             next: 0,
             entry,
-            issued: 0,
+            issued_ns: 0,
             piece: 0,
             failed: false,
         });

@@ -109,28 +109,28 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The next thing to do for what goes past the log.
-    pub(crate) fn next_pass(&mut self, now: u64) -> Option<Action> {
+    pub(crate) fn next_pass(&mut self, now_ns: u64) -> Option<Action> {
         self.ownership.mode()?;
-        (0..PASSING_MAX).find_map(|index| self.step_pass(index, now))
+        (0..PASSING_MAX).find_map(|index| self.step_pass(index, now_ns))
     }
 
-    fn step_pass(&mut self, index: usize, now: u64) -> Option<Action> {
+    fn step_pass(&mut self, index: usize, now_ns: u64) -> Option<Action> {
         // Each turn but the last takes it to another state, and there are no circles without an action.
         for _ in PassStage::ALL {
             let pass = self.requests.passes.at(index)?;
             let action = match pass.stage {
                 PassStage::Clearing => self.clear_pass(index, &pass),
                 PassStage::Logging => self.log_tomb(index, &pass),
-                PassStage::Logged => self.send_pass(index, &pass, now),
+                PassStage::Logged => self.send_pass(index, &pass, now_ns),
                 PassStage::Posted => self.fence_tomb(index),
-                PassStage::Doubtful => self.doubt_pass(index, &pass, now),
+                PassStage::Doubtful => self.doubt_pass(index, &pass, now_ns),
                 PassStage::Passing | PassStage::Done => None,
             };
             let moved = self
                 .requests
                 .passes
                 .at(index)
-                .is_some_and(|now| now.stage != pass.stage);
+                .is_some_and(|then| then.stage != pass.stage);
             if action.is_some() || !moved {
                 return action;
             }
@@ -169,7 +169,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.requests.passes.on(
                 index,
                 if adopted {
-                    PassEvent::Settled
+                    PassEvent::ClearedAdopted
                 } else {
                     PassEvent::Cleared
                 },
@@ -189,14 +189,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let entry = self.log.take_tomb(pass.range.block, generation)?;
         self.requests.passes.at_mut(index)?.entry = entry;
         self.requests.passes.on(index, PassEvent::Taken);
-        self.mirror.copy_again();
+        self.mirror.entry_added();
         // Writes waited for it to get its slot.
         self.requests.retry_parked();
         None
     }
 
     /// The tombstone is in the log: the command, if the shadow has it or there is none; else the tombstone is posted.
-    fn send_pass(&mut self, index: usize, pass: &Pass, now: u64) -> Option<Action> {
+    fn send_pass(&mut self, index: usize, pass: &Pass, now_ns: u64) -> Option<Action> {
         let safe = self.is_adopted(pass)
             || self.log.at(pass.entry).proved != 0
             || self.log.unproved_too()
@@ -204,7 +204,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !safe {
             return self.post_tomb(index, pass);
         }
-        if self.permit().may_command(now).is_err() {
+        if self.permit().may_command(now_ns).is_err() {
             return None;
         }
         let left = pass.range.count.saturating_sub(pass.next);
@@ -214,7 +214,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             (pass.op, left)
         };
         let place = self.requests.passes.at_mut(index)?;
-        (place.issued, place.piece) = (now, count);
+        (place.issued_ns, place.piece) = (now_ns, count);
         self.requests.passes.on(index, PassEvent::Issued);
         Some(Action::PassDown {
             pass: self.requests.passes.id(index),
@@ -248,7 +248,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         let to = self.mirror.post_to(link)?;
-        let token = self.token();
+        let token = self.agenda.token();
         self.requests.passes.fence = Some(token);
         Some(Action::Fence { token, to })
     }
@@ -262,7 +262,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.requests.passes.fence = None;
         let Some((link, id)) = post else { return true };
         let good = match self.mirror.post_to(link) {
-            Some(to) => self.judge(link, to.epoch, sample),
+            Some(to) => self.judge_fence(link, to.epoch, sample),
             None => false,
         };
         if let Some(index) = self.requests.passes.find(id) {
@@ -307,13 +307,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A command has failed. It lands before T_io has passed, or never: then the client's is over, and an adopted one is
     /// tried again, without end.
-    fn doubt_pass(&mut self, index: usize, pass: &Pass, now: u64) -> Option<Action> {
+    fn doubt_pass(&mut self, index: usize, pass: &Pass, now_ns: u64) -> Option<Action> {
         let life = self
             .ownership
             .agreed(&self.config, &self.partner)
             .io_life_ns();
         let wait = self.config.stretch(life).max(self.config.poll_ns);
-        if !self.due(pass.issued.saturating_add(wait), now) {
+        if !self.agenda.due(pass.issued_ns.saturating_add(wait), now_ns) {
             return None;
         }
         if self.is_adopted(pass) {

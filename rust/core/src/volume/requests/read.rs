@@ -16,7 +16,7 @@ use crate::volume::status::Reason;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins a read of 1 to [`BLOCKS_MAX`] blocks.
-    pub fn read_begin(&mut self, range: Range, now: u64) -> ReadBegin {
+    pub fn read_begin(&mut self, range: Range, now_ns: u64) -> ReadBegin {
         if range.count as usize > BLOCKS_MAX {
             return ReadBegin::Fail(Reason::Range);
         }
@@ -26,13 +26,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.ownership.mode().is_none() {
             return ReadBegin::Fail(self.ownership.not_owner());
         }
-        if !self.may_tell(now) {
+        if !self.may_tell(now_ns) {
             self.requests.park();
             return ReadBegin::Park;
         }
         let mut sources = [Source::Disk; BLOCKS_MAX];
         for (block, source) in (range.block..).take(range.count as usize).zip(&mut sources) {
-            match self.source_of(block, now) {
+            match self.source_of(block, now_ns) {
                 Some(found) => *source = found,
                 None if self.is_condemned(block) => return ReadBegin::Fail(Reason::Corrupt),
                 None => {
@@ -53,14 +53,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         })
     }
 
-    /// Whether what was sampled before `now` may be told.
-    fn may_tell(&self, now: u64) -> bool {
+    /// Whether what was sampled before `now_ns` may be told.
+    fn may_tell(&self, now_ns: u64) -> bool {
         let permit = self.permit();
-        permit.is_granted(permit.may_read(now), self.guards.on(Guard::LeaseAfterRead))
+        permit.is_granted(
+            permit.may_read(now_ns),
+            self.guards.on(Guard::LeaseAfterRead),
+        )
     }
 
     /// Where a block is; `None` if its newest version must not be seen yet.
-    fn source_of(&self, block: u64, now: u64) -> Option<Source> {
+    fn source_of(&self, block: u64, now_ns: u64) -> Option<Source> {
         let fresh = |entry: &u32| !self.log.at(*entry).is(FREEING);
         let newest = self.log.newest(block).filter(fresh);
         let version = newest.map_or((0, 0), |entry| self.log.at(entry).version());
@@ -70,7 +73,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let Some(entry) = newest else {
             return Some(Source::Disk);
         };
-        if self.log.at(entry).is(CONDEMNED) || !self.is_acknowledgeable(entry, now) {
+        if self.log.at(entry).is(CONDEMNED) || !self.is_acknowledgeable(entry, now_ns) {
             return None;
         }
         Some(self.log.source(entry))
@@ -82,8 +85,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         newest.is_some_and(|entry| self.log.at(entry).is(CONDEMNED))
     }
 
-    /// Ends a read: the data was sampled before `now`.
-    pub fn read_finish(&mut self, plan: &ReadPlan, now: u64) -> ReadEnd {
+    /// Ends a read: the data was sampled before `now_ns`.
+    pub fn read_finish(&mut self, plan: &ReadPlan, now_ns: u64) -> ReadEnd {
         let side = plan.ticket.side & 1;
         self.read_over(side);
         if self.ownership.mode().is_none() {
@@ -92,7 +95,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if plan.ticket.term != self.ownership.term() {
             return ReadEnd::Again;
         }
-        if !self.may_tell(now) {
+        if !self.may_tell(now_ns) {
             self.requests.park();
             return ReadEnd::Park;
         }
@@ -118,9 +121,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// # Errors
     ///
     /// The read is handed back by this, and this is what becomes of it; it is not [`ReadEnd::Complete`].
-    pub fn read_lay(&mut self, plan: &mut ReadPlan, now: u64) -> Result<(), ReadEnd> {
+    pub fn read_lay(&mut self, plan: &mut ReadPlan, now_ns: u64) -> Result<(), ReadEnd> {
         if self.ownership.mode().is_none() || plan.ticket.term != self.ownership.term() {
-            return Err(self.read_finish(plan, now));
+            return Err(self.read_finish(plan, now_ns));
         }
         let side = plan.ticket.side & 1;
         let blocks = (plan.range.block..).take(plan.range.count as usize);
@@ -135,7 +138,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                         self.read_over(side);
                         return Err(ReadEnd::Fail(Reason::Corrupt));
                     }
-                    if !self.is_acknowledgeable(entry, now) {
+                    if !self.is_acknowledgeable(entry, now_ns) {
                         self.read_over(side);
                         self.requests.park();
                         return Err(ReadEnd::Park);
@@ -161,8 +164,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// A read could not be done: the disk, or an adopted slot, is at fault. What to tell its issuer.
-    pub fn read_failed(&mut self, plan: &ReadPlan, corrupt: bool, now: u64) -> ReadEnd {
-        match self.read_finish(plan, now) {
+    pub fn read_failed(&mut self, plan: &ReadPlan, corrupt: bool, now_ns: u64) -> ReadEnd {
+        match self.read_finish(plan, now_ns) {
             ReadEnd::Complete if corrupt => ReadEnd::Fail(Reason::Corrupt),
             ReadEnd::Complete => ReadEnd::Fail(Reason::Disk),
             other => other,

@@ -30,11 +30,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Whether a read may be served from a version: it was acknowledged, or could be now, or was adopted.
-    pub(crate) fn is_acknowledgeable(&self, entry: u32, now: u64) -> bool {
+    pub(crate) fn is_acknowledgeable(&self, entry: u32, now_ns: u64) -> bool {
         let at = self.log.at(entry);
         let answered = at.ticket == NONE && !at.is(FILLING);
         answered
             || !self.guards.on(Guard::ReadAcknowledged)
-            || self.is_safe(entry) && self.permit().may_acknowledge(now).is_ok()
+            || self.is_safe(entry) && self.permit().may_acknowledge(now_ns).is_ok()
     }
 }

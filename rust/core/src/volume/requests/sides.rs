@@ -6,18 +6,18 @@
 pub(super) struct Sides {
     counts: [u32; 2],
     /// The side on which reads begin.
-    now: u8,
+    new_side: u8,
 }
 
 impl Sides {
     pub(super) const NONE: Self = Self {
         counts: [0; 2],
-        now: 0,
+        new_side: 0,
     };
 
     /// A read begins; says on which side.
     pub(super) fn begin(&mut self) -> u8 {
-        let side = self.now & 1;
+        let side = self.new_side & 1;
         if let Some(count) = self.counts.get_mut(usize::from(side)) {
             *count = count.saturating_add(1);
         }
@@ -30,23 +30,23 @@ impl Sides {
             .get_mut(usize::from(side & 1))
             .is_some_and(|count| {
                 *count = count.saturating_sub(1);
-                *count == 0 && side & 1 != self.now & 1
+                *count == 0 && side & 1 != self.new_side & 1
             })
     }
 
     /// Whether this is the side on which reads begin.
     pub(super) fn is_new(&self, side: u8) -> bool {
-        side & 1 == self.now & 1
+        side & 1 == self.new_side & 1
     }
 
     /// Whether nobody is left on the old side.
     pub(super) fn old_is_empty(&self) -> bool {
-        self.counts.get(usize::from(self.now & 1 ^ 1)).copied() == Some(0)
+        self.counts.get(usize::from(self.new_side & 1 ^ 1)).copied() == Some(0)
     }
 
     /// What was the new side is the old one.
     pub(super) fn flip(&mut self) {
-        self.now ^= 1;
+        self.new_side ^= 1;
     }
 }
 

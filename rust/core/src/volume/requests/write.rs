@@ -20,7 +20,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Begins a write of 1 to [`BLOCKS_MAX`] blocks (and not more than the log has slots).
-    pub fn write_begin(&mut self, range: Range, now: u64) -> WriteBegin {
+    pub fn write_begin(&mut self, range: Range, now_ns: u64) -> WriteBegin {
         let count = range.count as usize;
         if count > BLOCKS_MAX || range.count > self.log.slots() {
             return WriteBegin::Fail(Reason::Range);
@@ -32,7 +32,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return WriteBegin::Fail(self.ownership.not_owner());
         };
         let permit = self.permit();
-        if !permit.may_begin_write(now) || !self.has_room(range) {
+        if !permit.may_begin_write(now_ns) || !self.has_room(range) {
             self.requests.park();
             return WriteBegin::Park;
         }
@@ -125,7 +125,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         &mut self,
         ticket: TicketId,
         fence: Option<FenceSample>,
-        now: u64,
+        now_ns: u64,
     ) -> WriteEnd {
         let Some(index) = self.requests.tickets.find(ticket) else {
             return WriteEnd::Fail(Reason::Deposed);
@@ -161,9 +161,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 || self.is_low(),
         );
         if proved != self.mirror.copy_target() {
-            self.mirror.copy_again();
+            self.mirror.entry_added();
         }
-        if self.try_answer(index, now) {
+        if self.try_answer(index, now_ns) {
             return WriteEnd::Complete;
         }
         self.requests.tickets.at_mut(index).stage = Stage::Waiting;
@@ -199,11 +199,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.mirror
             .edit_held(link, |held| held.refs = held.refs.saturating_sub(1));
         let good = match fence {
-            Some(sample) => self.judge(link, epoch, sample),
+            Some(sample) => self.judge_fence(link, epoch, sample),
             None => {
                 // The post itself failed: this link is not to be tried again.
                 if self.mirror.held(link).epoch == Some(epoch) {
-                    self.lose(link);
+                    self.lose_region(link);
                 }
                 false
             }
@@ -249,7 +249,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Answers a write if all of it is safe and there is the right to; then the ticket is gone.
-    pub(crate) fn try_answer(&mut self, index: u32, now: u64) -> bool {
+    pub(crate) fn try_answer(&mut self, index: u32, now_ns: u64) -> bool {
         let mut entry = self.requests.tickets.at(index).first;
         while entry != NONE {
             if !self.is_safe(entry) {
@@ -259,7 +259,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let permit = self.permit();
         let enforced = self.guards.on(Guard::LeaseAfterWrite);
-        if !permit.is_granted(permit.may_acknowledge(now), enforced) {
+        if !permit.is_granted(permit.may_acknowledge(now_ns), enforced) {
             return false;
         }
         let mut entry = self.requests.tickets.at(index).first;
