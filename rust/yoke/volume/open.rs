@@ -302,6 +302,7 @@ fn config(settings: &Settings, controller: Controller, found: &Found) -> Config 
             PowerLoss::Refuse
         },
         auto_takeover: true,
+        waits_in_doubt: !settings.stateless,
         home: settings.home == controller.node,
         seed: random_u64(),
     }

@@ -184,6 +184,19 @@ impl Ownership {
         self.reason = Some(reason);
     }
 
+    /// The partner has released the volume for us.
+    pub(crate) fn is_offered(&self) -> bool {
+        self.offered
+    }
+
+    /// What the partner said in a session that is over counts no more: by the next one it may have been opened anew, and
+    /// own the volume well.
+    pub(crate) fn forget_rescue(&mut self) {
+        if self.wanted == Some(Wanted::Rescue) {
+            self.wanted = None;
+        }
+    }
+
     /// The owner has stopped, and said so: its partner takes over, if it stands by and wants nothing else.
     pub(crate) fn rescue(&mut self) {
         if self.role == Role::Standby && self.wanted.is_none() {

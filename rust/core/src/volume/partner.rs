@@ -18,6 +18,8 @@ pub(crate) struct Partner {
     terms: Option<Terms>,
     /// How it said last that it stands, in this session.
     standing: Option<Standing>,
+    /// When it said anything last, in this session.
+    heard_at_ns: Option<u64>,
     /// What this controller said last of itself in this session, and when.
     standing_told: Option<(Standing, u64)>,
     outbox: Outbox,
@@ -28,6 +30,7 @@ impl Partner {
         life: None,
         terms: None,
         standing: None,
+        heard_at_ns: None,
         standing_told: None,
         outbox: Outbox {
             queue: [None; OUTBOX_MAX],
@@ -44,10 +47,21 @@ impl Partner {
         self.terms
     }
 
+    /// When it said anything last, in this session.
+    pub(crate) fn heard_at_ns(&self) -> Option<u64> {
+        self.heard_at_ns
+    }
+
+    /// It has said something.
+    pub(crate) fn heard(&mut self, now_ns: u64) {
+        self.heard_at_ns = Some(now_ns);
+    }
+
     /// There is a session with this life of it.
     pub(crate) fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
         (self.life, self.terms) = (Some(incarnation), Some(terms));
         (self.standing, self.standing_told) = (None, None);
+        self.heard_at_ns = None;
     }
 
     /// The session is over.

@@ -15,6 +15,7 @@ use crate::volume::log::Slab;
 use crate::volume::mirror::regions::{Lent, LentState, Question, Removal};
 use crate::volume::ownership::leaving::LeavingEvent;
 use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::Reason;
 use crate::window::Place;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -27,7 +28,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Input::LinkUp { link, life, downs } => self.link_up(link, life, downs),
             Input::LinkDown { link } => self.link_down(link),
             Input::LinkGoing { link } => self.remove_link(link),
-            Input::Message(message) => self.message(message),
+            Input::Message(message) => {
+                self.heard(now_ns);
+                self.message(message);
+            }
             Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now_ns),
             Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now_ns),
             Input::Fenced { token, sample } => self.fenced(token, sample),
@@ -54,8 +58,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn room(&mut self, link: LinkId, place: Option<Place>) {
         self.mirror
             .edit_link(link, |link| (link.room, link.going) = (place, Removal::No));
-        if self.mirror.lent(link).state == LentState::Adopted {
+        let adopted = self.mirror.lent(link).state == LentState::Adopted;
+        if adopted {
             self.log.condemn_link(link.get());
+        }
+        if adopted && self.is_to_be_scanned(link) {
+            // Nobody can tell any more which blocks it had.
+            self.stop(Reason::EpochUnknown);
         }
         self.mirror.edit_lent(link, |lent| {
             lent.on(LentEvent::WindowGone);
@@ -77,6 +86,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.link_down(link);
         }
         self.partner.session_gone();
+        self.ownership.forget_rescue();
         self.mirror.forget_questions();
         self.ownership.survey_soon();
     }

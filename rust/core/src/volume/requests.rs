@@ -4,6 +4,7 @@
 
 mod adopted_tombs;
 pub mod desk;
+mod doubt;
 mod flush;
 pub mod pass;
 mod passing;
@@ -75,6 +76,11 @@ impl<T: Slab<Ticket>> Requests<T> {
     /// Whether the environment is to begin parked I/O again; clears it.
     pub(crate) fn take_retry(&mut self) -> bool {
         core::mem::take(&mut self.retry)
+    }
+
+    /// The first entry of a write.
+    pub(crate) fn first_entry(&self, ticket: u32) -> u32 {
+        self.tickets.at(ticket).first
     }
 
     /// Something happened to what this ticket waits for.

@@ -14,6 +14,7 @@ use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo};
 use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::Mode;
 
 /// Slots that are posted before a fence.
 pub(crate) const BATCH: usize = 32;
@@ -116,6 +117,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             && entry < self.log.slots()
             && !there
             && wanted
+    }
+
+    /// Whether the copying may have gone past a write that it is to copy. When two memories have everything, only one that
+    /// is in no region, or perhaps in one of those that are copied from: else it would not end as long as somebody writes.
+    pub(crate) fn has_missed(&self, ticket: u32, proved: Option<LinkId>) -> bool {
+        let mut carried = 0;
+        let mut entry = self.requests.first_entry(ticket);
+        while entry != NONE {
+            carried |= self.log.at(entry).carried;
+            entry = self.log.at(entry).ticket_next;
+        }
+        let joining = self.ownership.mode() != Some(Mode::Mirrored);
+        proved != self.mirror.copying.target
+            && (proved.is_none() || joining || carried & self.mirror.copying.from != 0)
     }
 
     /// Collects the next batch.

@@ -198,6 +198,7 @@ mod tests {
             reservations: false,
             power_loss: PowerLoss::Refuse,
             auto_takeover: false,
+            waits_in_doubt: false,
             home: false,
             seed: 1,
         })

@@ -222,6 +222,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Err(reason) => {
                 self.ownership.reason = Some(reason);
                 self.ownership.wanted = None;
+                // Nothing comes of it: what waits for a takeover fails.
+                self.requests.retry_parked();
             }
             Ok(base) => {
                 if self
@@ -305,6 +307,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 (self.ownership.wanted, self.ownership.surveyed_at_ns) =
                     (Some(Wanted::Close { voided_at_ns: None }), None);
                 self.partner.send(Message::Leaving);
+                // What waits for a takeover waits in vain.
+                self.requests.retry_parked();
             }
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.ownership.role_event(RoleEvent::Ended),

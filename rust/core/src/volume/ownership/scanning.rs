@@ -11,10 +11,13 @@ use crate::volume::action::Token;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
+use crate::volume::mirror::regions::Lent;
 use crate::volume::mirror::regions::LentState;
 use crate::volume::ownership::takeover::{Takeover, TakeoverEvent};
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::RoleEvent;
+use crate::volume::status::Reason;
+use crate::volume::status::Role;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Takes over the regions that the observed record names, and looks at the first.
@@ -31,7 +34,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             _ => None,
         };
         self.mirror.adopt_regions(self.guards, shadow.as_ref());
+        let adopted = |epoch| {
+            let has = |lent: &Lent| lent.state == LentState::Adopted && lent.epoch == Some(epoch);
+            self.mirror.all_lent().any(has)
+        };
+        let whole = shadow.is_none_or(|shadow| shadow.epochs().all(adopted));
+        if !whole && self.guards.on(Guard::OnlyHolder) {
+            // A window has gone since the claim was confirmed. What was acknowledged is not to be had from the disk.
+            return self.stop(Reason::EpochUnknown);
+        }
         self.scan_from(0, now_ns);
+    }
+
+    /// Whether a takeover is still to look at slots of this link's region.
+    pub(crate) fn is_to_be_scanned(&self, link: LinkId) -> bool {
+        self.ownership.role == Role::Taking && self.scanned_link().is_some_and(|at| at <= link)
     }
 
     /// Scans the next region, or ends the takeover.

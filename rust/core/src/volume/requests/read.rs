@@ -24,7 +24,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return ReadBegin::Fail(reason);
         }
         if self.ownership.mode().is_none() {
-            return ReadBegin::Fail(self.ownership.not_owner());
+            return self
+                .turn_away(now_ns)
+                .map_or(ReadBegin::Park, ReadBegin::Fail);
         }
         if !self.may_tell(now_ns) {
             self.requests.park();

@@ -29,7 +29,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return WriteBegin::Fail(reason);
         }
         let Some(mode) = self.ownership.mode() else {
-            return WriteBegin::Fail(self.ownership.not_owner());
+            return self
+                .turn_away(now_ns)
+                .map_or(WriteBegin::Park, WriteBegin::Fail);
         };
         let permit = self.permit();
         if !permit.may_begin_write(now_ns) || !self.has_room(range) {
@@ -160,7 +162,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 || self.log.dirty() > self.config.dirty_limit / 2
                 || self.is_low(),
         );
-        if proved != self.mirror.copy_target() {
+        if self.has_missed(index, proved) {
             self.mirror.entry_added();
         }
         if self.try_answer(index, now_ns) {
