@@ -14,15 +14,17 @@ mod flushes;
 mod lists;
 mod ready;
 mod runs;
+pub(crate) mod state;
 mod versions;
 
 pub use runs::RUNS_MAX;
 
 use crate::guards::Guards;
-use entry::{Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB};
+use entry::{Entry, List, NONE};
 use flushes::Flushes;
 use lists::Which;
 use runs::Runs;
+use state::{Hand, Place, State};
 
 /// Storage that a machine is given: a vector of the host, or of the kernel.
 pub trait Slab<T>: DerefMut<Target = [T]> {}
@@ -153,7 +155,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     #[inline]
     pub(crate) fn is_live(&self, entry: u32) -> bool {
-        self.at(entry).is(LIVE)
+        self.at(entry).is_live()
     }
 
     pub(crate) fn slots(&self) -> u32 {
@@ -220,7 +222,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             generation,
             sequence,
             ticket,
-            flags: FILLING,
+            state: State::new(Place::Free, Hand::Filler),
             ..Entry::EMPTY
         };
         self.insert(slot);
@@ -240,7 +242,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             block,
             generation,
             sequence,
-            flags: TOMB,
+            tomb: true,
             ..Entry::EMPTY
         };
         self.list(slot);
@@ -253,7 +255,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if slot >= self.slots || self.is_live(index) {
             return None;
         }
-        entry.set(TOMB);
+        entry.tomb = true;
         *self.at_mut(index) = entry;
         self.adopted_dirty = self.adopted_dirty.saturating_add(1);
         self.adopted_live = self.adopted_live.saturating_add(1);
@@ -269,7 +271,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             return;
         }
         let there = self.at(index);
-        if there.is(LIVE) {
+        if there.is_live() {
             if there.version() >= entry.version() {
                 return;
             }
@@ -300,7 +302,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let stamp = self.stamp;
         let at = self.at_mut(entry);
         at.stamp = stamp;
-        at.set(LIVE);
+        at.state.put(Place::Dirty);
         self.push(Which::Order, entry);
     }
 
@@ -309,32 +311,29 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     pub(crate) fn discard(&mut self, entry: u32) {
         self.unready(entry);
         let at = *self.at(entry);
-        if !at.is(LIVE) {
+        if !at.is_live() {
             return;
         }
-        if at.is(BUSY) {
+        if at.is_busy() {
             self.set_block_busy(entry, NONE);
         }
-        if !at.is(TOMB) {
+        if !at.tomb {
             self.unhook(entry);
         }
         if entry >= self.slots {
             self.adopted_live = self.adopted_live.saturating_sub(1);
         }
-        if at.is(DONE) {
+        if at.is_done() {
             self.remove(Which::Done, entry);
         } else {
             self.undirty(entry);
         }
-        let kept = at.flags & (FILLING | BUSY);
-        let at = self.at_mut(entry);
-        (at.carried, at.proved) = (0, 0);
-        at.flags = kept;
-        if kept != 0 {
-            at.set(ORPHAN);
-        } else {
-            self.release(entry);
+        if !at.is_filling() && !at.is_busy() {
+            return self.release(entry);
         }
+        let at = self.at_mut(entry);
+        (at.carried, at.proved, at.tomb) = (0, 0, false);
+        at.state.put(Place::Orphan);
     }
 
     /// Nothing in the log counts any more: all of it is to be discarded.
@@ -369,13 +368,16 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
     }
 
-    /// An orphan came back from whoever had it.
-    pub(crate) fn returned(&mut self, entry: u32, flag: u16) {
-        self.at_mut(entry).unset(flag);
-        let at = self.at(entry);
-        if at.is(ORPHAN) && !at.is(FILLING | BUSY) {
-            self.release(entry);
+    /// An entry came back from whoever had it in hand.
+    pub(crate) fn returned(&mut self, entry: u32, from: Hand) {
+        let at = self.at_mut(entry);
+        if at.state.hand() != from {
+            return;
         }
+        if at.state.place() == Place::Orphan {
+            return self.release(entry);
+        }
+        at.state.give(Hand::Nobody);
     }
 
     fn release(&mut self, entry: u32) {
@@ -390,13 +392,13 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// The data of an adopted entry is not what was adopted. It waits for nothing any more: nobody can write it down.
     /// A tombstone has no data: all of it was read when it was adopted.
     pub(crate) fn condemn(&mut self, entry: u32) {
-        let spared = self.at(entry).is(DONE | CONDEMNED | TOMB);
-        if entry < self.slots || !self.is_live(entry) || spared {
+        let at = self.at(entry);
+        if entry < self.slots || at.state.place() != Place::Dirty || at.tomb {
             return;
         }
         self.unready(entry);
         self.remove(Which::Order, entry);
-        self.at_mut(entry).set(CONDEMNED);
+        self.at_mut(entry).state.put(Place::Condemned);
         self.condemned = self.condemned.saturating_add(1);
     }
 
@@ -412,7 +414,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// What was condemned is given up: of these blocks the disk's version is served.
     pub(crate) fn give_up_condemned(&mut self) {
         for entry in self.slots..self.slots.saturating_mul(2) {
-            if self.at(entry).is(CONDEMNED) {
+            if self.at(entry).is_condemned() {
                 self.mark_done(entry);
             }
         }
@@ -420,8 +422,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     /// The entry leaves the list of what is not done, and what is counted of it.
     fn undirty(&mut self, entry: u32) {
-        if self.at(entry).is(CONDEMNED) {
-            self.at_mut(entry).unset(CONDEMNED);
+        if self.at(entry).is_condemned() {
             self.condemned = self.condemned.saturating_sub(1);
         } else {
             self.remove(Which::Order, entry);
@@ -437,7 +438,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// The entry was proved to be in the region of a link.
     pub(crate) fn prove(&mut self, entry: u32, link: u8) {
         let at = self.at_mut(entry);
-        let first = at.proved == 0 && at.is(LIVE) && !at.is(DONE);
+        let first = at.proved == 0 && at.is_live() && !at.is_done();
         at.proved |= link;
         if first {
             self.proved_dirty = self.proved_dirty.saturating_add(1);
@@ -454,7 +455,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             let was = at.proved != 0;
             at.carried &= !links;
             at.proved &= !links;
-            if was && at.proved == 0 && at.is(LIVE) && !at.is(DONE) {
+            if was && at.proved == 0 && at.is_live() && !at.is_done() {
                 self.proved_dirty = self.proved_dirty.saturating_sub(1);
             }
         }
@@ -463,7 +464,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     /// The entry, or a newer version of its block, is on the disk.
     pub(crate) fn mark_done(&mut self, entry: u32) {
-        if self.at(entry).is(DONE) || !self.at(entry).is(LIVE) {
+        if self.at(entry).is_done() || !self.is_live(entry) {
             return;
         }
         self.unready(entry);
@@ -471,13 +472,13 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.done_no = self.done_no.wrapping_add(1);
         let number = self.done_no;
         let at = self.at_mut(entry);
-        at.set(DONE);
+        at.state.put(Place::Done);
         at.done_no = number;
         self.push(Which::Done, entry);
     }
 
     /// Begins to free an entry: it leaves the list of what is done.
     pub(crate) fn set_freeing(&mut self, entry: u32) {
-        self.at_mut(entry).set(FREEING);
+        self.at_mut(entry).state.put(Place::Freeing);
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One entry of the log: one version of one block.
 
+use super::state::{Hand, Place, State};
+
 /// No entry, no ticket.
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -36,7 +38,9 @@ pub struct Entry {
     pub(crate) ticket_next: u32,
     /// Of an adopted slot: the CRC-32C of its data.
     pub(crate) crc: u32,
-    pub(crate) flags: u16,
+    pub(crate) state: State,
+    /// A tombstone: no version of a block. It is in no bucket, and is never destaged.
+    pub(crate) tomb: bool,
     /// Links in whose region the slot may hold this version.
     pub(crate) carried: u8,
     /// Links in whose region it was proved to be.
@@ -44,31 +48,6 @@ pub struct Entry {
     /// Of an adopted slot: the link in whose region it is.
     pub(crate) link: u8,
 }
-
-/// In the index.
-pub(crate) const LIVE: u16 = 1;
-/// Somebody outside the lock is copying or posting it.
-pub(crate) const FILLING: u16 = 1 << 1;
-/// In the list of what may be destaged.
-pub(crate) const READY: u16 = 1 << 2;
-/// A write of it to the disk is in flight.
-pub(crate) const BUSY: u16 = 1 << 3;
-/// It, or a newer version, is on the disk by a completed write.
-pub(crate) const DONE: u16 = 1 << 5;
-/// It is being freed.
-pub(crate) const FREEING: u16 = 1 << 6;
-/// An adopted slot whose data is not what was adopted: its block cannot be read until it is written anew.
-pub(crate) const CONDEMNED: u16 = 1 << 8;
-/// The ownership ended while somebody outside the lock had it: free it when it comes back.
-pub(crate) const ORPHAN: u16 = 1 << 7;
-/// A tombstone: no version of a block. It is in no bucket, and is never destaged.
-pub(crate) const TOMB: u16 = 1 << 9;
-
-// Each is a bit of its own.
-const _: () = {
-    let all = LIVE | FILLING | READY | BUSY | DONE | FREEING | ORPHAN | CONDEMNED | TOMB;
-    assert!(all.count_ones() == 9);
-};
 
 impl Entry {
     /// An entry that holds nothing.
@@ -90,25 +69,51 @@ impl Entry {
         ticket: NONE,
         ticket_next: NONE,
         crc: 0,
-        flags: 0,
+        state: State::FREE,
+        tomb: false,
         carried: 0,
         proved: 0,
         link: 0,
     };
 
+    /// Whether it is in the log.
     #[inline]
-    pub(crate) const fn is(&self, flag: u16) -> bool {
-        self.flags & flag != 0
+    pub(crate) fn is_live(&self) -> bool {
+        self.state.place() >= Place::Dirty
+    }
+
+    /// Whether it, or a newer version, is on the disk by a completed write.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.state.place() >= Place::Done
     }
 
     #[inline]
-    pub(crate) fn set(&mut self, flag: u16) {
-        self.flags |= flag;
+    pub(crate) fn is_freeing(&self) -> bool {
+        self.state.place() == Place::Freeing
     }
 
     #[inline]
-    pub(crate) fn unset(&mut self, flag: u16) {
-        self.flags &= !flag;
+    pub(crate) fn is_condemned(&self) -> bool {
+        self.state.place() == Place::Condemned
+    }
+
+    /// Whether somebody outside the lock is copying or posting it.
+    #[inline]
+    pub(crate) fn is_filling(&self) -> bool {
+        self.state.hand() == Hand::Filler
+    }
+
+    /// Whether a write of it to the disk is in flight.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.hand() == Hand::Disk
+    }
+
+    /// Whether it is in the list of what may be destaged.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state.hand() == Hand::Ready
     }
 
     #[inline]

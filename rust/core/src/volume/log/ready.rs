@@ -4,7 +4,8 @@
 //! Of one block at most one write is in flight, and always the newest version that may go: the older ones are dropped
 //! when it is there. So versions reach the disk in order.
 
-use super::entry::{Entry, BUSY, CONDEMNED, DONE, FILLING, LIVE, NONE, READY, TOMB};
+use super::entry::{Entry, NONE};
+use super::state::{Hand, Place};
 use super::{Log, Slab};
 use crate::guards::Guard;
 
@@ -32,18 +33,21 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     fn is_eligible(&self, entry: u32) -> bool {
         let at = self.at(entry);
         let safe = self.unproved_too || at.proved != 0 || !self.guards.on(Guard::DestageProved);
-        at.is(LIVE) && !at.is(FILLING | DONE | BUSY | CONDEMNED | TOMB) && safe
+        at.state.place() == Place::Dirty
+            && matches!(at.state.hand(), Hand::Nobody | Hand::Ready)
+            && !at.tomb
+            && safe
     }
 
     /// Somebody outside the lock has handed the entry back: its data is in the log.
     pub(crate) fn filled(&mut self, entry: u32) {
-        self.returned(entry, FILLING);
+        self.returned(entry, Hand::Filler);
         self.consider(entry);
     }
 
     /// Puts an entry where it can be destaged, if it may be, and if it is the newest of its block that may be.
     pub(crate) fn consider(&mut self, entry: u32) {
-        if !self.is_eligible(entry) || self.at(entry).is(READY) {
+        if !self.is_eligible(entry) || self.at(entry).is_ready() {
             return;
         }
         if self.guards.on(Guard::DestageOrder) {
@@ -69,14 +73,14 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
         let at = self.at_mut(entry);
         (at.ready_prev, at.ready_next) = (tail, NONE);
-        at.set(READY);
+        at.state.give(Hand::Ready);
         self.set_block_ready(entry, entry);
     }
 
     /// Takes an entry out of what may be destaged.
     pub(super) fn unready(&mut self, entry: u32) {
         let at = *self.at(entry);
-        if !at.is(READY) {
+        if !at.is_ready() {
             return;
         }
         self.ready.len = self.ready.len.saturating_sub(1);
@@ -92,7 +96,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
         let at = self.at_mut(entry);
         (at.ready_prev, at.ready_next) = (NONE, NONE);
-        at.unset(READY);
+        at.state.give(Hand::Nobody);
         self.set_block_ready(entry, NONE);
     }
 
@@ -110,22 +114,22 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// A write of the entry to the disk begins.
     pub(crate) fn start(&mut self, entry: u32) {
         self.unready(entry);
-        self.at_mut(entry).set(BUSY);
+        self.at_mut(entry).state.give(Hand::Disk);
         self.set_block_busy(entry, entry);
     }
 
     /// The write of the entry is over. Of each entry that is done now `each` is told the ticket.
     pub(crate) fn finish(&mut self, entry: u32, written: bool, mut each: impl FnMut(u32)) {
-        if !self.at(entry).is(LIVE) {
-            return self.returned(entry, BUSY);
+        if !self.is_live(entry) {
+            return self.returned(entry, Hand::Disk);
         }
-        self.at_mut(entry).unset(BUSY);
+        self.returned(entry, Hand::Disk);
         self.set_block_busy(entry, NONE);
         if written {
             let mut done = entry;
             if self.guards.on(Guard::DestageOrder) {
                 // Oldest first, so that the list of what is done has older versions before newer ones.
-                while self.at(done).older != NONE && !self.at(self.at(done).older).is(DONE) {
+                while self.at(done).older != NONE && !self.at(self.at(done).older).is_done() {
                     done = self.at(done).older;
                 }
             }
@@ -199,8 +203,8 @@ mod tests {
         log.start(second);
         assert_eq!(log.ready_version(7), None);
         log.finish(second, true, |_| ());
-        assert!(log.at(first).is(DONE) && log.at(second).is(DONE));
-        assert!(!log.at(third).is(DONE));
+        assert!(log.at(first).is_done() && log.at(second).is_done());
+        assert!(!log.at(third).is_done());
         assert_eq!(log.first_done(), Some(first));
         assert_eq!((log.dirty(), log.proved_dirty()), (1, 0));
         log.set_unproved_too(true);
@@ -217,7 +221,7 @@ mod tests {
         assert_eq!(log.ready_version(7), None);
         log.finish(first, false, |_| ());
         assert_eq!(log.ready_version(7), Some(second));
-        assert!(!log.at(first).is(DONE));
+        assert!(!log.at(first).is_done());
     }
 
     #[test]
@@ -238,7 +242,7 @@ mod tests {
             (None, None, None)
         );
         assert!(!log.is_live(idle));
-        log.returned(filling, FILLING);
+        log.returned(filling, Hand::Filler);
         log.finish(busy, true, |_| ());
         assert_eq!(log.free_slots(), SLOTS as u32);
         assert_eq!((log.dirty(), log.proved_dirty()), (0, 0));

@@ -9,7 +9,7 @@ use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
 use crate::mirror::header::SlotHeader;
 use crate::volume::action::{Action, Token};
-use crate::volume::log::entry::{Entry, DONE, FILLING, FREEING, NONE, TOMB};
+use crate::volume::log::entry::{Entry, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo};
@@ -109,11 +109,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let wanted = if from == 0 {
             self.guards.on(Guard::JoinCopies)
         } else {
-            let kept = !at.is(DONE) || self.guards.on(Guard::CopyDestaged);
-            at.carried & from != 0 && kept || at.proved == 0 && !at.is(DONE)
+            let kept = !at.is_done() || self.guards.on(Guard::CopyDestaged);
+            at.carried & from != 0 && kept || at.proved == 0 && !at.is_done()
         };
         self.log.is_live(entry)
-            && !at.is(FILLING | FREEING)
+            && !at.is_filling()
+            && !at.is_freeing()
             && entry < self.log.slots()
             && !there
             && wanted
@@ -178,7 +179,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Where copying the block in `slot` begins: with its newest version. A tombstone is no version of a block.
     fn first_version(&self, slot: u32) -> u32 {
         let at = self.log.at(slot);
-        if at.is(TOMB) || !self.guards.on(Guard::CopyOrder) {
+        if at.tomb || !self.guards.on(Guard::CopyOrder) {
             return slot;
         }
         self.log.newest(at.block).unwrap_or(slot)
@@ -207,7 +208,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some(slot) = next {
             self.mirror.copying.posted = self.mirror.copying.posted.saturating_add(1);
             // It may have been freed since it was collected.
-            if !self.log.is_live(slot) || self.log.at(slot).is(FREEING | FILLING) {
+            let at = self.log.at(slot);
+            if !at.is_live() || at.is_freeing() || at.is_filling() {
                 return self.next_copy(now_ns);
             }
             self.log.at_mut(slot).carried |= bit(target);

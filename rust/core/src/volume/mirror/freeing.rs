@@ -8,7 +8,7 @@
 use crate::guards::Guard;
 use crate::ids::LinkId;
 use crate::volume::action::{Action, Token};
-use crate::volume::log::entry::{Entry, BUSY, FILLING, FREEING, NONE, TOMB};
+use crate::volume::log::entry::{Entry, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::FenceSample;
@@ -72,7 +72,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let oldest = at.older == NONE || !self.guards.on(Guard::FreeOrder);
         oldest
             && at.ticket == NONE
-            && !at.is(FREEING | FILLING | BUSY)
+            && !(at.is_freeing() || at.is_filling() || at.is_busy())
             && self.is_flushed(entry)
             && !self.mirror.copying.batch().contains(&entry)
     }
@@ -204,7 +204,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         for entry in self.mirror.freeing.slots {
             if entry != NONE {
-                let tomb = self.log.at(entry).is(TOMB);
+                let tomb = self.log.at(entry).tomb;
                 self.log.discard(entry);
                 if tomb {
                     self.tomb_freed(entry);

@@ -2,7 +2,7 @@
 //! Tombstones of the old owner, found among the slots that a takeover adopts (PROTOCOL P12). What a peer has left there
 //! is checked like everything that a peer writes: there is room for as many as an owner has, and no more.
 
-use crate::volume::log::entry::{Entry, BUSY, FREEING, NONE};
+use crate::volume::log::entry::{Entry, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::PassOp;
@@ -62,7 +62,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.drop_tomb(pass.entry);
             return false;
         }
-        let free = !self.log.at(entry).is(BUSY | FREEING);
+        let at = self.log.at(entry);
+        let free = !at.is_busy() && !at.is_freeing();
         if free {
             self.log.discard(entry);
         }

@@ -13,7 +13,7 @@ use crate::guards::Guard;
 use crate::mirror::header::Content;
 use crate::volume::action::{Action, LongRange};
 use crate::volume::config::BLOCKS_MAX;
-use crate::volume::log::entry::{Entry, NONE, TOMB};
+use crate::volume::log::entry::{Entry, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume, PIECE};
 use crate::volume::plan::{FenceSample, LongBegin, PassOp, TicketId};
@@ -99,7 +99,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// What the header of an own slot is about.
     pub(crate) fn content_of(&self, slot: u32) -> Content {
-        let tomb = self.log.at(slot).is(TOMB);
+        let tomb = self.log.at(slot).tomb;
         let pass = self.requests.passes.of_entry(slot).filter(|_| tomb);
         match pass.and_then(|index| self.requests.passes.at(index)) {
             Some(pass) => Content::Tombstone {
@@ -183,7 +183,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether an entry is a version of a block of the range.
     fn is_in(&self, entry: u32, pass: &Pass) -> bool {
         let at = self.log.at(entry);
-        self.log.is_live(entry) && !at.is(TOMB) && pass.range.contains(at.block)
+        self.log.is_live(entry) && !at.tomb && pass.range.contains(at.block)
     }
 
     fn log_tomb(&mut self, index: usize, pass: &Pass) -> Option<Action> {

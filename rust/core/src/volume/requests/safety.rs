@@ -2,7 +2,7 @@
 //! When a version of a block is safe, and when it may be seen (PROTOCOL P4).
 
 use crate::guards::Guard;
-use crate::volume::log::entry::{Entry, DONE, FILLING, NONE};
+use crate::volume::log::entry::{Entry, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::requests::tickets::Ticket;
@@ -13,18 +13,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// that names the partner the disk alone is not enough: the shadow may have an older version of the block.
     pub(crate) fn is_safe(&self, entry: u32) -> bool {
         let at = self.log.at(entry);
-        if at.is(FILLING) {
+        if at.is_filling() {
             return false;
         }
         match self.ownership.mode() {
             Some(Mode::Mirrored) => at.proved != 0,
             Some(Mode::Joining) => {
-                at.is(DONE)
+                at.is_done()
                     || at.proved != 0
                         && !(self.guards.on(Guard::JoinBoth)
                             && self.guards.on(Guard::ShadowBeforeAck))
             }
-            Some(_) => at.is(DONE),
+            Some(_) => at.is_done(),
             None => false,
         }
     }
@@ -32,7 +32,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether a read may be served from a version: it was acknowledged, or could be now, or was adopted.
     pub(crate) fn is_acknowledgeable(&self, entry: u32, now_ns: u64) -> bool {
         let at = self.log.at(entry);
-        let answered = at.ticket == NONE && !at.is(FILLING);
+        let answered = at.ticket == NONE && !at.is_filling();
         answered
             || !self.guards.on(Guard::ReadAcknowledged)
             || self.is_safe(entry) && self.permit().may_acknowledge(now_ns).is_ok()

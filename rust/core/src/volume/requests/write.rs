@@ -4,7 +4,8 @@
 use crate::guards::Guard;
 use crate::ids::{Epoch, LinkId, LINK_COUNT};
 use crate::volume::config::BLOCKS_MAX;
-use crate::volume::log::entry::{Entry, FILLING, NONE};
+use crate::volume::log::entry::{Entry, NONE};
+use crate::volume::log::state::Hand;
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo, Range, TicketId, WriteBegin, WriteEnd, WritePlan};
@@ -178,7 +179,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let mut left = self.log.slots();
         while entry != NONE && left > 0 {
             let next = self.log.at(entry).ticket_next;
-            self.log.returned(entry, FILLING);
+            self.log.returned(entry, Hand::Filler);
             entry = next;
             left = left.saturating_sub(1);
         }
