@@ -2,9 +2,35 @@
 //! One entry of the log: one version of one block.
 
 use super::state::{Hand, Place, State};
+use crate::volume::requests::tickets::{TicketIndex, NO_TICKET};
 
-/// No entry, no ticket.
-pub(crate) const NONE: u32 = u32::MAX;
+/// The number of an entry, or none: own slots first, then the adopted ones. It says nothing of whether the entry is in
+/// use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct EntryId(u32);
+
+impl EntryId {
+    /// The entry of this number.
+    #[inline]
+    pub(crate) const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// Its number. Of an own slot it is the number of the slot.
+    #[inline]
+    pub(crate) const fn index(self) -> u32 {
+        self.0
+    }
+
+    /// It, unless it is [`NONE`].
+    #[inline]
+    pub(crate) fn some(self) -> Option<Self> {
+        (self != NONE).then_some(self)
+    }
+}
+
+/// No entry.
+pub(crate) const NONE: EntryId = EntryId(u32::MAX);
 
 /// One version of one block, in an own slot or in an adopted one. Storage for them is given to the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,24 +44,24 @@ pub struct Entry {
     /// When it was done, in the order of such events; 0: not yet.
     pub(crate) done_no: u64,
     /// Of the newest version of a block only: the next block in the bucket.
-    pub(crate) chain: u32,
+    pub(crate) chain: EntryId,
     /// Of the newest version of a block only: the version that is in the list of what may be destaged.
-    pub(crate) block_ready: u32,
+    pub(crate) block_ready: EntryId,
     /// Of the newest version of a block only: the version of which a write to the disk is in flight.
-    pub(crate) block_busy: u32,
+    pub(crate) block_busy: EntryId,
     /// The version before this one.
-    pub(crate) older: u32,
+    pub(crate) older: EntryId,
     /// The version after this one.
-    pub(crate) newer: u32,
+    pub(crate) newer: EntryId,
     /// Neighbours in the list of what is not done, of what is done, or of free slots.
-    pub(crate) prev: u32,
-    pub(crate) next: u32,
+    pub(crate) prev: EntryId,
+    pub(crate) next: EntryId,
     /// Neighbours in the list of what may be destaged, or the next one in a run that is in flight.
-    pub(crate) ready_prev: u32,
-    pub(crate) ready_next: u32,
+    pub(crate) ready_prev: EntryId,
+    pub(crate) ready_next: EntryId,
     /// The write that waits for it, and the next entry of that write.
-    pub(crate) ticket: u32,
-    pub(crate) ticket_next: u32,
+    pub(crate) ticket: TicketIndex,
+    pub(crate) ticket_next: EntryId,
     /// Of an adopted slot: the CRC-32C of its data.
     pub(crate) crc: u32,
     pub(crate) state: State,
@@ -66,7 +92,7 @@ impl Entry {
         next: NONE,
         ready_prev: NONE,
         ready_next: NONE,
-        ticket: NONE,
+        ticket: NO_TICKET,
         ticket_next: NONE,
         crc: 0,
         state: State::FREE,
@@ -131,8 +157,8 @@ impl Default for Entry {
 /// The ends of a list of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct List {
-    pub(crate) head: u32,
-    pub(crate) tail: u32,
+    pub(crate) head: EntryId,
+    pub(crate) tail: EntryId,
     pub(crate) len: u32,
 }
 

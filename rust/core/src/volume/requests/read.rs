@@ -8,6 +8,7 @@
 use crate::guards::Guard;
 use crate::volume::config::BLOCKS_MAX;
 use crate::volume::log::entry::Entry;
+use crate::volume::log::entry::EntryId;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::{Range, ReadBegin, ReadEnd, ReadPlan, ReadTicket, Source};
@@ -66,7 +67,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Where a block is; `None` if its newest version must not be seen yet.
     fn source_of(&self, block: u64, now_ns: u64) -> Option<Source> {
-        let fresh = |entry: &u32| !self.log.at(*entry).is_freeing();
+        let fresh = |entry: &EntryId| !self.log.at(*entry).is_freeing();
         let newest = self.log.newest(block).filter(fresh);
         let version = newest.map_or((0, 0), |entry| self.log.at(entry).version());
         if self.is_zeroed(block, version) {
