@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is to happen, and when. The events stand apart, so that what the heap moves about is small.
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+//! What is to happen, and when. The events stand apart, so that what is moved about is small.
 
 use crate::event::Event;
 
@@ -15,7 +12,8 @@ type Due = (u64, u64);
 /// Events with their times.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    heap: BinaryHeap<Reverse<Due>>,
+    /// The next one last. Most of what is put there comes soon, and so finds its place after a few steps.
+    dues: Vec<Due>,
     events: Vec<Event>,
     free: Vec<u32>,
     order: u64,
@@ -36,18 +34,20 @@ impl Agenda {
         };
         assert!(place < 1 << PLACE_BITS, "too much on the agenda");
         self.order += 1;
-        self.heap
-            .push(Reverse((at_ns, self.order << PLACE_BITS | place)));
+        let due = (at_ns, self.order << PLACE_BITS | place);
+        let sooner = self.dues.iter().rev().take_while(|other| **other < due);
+        let index = self.dues.len() - sooner.count();
+        self.dues.insert(index, due);
     }
 
     /// The time of the next one; never, if there is none.
     pub(super) fn next_ns(&self) -> u64 {
-        self.heap.peek().map_or(u64::MAX, |due| due.0 .0)
+        self.dues.last().map_or(u64::MAX, |due| due.0)
     }
 
     /// Takes the next one off, with its time.
     pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
-        let Reverse((at_ns, order)) = self.heap.pop()?;
+        let (at_ns, order) = self.dues.pop()?;
         let place = order & ((1 << PLACE_BITS) - 1);
         self.free.push(place as u32);
         Some((at_ns, self.events[place as usize]))
@@ -56,7 +56,7 @@ impl Agenda {
     /// Takes off what `keep` does not keep.
     pub(super) fn retain(&mut self, keep: impl Fn(&Event) -> bool) {
         let (events, free) = (&self.events, &mut self.free);
-        self.heap.retain(|Reverse((_, order))| {
+        self.dues.retain(|(_, order)| {
             let place = order & ((1 << PLACE_BITS) - 1);
             let stays = keep(&events[place as usize]);
             if !stays {

@@ -37,7 +37,7 @@ impl Driver {
         let Some(second) = owners.next() else {
             return Some(first);
         };
-        let serves = |at| settle::status(&self.world, at).is_some_and(|s| s.serving.is_ok());
+        let serves = |at| settle::serves(&self.world, at);
         Some(if !serves(first) && serves(second) {
             second
         } else {

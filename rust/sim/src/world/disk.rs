@@ -167,7 +167,7 @@ impl World {
                 };
                 self.stats.destaged += 1;
                 self.tell_machine(at, |machine, now| machine.destage_finish(run, end, now));
-                self.drain(at);
+                self.follow(at);
             }
             Cookie::Flush(token) => self.handle(at, Input::DiskFlushed { token, ok: !bad }),
             Cookie::Pass(pass) => {

@@ -221,13 +221,13 @@ impl World {
                 self.begun_long(at, job, begin);
             }
         }
-        self.drain(at);
+        self.follow(at);
     }
 
     fn begin_flush(&mut self, at: u8, job: u8) {
         let begin = self.tell_machine(at, |machine, now| machine.flush(now));
         self.begun_long(at, job, begin);
-        self.drain(at);
+        self.follow(at);
     }
 
     fn begun_long(&mut self, at: u8, job: u8, begin: Option<LongBegin>) {
@@ -330,6 +330,6 @@ impl World {
             Some(WriteEnd::Fail(reason)) => self.failed(at, job, reason),
             None => {}
         }
-        self.drain(at);
+        self.follow(at);
     }
 }

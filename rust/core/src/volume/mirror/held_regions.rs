@@ -22,7 +22,9 @@ impl Mirror {
     /// A region that the record names and that answers.
     pub(crate) fn live_target(&self, but: Option<LinkId>) -> Option<PostTo> {
         let live = |link: &LinkId| Some(*link) != but && self.held(*link).state == HeldState::Live;
-        LinkId::all().find(live).and_then(|link| self.post_to(link))
+        self.known_links()
+            .find(live)
+            .and_then(|link| self.post_to(link))
     }
 
     /// Where the region of a link is posted to.
@@ -230,7 +232,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next fence that only asks whether a region answers.
     pub(crate) fn next_ping(&mut self, now_ns: u64) -> Option<Action> {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let held = self.mirror.held(link);
             if held.ping.is_some() {
                 continue;
@@ -308,7 +310,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// One piece of the work that closing a region makes. Says whether there is more.
     pub(crate) fn forget_some(&mut self) -> bool {
         let closing = |link: &LinkId| self.mirror.held(*link).forget_from.is_some();
-        let Some(link) = LinkId::all().find(closing) else {
+        let Some(link) = self.mirror.known_links().find(closing) else {
             return false;
         };
         let first = self.mirror.held(link).forget_from.unwrap_or(0);
@@ -335,14 +337,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Gives up every region.
     pub(crate) fn lose_all_regions(&mut self) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             self.lose_region(link);
         }
     }
 
     /// What the record does not name any more is closed; the partner is told.
     pub(crate) fn retire(&mut self) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let held = self.mirror.held(link);
             let (state, Some(epoch)) = (held.state, held.epoch) else {
                 continue;

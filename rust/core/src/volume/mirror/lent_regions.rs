@@ -122,7 +122,9 @@ impl Mirror {
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Begins to answer a question, or to change words before a takeover; then the actions that this needs.
     pub(crate) fn next_lending(&mut self) -> Option<Action> {
-        LinkId::all().find_map(|link| self.next_lending_of(link))
+        self.mirror
+            .known_links()
+            .find_map(|link| self.next_lending_of(link))
     }
 
     fn next_lending_of(&mut self, link: LinkId) -> Option<Action> {

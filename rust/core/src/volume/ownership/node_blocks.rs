@@ -52,7 +52,8 @@ impl Ownership {
     /// The highest generation that was seen on the disk.
     pub(crate) fn known_generation(&self) -> Generation {
         self.survey
-            .map_or(Generation::NONE, |survey| survey.generation())
+            .as_ref()
+            .map_or(Generation::NONE, Survey::generation)
     }
 
     /// Begins to write the own block: this record, as an owner, with the next lease.

@@ -246,7 +246,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Regions that the record names now, by a confirmed record, count.
     pub(crate) fn promote(&mut self) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let held = self.mirror.held(link);
             if held.state != HeldState::Ready {
                 continue;
