@@ -13,8 +13,7 @@ use super::states::RoleEvent;
 use super::status::{Reason, Role};
 use crate::guards::Guards;
 use crate::ids::{mix, LinkId};
-use crate::volume::requests::tickets::Ticket;
-use crate::volume::requests::tickets::NO_TICKET;
+use crate::volume::requests::tickets::{Ticket, NO_TICKET};
 
 /// Entries that are looked at in one call where all have to be: the lock is let go of in between.
 pub(crate) const PIECE: u32 = 1024;

@@ -9,13 +9,11 @@ use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
 use crate::mirror::header::SlotHeader;
 use crate::volume::action::{Action, Token};
-use crate::volume::log::entry::EntryId;
-use crate::volume::log::entry::{Entry, NONE};
+use crate::volume::log::entry::{Entry, EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo};
-use crate::volume::requests::tickets::Ticket;
-use crate::volume::requests::tickets::TicketIndex;
+use crate::volume::requests::tickets::{Ticket, TicketIndex};
 use crate::volume::status::Mode;
 
 /// Slots that are posted before a fence.

@@ -8,13 +8,11 @@
 use crate::guards::Guard;
 use crate::ids::LinkId;
 use crate::volume::action::{Action, Token};
-use crate::volume::log::entry::EntryId;
-use crate::volume::log::entry::{Entry, NONE};
+use crate::volume::log::entry::{Entry, EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::FenceSample;
-use crate::volume::requests::tickets::Ticket;
-use crate::volume::requests::tickets::NO_TICKET;
+use crate::volume::requests::tickets::{Ticket, NO_TICKET};
 
 /// Slots in one round.
 const ROUND: usize = 32;

@@ -2,8 +2,7 @@
 //! Tombstones of the old owner, found among the slots that a takeover adopts (PROTOCOL P12). What a peer has left there
 //! is checked like everything that a peer writes: there is room for as many as an owner has, and no more.
 
-use crate::volume::log::entry::EntryId;
-use crate::volume::log::entry::{Entry, NONE};
+use crate::volume::log::entry::{Entry, EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::PassOp;

@@ -3,13 +3,11 @@
 
 use crate::guards::Guard;
 use crate::volume::action::Action;
-use crate::volume::log::entry::Entry;
-use crate::volume::log::entry::EntryId;
+use crate::volume::log::entry::{Entry, EntryId};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::{LongBegin, TicketId};
-use crate::volume::requests::tickets::TicketIndex;
-use crate::volume::requests::tickets::{Stage, Ticket};
+use crate::volume::requests::tickets::{Stage, Ticket, TicketIndex};
 use crate::volume::status::Reason;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {

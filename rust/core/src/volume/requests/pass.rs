@@ -4,8 +4,7 @@
 
 use crate::ids::LinkId;
 use crate::volume::action::{LongRange, Token};
-use crate::volume::log::entry::EntryId;
-use crate::volume::log::entry::NONE;
+use crate::volume::log::entry::{EntryId, NONE};
 use crate::volume::plan::{PassOp, TicketId};
 use crate::volume::states::Step;
 

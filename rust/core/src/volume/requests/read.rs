@@ -7,8 +7,7 @@
 
 use crate::guards::Guard;
 use crate::volume::config::BLOCKS_MAX;
-use crate::volume::log::entry::Entry;
-use crate::volume::log::entry::EntryId;
+use crate::volume::log::entry::{Entry, EntryId};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::{Range, ReadBegin, ReadEnd, ReadPlan, ReadTicket, Source};

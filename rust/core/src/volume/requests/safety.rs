@@ -2,12 +2,10 @@
 //! When a version of a block is safe, and when it may be seen (PROTOCOL P4).
 
 use crate::guards::Guard;
-use crate::volume::log::entry::Entry;
-use crate::volume::log::entry::EntryId;
+use crate::volume::log::entry::{Entry, EntryId};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
-use crate::volume::requests::tickets::Ticket;
-use crate::volume::requests::tickets::NO_TICKET;
+use crate::volume::requests::tickets::{Ticket, NO_TICKET};
 use crate::volume::status::Mode;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {

@@ -9,9 +9,7 @@ use crate::volume::log::state::Hand;
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo, Range, TicketId, WriteBegin, WriteEnd, WritePlan};
-use crate::volume::requests::tickets::TicketIndex;
-use crate::volume::requests::tickets::NO_TICKET;
-use crate::volume::requests::tickets::{Stage, Ticket};
+use crate::volume::requests::tickets::{Stage, Ticket, TicketIndex, NO_TICKET};
 use crate::volume::status::{Mode, Reason};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
