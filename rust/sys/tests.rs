@@ -3,6 +3,7 @@
 //! kernel that loads the module.
 
 mod block;
+mod configfs;
 mod link;
 mod memory;
 mod ram;
