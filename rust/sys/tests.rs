@@ -7,5 +7,6 @@ mod configfs;
 mod link;
 mod memory;
 mod ram;
+mod remains;
 mod teardown;
 mod thread;
