@@ -4,7 +4,7 @@
 
 use super::{
     blocks::NodeBlocks,
-    client::Mirror,
+    client::{Membership, Mirror},
     control::Control,
     destage::Bounce,
     face::Stats,
@@ -59,10 +59,10 @@ pub(crate) struct Settings {
 
 /// An open volume. Dropping it closes the disk; [`Volume::wind_up`] comes first.
 pub(crate) struct Volume {
-    // Dropped in this order: no disk and no bios, no thread, no device.
+    // Dropped in this order: no disk and no bios, no thread, no member of the mirror, no device.
     keeper: Option<Thread>,
     threads: [Option<Thread>; 2],
-    mirror: Arc<Mirror>,
+    membership: Option<Membership<Manager>>,
     manager: Arc<Manager>,
     shared: Arc<Shared>,
 }
@@ -116,7 +116,8 @@ impl Volume {
             GFP_KERNEL,
         )?;
         let posts = Control::batches()?;
-        mirror.join(&shared, &**manager).inspect_err(|error| {
+        // Before anything runs that acts for the volume: there is one machine of it at most.
+        let membership = mirror.join(&shared, manager).inspect_err(|error| {
             if *error == EEXIST {
                 say(name, format_args!("it is open already, on another disk"));
             }
@@ -140,7 +141,7 @@ impl Volume {
         let mut volume = Volume {
             keeper: None,
             threads: [None, None],
-            mirror: mirror.clone(),
+            membership: Some(membership),
             manager: manager.clone(),
             shared,
         };
@@ -273,12 +274,12 @@ impl Drop for Volume {
         let shown = self.shared.disk.lock().take();
         drop(shown);
         drop(core::mem::take(&mut self.threads));
-        self.mirror.leave(&self.shared, &*self.manager);
+        drop(self.membership.take());
     }
 }
 
 /// The machine's settings.
-fn config(settings: &Settings, controller: Controller, found: &Found) -> Config {
+pub(super) fn config(settings: &Settings, controller: Controller, found: &Found) -> Config {
     Config {
         volume: found.identity.volume,
         node: controller.node,
@@ -342,7 +343,7 @@ fn fill(
 
 /// The machine with everything that is shared.
 #[inline(never)]
-fn share(
+pub(super) fn share(
     name: &CStr,
     settings: &Settings,
     identity: Identity,
