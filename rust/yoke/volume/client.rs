@@ -214,13 +214,15 @@ impl Client for Mirror {
     }
 
     fn window_gone(&self, link: &Hold) {
-        for member in &self.state.lock().members {
+        let state = self.state.lock();
+        for member in &state.members {
             member.volume.window_gone(link);
         }
     }
 
     fn link_going(&self, link: LinkId) {
-        for member in &self.state.lock().members {
+        let state = self.state.lock();
+        for member in &state.members {
             member.volume.link_going(link);
         }
     }
