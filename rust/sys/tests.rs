@@ -6,6 +6,7 @@ mod block;
 mod configfs;
 mod link;
 mod memory;
+mod queue;
 mod ram;
 mod remains;
 mod teardown;

@@ -57,6 +57,13 @@ pub(crate) struct Settings {
     pub(crate) stateless: bool,
 }
 
+impl Settings {
+    /// How long an I/O may wait, in nanoseconds.
+    fn bound_ns(&self) -> u64 {
+        self.io_life_ns.saturating_add(self.patience_ns)
+    }
+}
+
 /// An open volume. Dropping it closes the disk; [`Volume::wind_up`] comes first.
 pub(crate) struct Volume {
     // Dropped in this order: no disk and no bios, no thread, no member of the mirror, no device.
@@ -136,6 +143,7 @@ impl Volume {
             dev,
             bounce,
             piece,
+            bound_ns: settings.bound_ns(),
             round_ns: settings.patience_ns / 16,
         };
         let mut volume = Volume {
@@ -350,8 +358,7 @@ pub(super) fn share(
     config: Config,
 ) -> Result<Arc<Shared>> {
     let core = machine(name, settings.slots as usize, config)?;
-    let bound_ns = settings.io_life_ns.saturating_add(settings.patience_ns);
-    let inner = Inner::new(core, bound_ns, settings.stateless)?;
+    let inner = Inner::new(core, settings.bound_ns(), settings.stateless)?;
     let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let work = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let attend = Arc::pin_init(Event::new(), GFP_KERNEL)?;
