@@ -26,6 +26,8 @@ from .supervisor import remove_files
 from .timing import scaled, wait_for
 
 BOOT_SECONDS = 120.0
+# Of the console of a controller that did not boot.
+LAST_LINES = 20
 PACKAGE_PARENT = Path(__file__).resolve().parents[1]
 
 
@@ -184,7 +186,11 @@ class Lab:
                 raise LabError(f"controller {node} {state['state']} while it booted", f"lab logs {node}")
             return bool(state["state"] == "alive")
 
-        wait_for(f"the boot of controller {node}", answers, BOOT_SECONDS, 0.1)
+        try:
+            wait_for(f"the boot of controller {node}", answers, BOOT_SECONDS, 0.1)
+        except LabError as error:
+            # A lab that did not come up is taken down, and its console may go with it.
+            raise LabError(f"{error}; {self._last_words(node)}", error.hint) from None
         for module in self.config().insmod:
             done = self.exec(node, ["insmod", module])
             if done.code != 0:
@@ -299,6 +305,15 @@ class Lab:
         with contextlib.suppress(ControllerGone):
             self.exec(node, ["sh", "-c", f"echo '{mark}' > /dev/kmsg"], check=True, timeout=60)
             wait_for(f"the console of controller {node}", lambda: mark.encode() in console.read_bytes(), 60)
+
+    def _last_words(self, node: str) -> str:
+        """What the console of a controller said last."""
+        try:
+            text = self.console(node).read_text(encoding="utf-8", errors="replace")
+        except (OSError, LabError) as error:
+            return f"its console cannot be read: {error}"
+        lines = [line for line in text.splitlines() if line.strip()]
+        return "\n  ".join(["its console said last:", *lines[-LAST_LINES:]]) if lines else "its console is empty"
 
     def disk_device(self, index: int = 0) -> str:
         """The shared disk's device in every controller."""

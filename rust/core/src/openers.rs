@@ -156,12 +156,7 @@ impl Openers {
             return true;
         }
         self.settle(tenure);
-        let over = match tenure {
-            // Nothing of it is begun; what the machine answers is as good as any error.
-            Tenure::None | Tenure::Unknown => false,
-            Tenure::Owner { .. } => self.is_over(tenure),
-        };
-        device == self.device && !over
+        device == self.device && !self.is_over(tenure)
     }
 
     /// What has become of the openers. The answer stays until [`Openers::replaced`], [`Openers::moved`] or the last
@@ -212,6 +207,8 @@ mod tests {
         assert!(openers.look(owner(1)) == Fate::Live);
         assert!(openers.look(Tenure::None) == Fate::Dead);
         assert!(openers.look(Tenure::None) == Fate::Dead);
+        // It waits for no takeover.
+        assert!(!openers.admits(1, Tenure::None));
         // Owner again before anybody has looked: the old I/O does not get in, the new opener neither.
         assert!(!openers.admits(1, owner(3)));
         assert!(openers.open(1, owner(3)) == Err(Refused::Dead));

@@ -10,6 +10,7 @@ pub mod cycle;
 pub mod desk;
 mod destage;
 mod disk;
+mod doubt;
 mod fit;
 mod flush;
 mod freeing;

@@ -96,6 +96,27 @@ fn a_survivor_reads_zeroes_before_the_dead_owners_command_lands_and_after() {
 }
 
 #[test]
+fn a_tombstone_does_not_need_the_window_that_it_was_found_in() {
+    let (mut a, _) = passing(1, PassOp::WriteZeroes);
+    a.kill(0);
+    a.queued.clear();
+    a.until("it zeroes", |a| a.queued.len() == 1);
+    let (link, place) = (link(0), None);
+    a.tell(1, Input::Room { link, place });
+    a.settle();
+    assert_eq!((a.status(1).condemned, a.status(1).adopted), (0, 1));
+    // Nothing is corrupt, so nothing is given up: least of all a command that may still land.
+    a.command(1, Command::GiveUpCondemned);
+    a.pass(200 * MS);
+    assert!(parks(&mut a, 1, 1), "its range is blocked");
+    a.hold_passes = false;
+    a.end_pass(0, PassEnd::Done);
+    a.until("solo", |a| a.role(1) == SOLO);
+    a.write(1, 1, 11);
+    a.until("on the disk", |a| a.disk.get(&1) == Some(&11));
+}
+
+#[test]
 fn a_survivor_whose_zeroes_fail_tries_again_when_they_cannot_land_any_more() {
     let (mut a, _) = passing(1, PassOp::WriteZeroes);
     a.kill(0);

@@ -5,7 +5,8 @@
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
 
-use appliance::{looks, Appliance, MS};
+use appliance::{link, looks, Appliance, MS};
+use yoke_core::disk::node_block::{Record, RecordState};
 use yoke_core::ids::mix;
 use yoke_core::volume::*;
 
@@ -128,4 +129,102 @@ fn many_versions_of_one_block_are_copied_piece_by_piece() {
     a.kill(0);
     a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
     assert_eq!(a.read(1, 7), 3_999);
+}
+
+/// Writes, and lets the owner take three steps after each.
+fn load(a: &mut Appliance, writes: u64) {
+    for value in 0..writes {
+        let plan = a.begin(0, value % 50, value).unwrap();
+        let _ = a.finish(0, &plan);
+        for _ in 0..3 {
+            a.step(0);
+            while a.step(1) {}
+        }
+        a.now += MS / 10;
+    }
+}
+
+const LARGE: fn(&mut Config) = |config| (config.slots, config.dirty_limit) = (16_384, 16_384);
+
+#[test]
+fn a_rejoin_ends_however_much_is_written() {
+    let mut a = Appliance::new(2, LARGE);
+    a.until("solo", |a| a.role(0) == Role::Owner(Mode::Solo));
+    // A write that takes its time, and two links, the second of which comes up first.
+    let late = a.begin(0, 60, 1).unwrap();
+    a.mend_quiet(1);
+    while a.role(0) != Role::Owner(Mode::Joining) {
+        if !a.step(0) {
+            a.now += MS;
+        }
+        while a.step(1) {}
+    }
+    a.mend_quiet(0);
+    // The write ends in the moment in which the record is confirmed.
+    loop {
+        let now = a.now;
+        let named = matches!(a.blocks[0].record.state, RecordState::Shadow(_));
+        let action = a.node(0).volume.poll_action(now);
+        let confirms = named && matches!(action, Some(Action::ReadNodeBlocks { .. }));
+        if confirms {
+            let _ = a.finish(0, &late);
+        }
+        match action {
+            Some(action) => a.act(0, action),
+            None => a.now += MS,
+        }
+        if confirms {
+            break;
+        }
+        while a.step(1) {}
+    }
+    load(&mut a, 100);
+    assert_eq!(
+        (a.role(0), a.status(0).regions),
+        (Role::Owner(Mode::Mirrored), 2)
+    );
+    let before = a.copies;
+    load(&mut a, 400);
+    assert!(a.copies - before < 40, "{} copies", a.copies - before);
+}
+
+#[test]
+fn a_dead_link_is_done_with_however_much_is_written() {
+    let mut a = Appliance::new(3, LARGE);
+    a.until("solo", |a| a.role(0) == Role::Owner(Mode::Solo));
+    a.mend(1);
+    a.mend(2);
+    a.until("two", |a| a.status(0).regions == 2);
+    a.hold_destage = true;
+    for block in 0..50 {
+        a.write(0, block, block);
+    }
+    // The second one dies while the record is written that names the first.
+    a.mend_quiet(0);
+    let named = |record: &Record| match &record.state {
+        RecordState::Shadow(shadow) => shadow.epochs().count(),
+        _ => 0,
+    };
+    loop {
+        let now = a.now;
+        let action = a.node(0).volume.poll_action(now);
+        let writes = matches!(action, Some(Action::WriteNodeBlock { block, .. }) if named(&block.record) == 3);
+        if writes {
+            a.wires[1].up = false;
+            a.wires[1].downs += 1;
+            for n in 0..2 {
+                a.tell(n, Input::LinkDown { link: link(1) });
+            }
+        }
+        match action {
+            Some(action) => a.act(0, action),
+            None => a.now += MS,
+        }
+        if writes {
+            break;
+        }
+        while a.step(1) {}
+    }
+    load(&mut a, 1_000);
+    assert_eq!(named(&a.blocks[0].record), 2, "its slots are elsewhere");
 }

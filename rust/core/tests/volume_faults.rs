@@ -5,6 +5,8 @@
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
 
+use std::collections::BTreeMap;
+
 use appliance::{one, Appliance, MS};
 use yoke_core::volume::*;
 
@@ -120,6 +122,94 @@ fn a_window_that_is_made_anew_condemns_what_was_adopted_from_it() {
     let now = a.now;
     let begun = a.node(1).volume.read_begin(one(0), now);
     assert_eq!(begun, ReadBegin::Fail(Reason::Corrupt));
+    assert_eq!(a.read(1, 5), 0, "the rest is served");
+}
+
+/// The dead owner's partner just after this many steps of its takeover, with its window gone; then for ten seconds.
+fn without_window(steps: u32) -> Appliance {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.kill(0);
+    let mut left = steps;
+    while left > 0 {
+        if a.step(1) {
+            left -= 1;
+        } else {
+            a.now += MS;
+        }
+    }
+    let link = appliance::link(0);
+    a.tell(1, Input::Room { link, place: None });
+    a
+}
+
+/// Whether a block can be read; then it has to be what was acknowledged.
+fn serves(a: &mut Appliance, block: u64, value: u64) -> bool {
+    let now = a.now;
+    let ReadBegin::Plan(plan) = a.node(1).volume.read_begin(one(block), now) else {
+        return false;
+    };
+    let found = a.node(1).get(plan.sources[0], &BTreeMap::new(), block);
+    let complete = a.node(1).volume.read_finish(&plan, now) == ReadEnd::Complete;
+    assert!(!complete || found == value, "lost in silence");
+    complete
+}
+
+#[test]
+fn a_window_that_goes_under_a_takeover_is_no_reason_to_serve_the_past() {
+    let mut ends = BTreeMap::new();
+    for steps in 1..20 {
+        let mut a = without_window(steps);
+        for _ in 0..1_000 {
+            a.pass(10 * MS);
+            serves(&mut a, 1, 10);
+        }
+        let reason = a.status(1).reason.unwrap();
+        *ends
+            .entry(format!("{:?}: {reason:?}", a.role(1)))
+            .or_insert(0) += 1;
+    }
+    // Before there is a record; before the slots were looked at; and when it is known what was in them.
+    let seen: Vec<_> = ends.keys().map(String::as_str).collect();
+    let told = [
+        "Owner(Degraded): Corrupt",
+        "Standby: EpochUnknown",
+        "Stopped: EpochUnknown",
+    ];
+    assert_eq!(seen, told);
+}
+
+#[test]
+fn a_window_that_goes_when_its_slots_were_looked_at_takes_no_more_than_they_had() {
+    let mut a = Appliance::new(2, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.mend(1);
+    a.until("mirrored", |a| a.status(0).regions == 2);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.kill(0);
+    let mut scans = 0;
+    while scans < 2 {
+        let now = a.now;
+        match a.node(1).volume.poll_action(now) {
+            Some(action) => {
+                scans += u32::from(matches!(action, Action::ScanRegion { .. }));
+                if scans == 2 {
+                    let link = appliance::link(0);
+                    a.tell(1, Input::Room { link, place: None });
+                }
+                a.act(1, action);
+            }
+            None => a.now += MS,
+        }
+    }
+    a.until("degraded", |a| a.role(1) == DEGRADED);
+    assert_eq!(a.status(1).condemned, 1);
     assert_eq!(a.read(1, 5), 0, "the rest is served");
 }
 

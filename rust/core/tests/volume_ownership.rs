@@ -8,6 +8,8 @@ mod appliance;
 
 use appliance::{Appliance, MS};
 use yoke_core::disk::node_block::RecordState;
+use yoke_core::mirror::message::Message;
+use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
 
 const MIRRORED: Role = Role::Owner(Mode::Mirrored);
@@ -289,6 +291,23 @@ fn a_rescue_does_not_rest_on_one_message() {
 }
 
 #[test]
+fn a_rescue_is_over_with_the_session_in_which_it_was_asked_for() {
+    let mut a = mirrored(1);
+    a.unreadable = true;
+    a.tell(1, Input::Message(Message::Standing(Standing::Stopped)));
+    a.settle();
+    // The volume is opened anew there, and what it owns it owns well.
+    a.cut(0);
+    a.mend(0);
+    a.unreadable = false;
+    for _ in 0..200 {
+        a.pass(5 * MS);
+        assert_eq!(a.role(1), Role::Standby);
+    }
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+}
+
+#[test]
 fn a_takeover_is_possible_when_the_partner_says_so() {
     let mut a = mirrored(1);
     assert_eq!(a.status(0).takeover, Ok(()));
@@ -483,6 +502,55 @@ fn a_claimant_that_was_outbid_in_the_last_moment_still_holds_the_shadow() {
     // The owner dies before it has brought its log to the disk.
     a.until("taken", |a| a.role(1) == Role::Owner(Mode::Degraded));
     assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn flushes_without_end_do_not_keep_a_volume() {
+    let mut a = mirrored(1);
+    a.cut(0);
+    a.until("solo", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.hold_disk = true;
+    a.tell(0, Input::Command(Command::GiveBack));
+    for _ in 0..300 {
+        // The next one is begun before this one is answered.
+        let held: Vec<_> = a.held.drain(..).collect();
+        a.hold_disk = false;
+        for (n, action) in held {
+            a.act(n, action);
+        }
+        a.hold_disk = true;
+        let now = a.now;
+        let _ = a.node(0).volume.flush(now);
+        a.pass(2 * MS);
+    }
+    assert_ne!(a.role(0), SOLO);
+    a.hold_disk = false;
+    a.until("it is at the partner", |a| {
+        matches!(a.role(1), Role::Owner(_))
+    });
+    let answers = &a.node(0).answers;
+    assert!(answers.values().all(|answer| answer.is_ok()));
+}
+
+#[test]
+fn a_giveback_on_a_disk_that_fails_takes_nothing_away() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    (a.hold_destage, a.fail_writes) = (false, true);
+    a.command(1, Command::TakeOver);
+    a.pass(5_000 * MS);
+    assert_eq!(a.role(0), MIRRORED, "two memories have it");
+    assert_eq!((a.read(0, 1), a.status(0).reason), (10, Some(Reason::Disk)));
+    a.command(0, Command::AbortGiveBack);
+    a.write(0, 2, 11);
+    a.fail_writes = false;
+    a.command(0, Command::GiveBack);
+    a.until("it is at the partner", |a| {
+        matches!(a.role(1), Role::Owner(_))
+    });
+    assert_eq!((a.disk.get(&1), a.disk.get(&2)), (Some(&10), Some(&11)));
 }
 
 /// Somebody may be taking over by the record before it, and wait for the shorter lease that stood there.

@@ -311,6 +311,7 @@ pub(super) fn config(settings: &Settings, controller: Controller, found: &Found)
             PowerLoss::Refuse
         },
         auto_takeover: true,
+        waits_in_doubt: !settings.stateless,
         home: settings.home == controller.node,
         seed: random_u64(),
     }

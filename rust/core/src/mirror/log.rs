@@ -349,8 +349,10 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// The data of an adopted entry is not what was adopted. It waits for nothing any more: nobody can write it down.
+    /// A tombstone has no data: all of it was read when it was adopted.
     pub(crate) fn condemn(&mut self, entry: u32) {
-        if entry < self.slots || !self.is_live(entry) || self.at(entry).is(DONE | CONDEMNED) {
+        let spared = self.at(entry).is(DONE | CONDEMNED | TOMB);
+        if entry < self.slots || !self.is_live(entry) || spared {
             return;
         }
         self.unready(entry);

@@ -57,6 +57,9 @@ pub struct Config {
     pub power_loss: PowerLoss,
     /// Take over without being told when the owner is dead and the rules allow it.
     pub auto_takeover: bool,
+    /// I/O that comes in while nobody knows whether the owner lives waits for that; otherwise it fails at once, which is
+    /// what a path to another controller is for.
+    pub waits_in_doubt: bool,
     /// Claim a released volume without being told.
     pub home: bool,
     /// A random number, never used before by this controller. Epochs and back-offs are derived from it.

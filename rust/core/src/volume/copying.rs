@@ -8,6 +8,7 @@
 use super::action::{Action, Token};
 use super::machine::{bit, Volume};
 use super::plan::{FenceSample, PostTo};
+use super::status::Mode;
 use super::tickets::Ticket;
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
@@ -116,6 +117,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             && entry < self.log.slots()
             && !there
             && wanted
+    }
+
+    /// Whether the copying may have gone past a write that it is to copy. When two memories have everything, only one that
+    /// is in no region, or perhaps in one of those that are copied from: else it would not end as long as somebody writes.
+    pub(crate) fn has_missed(&self, ticket: u32, proved: Option<LinkId>) -> bool {
+        let mut carried = 0;
+        let mut entry = self.tickets.at(ticket).first;
+        while entry != NONE {
+            carried |= self.log.at(entry).carried;
+            entry = self.log.at(entry).ticket_next;
+        }
+        let joining = self.mode() != Some(Mode::Mirrored);
+        proved != self.copying.target
+            && (proved.is_none() || joining || carried & self.copying.from != 0)
     }
 
     /// Collects the next batch.

@@ -12,11 +12,13 @@ use crate::mirror::log::Slab;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A FLUSH: completes when everything acknowledged so far is on the disk for good.
-    pub fn flush(&mut self, _now: u64) -> LongBegin {
+    pub fn flush(&mut self, now: u64) -> LongBegin {
         if self.mode().is_none() {
-            return LongBegin::Fail(self.not_owner());
+            return self.turn_away(now).map_or(LongBegin::Park, LongBegin::Fail);
         }
-        if self.leaving.is_releasing() {
+        // The volume is given away when its log is empty and nobody waits: flushes that follow each other do not put it off.
+        let leaves = self.leaving.is_under_way() && self.log.dirty() == 0;
+        if self.leaving.is_releasing() || leaves && self.tickets.used() > 0 {
             self.parked = true;
             return LongBegin::Park;
         }

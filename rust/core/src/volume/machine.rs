@@ -107,6 +107,8 @@ pub struct Volume<E, B, T> {
     pub(crate) partner_terms: Option<Terms>,
     /// How it said last that it stands, in this session.
     pub(crate) partner_standing: Option<Standing>,
+    /// When it said anything last, in this session.
+    pub(crate) heard_at: Option<u64>,
     /// What this controller said last of itself in this session, and when.
     pub(crate) said: Option<(Standing, u64)>,
     pub(crate) outbox: Outbox,
@@ -256,6 +258,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             peer: None,
             partner_terms: None,
             partner_standing: None,
+            heard_at: None,
             said: None,
             outbox: Outbox {
                 queue: [None; OUTBOX_MAX],

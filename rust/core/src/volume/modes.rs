@@ -21,7 +21,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.retire();
         }
         let live = LinkId::all().find(|link| self.held(*link).state == HeldState::Live);
-        let Some(live) = live.filter(|_| !self.leaving.is_under_way()) else {
+        // An owner that leaves does without the mirror when its log is empty: on a disk that fails it never is.
+        let leaves = self.leaving.is_under_way() && self.log.dirty() == 0;
+        let Some(live) = live.filter(|_| !leaves) else {
             return self.enter(RoleEvent::Alone);
         };
         let dying = LinkId::all()

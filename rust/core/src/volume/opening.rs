@@ -123,6 +123,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Err(reason) => {
                 self.reason = Some(reason);
                 self.wanted = None;
+                // Nothing comes of it: what waits for a takeover fails.
+                self.stir();
             }
             Ok(base) => {
                 if self.is_wanted(base, &survey, now) {
@@ -223,6 +225,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             (Command::Close, Role::Standby) => {
                 (self.wanted, self.looked_at) = (Some(Wanted::Close { voided_at: None }), None);
                 self.outbox.push(Message::Leaving);
+                // What waits for a takeover waits in vain.
+                self.stir();
             }
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.go(RoleEvent::Ended),

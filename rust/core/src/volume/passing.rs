@@ -32,12 +32,12 @@ const ZEROED_AT_ONCE: u64 = BLOCKS_MAX as u64;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A discard or write-zeroes of any length. Writes to the range wait until it is gone.
-    pub fn pass_down(&mut self, op: PassOp, range: LongRange, _now: u64) -> LongBegin {
+    pub fn pass_down(&mut self, op: PassOp, range: LongRange, now: u64) -> LongBegin {
         if let Err(reason) = self.check_range(range.block, range.count) {
             return LongBegin::Fail(reason);
         }
         if self.mode().is_none() {
-            return LongBegin::Fail(self.not_owner());
+            return self.turn_away(now).map_or(LongBegin::Park, LongBegin::Fail);
         }
         let busy = self.passes.is_full()
             || self.leaving.is_under_way()

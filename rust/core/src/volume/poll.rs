@@ -3,11 +3,11 @@
 
 use super::action::{Action, Input};
 use super::leaving::LeavingEvent;
-use super::machine::{Volume, PIECE};
+use super::machine::{Volume, Wanted, PIECE};
 use super::plan::FenceSample;
 use super::regions::{Going, Lent, LentState, Link, Question};
 use super::states::LentEvent;
-use super::status::Role;
+use super::status::{Reason, Role};
 use super::tickets::Ticket;
 use super::Token;
 use crate::ids::{Incarnation, LinkEpoch, LinkId};
@@ -27,7 +27,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Input::LinkUp { link, life, downs } => self.link_up(link, life, downs),
             Input::LinkDown { link } => self.link_down(link),
             Input::LinkGoing { link } => self.link_going(link),
-            Input::Message(message) => self.message(message),
+            Input::Message(message) => {
+                self.heard(now);
+                self.message(message);
+            }
             Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now),
             Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now),
             Input::Fenced { token, sample } => self.fenced(token, sample),
@@ -59,8 +62,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Our own window has, or has no, room for a region. What was in it before is gone.
     fn room(&mut self, link: LinkId, place: Option<Place>) {
         self.edit_link(link, |link| (link.room, link.going) = (place, Going::No));
-        if self.lent(link).state == LentState::Adopted {
+        let adopted = self.lent(link).state == LentState::Adopted;
+        if adopted {
             self.log.condemn_link(link.get());
+        }
+        if adopted && self.is_to_be_scanned(link) {
+            // Nobody can tell any more which blocks it had.
+            self.stop(Reason::EpochUnknown);
         }
         self.edit_lent(link, |lent| {
             lent.on(LentEvent::WindowGone);
@@ -75,6 +83,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
         self.partner_terms = Some(terms);
         (self.partner_standing, self.said) = (None, None);
+        self.heard_at = None;
         self.peer = Some(incarnation);
         self.looked_at = None;
     }
@@ -85,6 +94,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.peer = None;
         self.partner_standing = None;
+        if self.wanted == Some(Wanted::Rescue) {
+            // Said in a session that is over: by the next one it may have been opened anew, and own the volume well.
+            self.wanted = None;
+        }
         self.forget_questions();
         self.outbox.clear();
         self.looked_at = None;

@@ -25,7 +25,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return ReadBegin::Fail(reason);
         }
         if self.mode().is_none() {
-            return ReadBegin::Fail(self.not_owner());
+            return self.turn_away(now).map_or(ReadBegin::Park, ReadBegin::Fail);
         }
         let right = self.right_to_read(now);
         if !self.granted(right, Guard::LeaseAfterRead) {

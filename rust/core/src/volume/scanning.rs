@@ -3,8 +3,9 @@
 
 use super::action::Token;
 use super::machine::Volume;
-use super::regions::LentState;
+use super::regions::{Lent, LentState};
 use super::states::RoleEvent;
+use super::status::{Reason, Role};
 use super::takeover::{Takeover, TakeoverEvent};
 use super::tickets::Ticket;
 use crate::disk::node_block::{NodeBlock, RecordState};
@@ -31,7 +32,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             _ => None,
         };
         self.adopt_regions(shadow.as_ref());
+        let adopted = |epoch| {
+            let has = |lent: &Lent| lent.state == LentState::Adopted && lent.epoch == Some(epoch);
+            self.lent.iter().any(has)
+        };
+        let whole = shadow.is_none_or(|shadow| shadow.epochs().all(adopted));
+        if !whole && self.guards.on(Guard::OnlyHolder) {
+            // A window has gone since the claim was confirmed. What was acknowledged is not to be had from the disk.
+            return self.stop(Reason::EpochUnknown);
+        }
         self.scan_from(0, now);
+    }
+
+    /// Whether a takeover is still to look at slots of this link's region.
+    pub(crate) fn is_to_be_scanned(&self, link: LinkId) -> bool {
+        self.role == Role::Taking && self.scanned_link().is_some_and(|at| at <= link)
     }
 
     /// Scans the next region, or ends the takeover.

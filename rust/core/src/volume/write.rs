@@ -30,7 +30,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return WriteBegin::Fail(reason);
         }
         let Some(mode) = self.mode() else {
-            return WriteBegin::Fail(self.not_owner());
+            return self
+                .turn_away(now)
+                .map_or(WriteBegin::Park, WriteBegin::Fail);
         };
         if !self.has_room(range, mode, now) {
             self.parked = true;
@@ -166,7 +168,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             || self.copying.target.is_some()
             || self.log.dirty() > self.config.dirty_limit / 2
             || self.is_low();
-        if proved != self.copying.target {
+        if self.has_missed(index, proved) {
             self.copying.look_again();
         }
         if self.try_answer(index, now) {

@@ -224,6 +224,7 @@ impl Appliance {
             reservations: false,
             power_loss: PowerLoss::Refuse,
             auto_takeover: true,
+            waits_in_doubt: true,
             home: n == 0,
             seed: self.lives * 77,
         };

@@ -149,6 +149,7 @@ impl World {
             reservations: s.reservations,
             power_loss: s.power_loss,
             auto_takeover: true,
+            waits_in_doubt: true,
             home: self.setting.home[at as usize],
             seed,
         }
