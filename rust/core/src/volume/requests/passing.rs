@@ -276,6 +276,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         true
     }
 
+    /// Whether a command may be issued at this moment: to be asked right before that. If so its life counts from now on;
+    /// if not it is to be handed back as [`PassEnd::NotIssued`].
+    pub fn issue_pass(&mut self, id: PassId, now: u64) -> bool {
+        let may = self.right_to_io(now).is_ok();
+        let found = self.passes.find(id);
+        let pass = found.and_then(|index| self.passes.at_mut(index));
+        match pass.filter(|pass| may && pass.stage == PassStage::Passing) {
+            Some(pass) => {
+                pass.issued = now;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// A command is over.
     pub(crate) fn passed_down(&mut self, id: PassId, end: PassEnd) {
         let Some(index) = self.requests.passes.find(id) else {
@@ -297,6 +312,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     PassEvent::Landed
                 }
             }
+            PassEnd::NotIssued => PassEvent::NotIssued,
             PassEnd::Refused if !adopted => PassEvent::Refused,
             PassEnd::Failed | PassEnd::Refused => PassEvent::Failed,
         };
