@@ -19,6 +19,8 @@ use regions::{Held, Lent, Link, Question};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Mirror {
     links: [Link; LINK_COUNT],
+    /// How many of the links, from the first on, this controller has heard of. The others are as they were made.
+    reach: u8,
     held: [Held; LINK_COUNT],
     lent: [Lent; LINK_COUNT],
     /// Questions for lives of links that are not up at our end.
@@ -34,6 +36,7 @@ pub(crate) struct Mirror {
 impl Mirror {
     pub(crate) const NONE: Self = Self {
         links: [Link::NONE; LINK_COUNT],
+        reach: 0,
         held: [Held::NONE; LINK_COUNT],
         lent: [Lent::NONE; LINK_COUNT],
         questions_ahead_of_link: [None; LINK_COUNT],
@@ -42,6 +45,11 @@ impl Mirror {
         copying: Copying::NONE,
         freeing: Freeing::NONE,
     };
+
+    /// The links that this controller has heard of: a poll looks at each of them more than once.
+    pub(crate) fn known_links(&self) -> impl Iterator<Item = LinkId> {
+        LinkId::first(self.reach)
+    }
 
     pub(crate) fn held(&self, link: LinkId) -> &Held {
         self.held.get(link.index()).unwrap_or(&Held::NONE)
@@ -68,6 +76,7 @@ impl Mirror {
     }
 
     pub(crate) fn edit_link(&mut self, link: LinkId, edit: impl FnOnce(&mut Link)) {
+        self.reach = self.reach.max(link.get().saturating_add(1));
         if let Some(link) = self.links.get_mut(link.index()) {
             edit(link);
         }

@@ -3,6 +3,7 @@
 
 use super::machine::Volume;
 use super::status::{Mode, Reason, Role, Status};
+use crate::ids::Generation;
 use crate::openers::Tenure;
 use crate::owner::verdict::Base;
 use crate::volume::log::entry::Entry;
@@ -42,6 +43,25 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             keep: permit.obligations().forget().err(),
             reason: self.why(),
         }
+    }
+
+    /// As [`Status::serving`] in [`Self::status`], for those who ask often.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing is served.
+    pub fn serving(&self, now_ns: u64) -> Result<(), Reason> {
+        self.permit().may_acknowledge(now_ns)
+    }
+
+    /// As [`Status::dirty`] in [`Self::status`], for those who ask often.
+    pub fn dirty(&self) -> u32 {
+        self.log.dirty()
+    }
+
+    /// The generation of the own record, for those who ask often.
+    pub fn own_generation(&self) -> Generation {
+        self.ownership.generation()
     }
 
     /// What keeps it from being all that it should be.

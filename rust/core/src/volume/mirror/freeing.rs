@@ -79,6 +79,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Begins a round, if there is something to free.
     fn begin_round(&mut self, now_ns: u64) -> bool {
+        let Some(first) = self.log.first_done() else {
+            return false;
+        };
         if !self.requests.old_readers_are_gone() || !self.permit().may_free(now_ns) {
             return false;
         }
@@ -87,7 +90,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             fenced: self.mirror.freeing.fenced,
             ..Freeing::NONE
         };
-        let mut entry = self.log.first_done().unwrap_or(NONE);
+        let mut entry = first;
         let mut steps = STEP;
         while entry != NONE && usize::from(round.len) < ROUND && steps > 0 {
             steps = steps.saturating_sub(1);
@@ -128,8 +131,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .fold(0, |links, entry| links | log.at(*entry).carried)
         };
         let links = carried(&self.mirror.freeing, &self.log);
-        let next =
-            LinkId::all().find(|link| links & bit(*link) != 0 && self.mirror.held(*link).answers());
+        let next = self
+            .mirror
+            .known_links()
+            .find(|link| links & bit(*link) != 0 && self.mirror.held(*link).answers());
         if let Some(link) = next {
             (self.mirror.freeing.link, self.mirror.freeing.posted) = (Some(link), 0);
             return self.next_invalid(link, now_ns);

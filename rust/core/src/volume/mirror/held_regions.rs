@@ -22,7 +22,9 @@ impl Mirror {
     /// A region that the record names and that answers.
     pub(crate) fn live_target(&self, but: Option<LinkId>) -> Option<PostTo> {
         let live = |link: &LinkId| Some(*link) != but && self.held(*link).state == HeldState::Live;
-        LinkId::all().find(live).and_then(|link| self.post_to(link))
+        self.known_links()
+            .find(live)
+            .and_then(|link| self.post_to(link))
     }
 
     /// Where the region of a link is posted to.
@@ -129,7 +131,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The record for the regions that `choose` takes; `None` if it takes none.
     pub(crate) fn shadow_of(&self, choose: impl Fn(LinkId, &Held) -> bool) -> Option<RecordState> {
         let mut epochs = [None; SHADOW_EPOCHS];
-        let chosen = LinkId::all().filter(|link| choose(*link, self.mirror.held(*link)));
+        let chosen = self
+            .mirror
+            .known_links()
+            .filter(|link| choose(*link, self.mirror.held(*link)));
         for (place, link) in epochs.iter_mut().zip(chosen) {
             *place = self.mirror.held(link).epoch;
         }
@@ -146,7 +151,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.partner.life().is_none() || !self.ownership.may_grow() {
             return;
         }
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let Some(life) = self.mirror.link(link).life else {
                 continue;
             };
@@ -208,7 +213,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 && held.number == number
                 && self.mirror.link(*link).life == Some(life)
         };
-        let Some(link) = LinkId::all().find(asked) else {
+        let Some(link) = self.mirror.known_links().find(asked) else {
             return;
         };
         // From here on it is not asked again on this life, unless the region is closed in order.
@@ -230,7 +235,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The next fence that only asks whether a region answers.
     pub(crate) fn next_ping(&mut self, now_ns: u64) -> Option<Action> {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let held = self.mirror.held(link);
             if held.ping.is_some() {
                 continue;
@@ -276,7 +281,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A fence that only asked was read. False: it was none.
     pub(crate) fn pinged(&mut self, token: Token, sample: FenceSample) -> bool {
         let mine = |link: &LinkId| self.mirror.held(*link).ping == Some(token);
-        let Some(link) = LinkId::all().find(mine) else {
+        let Some(link) = self.mirror.known_links().find(mine) else {
             return false;
         };
         self.mirror.edit_held(link, |held| held.ping = None);
@@ -308,7 +313,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// One piece of the work that closing a region makes. Says whether there is more.
     pub(crate) fn forget_some(&mut self) -> bool {
         let closing = |link: &LinkId| self.mirror.held(*link).forget_from.is_some();
-        let Some(link) = LinkId::all().find(closing) else {
+        let Some(link) = self.mirror.known_links().find(closing) else {
             return false;
         };
         let first = self.mirror.held(link).forget_from.unwrap_or(0);
@@ -335,14 +340,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Gives up every region.
     pub(crate) fn lose_all_regions(&mut self) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             self.lose_region(link);
         }
     }
 
     /// What the record does not name any more is closed; the partner is told.
     pub(crate) fn retire(&mut self) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let held = self.mirror.held(link);
             let (state, Some(epoch)) = (held.state, held.epoch) else {
                 continue;

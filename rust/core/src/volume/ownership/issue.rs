@@ -26,7 +26,7 @@ impl Ownership {
     pub(crate) fn agreed(&self, config: &Config, partner: &Partner) -> Terms {
         let mine = config.terms();
         // Until the two have met, what they agreed on last counts: it stands in the record.
-        let top = self.survey.and_then(|survey| survey.top);
+        let top = self.survey.as_ref().and_then(|survey| survey.top.as_ref());
         let recorded = top.map_or(Terms::NONE, |top| top.record.terms);
         mine.longer(partner.terms().unwrap_or(recorded))
     }

@@ -21,13 +21,18 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.promote();
             self.retire();
         }
-        let live = LinkId::all().find(|link| self.mirror.held(*link).state == HeldState::Live);
+        let live = self
+            .mirror
+            .known_links()
+            .find(|link| self.mirror.held(*link).state == HeldState::Live);
         // An owner that leaves does without the mirror when its log is empty: on a disk that fails it never is.
         let leaves = self.ownership.leaving.is_under_way() && self.log.dirty() == 0;
         let Some(live) = live.filter(|_| !leaves) else {
             return self.enter(RoleEvent::Alone);
         };
-        let dying = LinkId::all()
+        let dying = self
+            .mirror
+            .known_links()
             .filter(|link| self.mirror.held(*link).state == HeldState::Dying)
             .fold(0, |links, link| links | bit(link));
         if dying == 0 && self.mirror.is_copied() {

@@ -78,7 +78,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             Some(Mode::Joining) => {
                 let ready = |link: &LinkId| self.mirror.held(*link).state == HeldState::Ready;
-                if let Some(link) = LinkId::all().find(ready) {
+                if let Some(link) = self.mirror.known_links().find(ready) {
                     self.mirror.begin_copy(link, 0);
                 }
             }
@@ -246,7 +246,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Regions that the record names now, by a confirmed record, count.
     pub(crate) fn promote(&mut self) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let held = self.mirror.held(link);
             if held.state != HeldState::Ready {
                 continue;

@@ -278,13 +278,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether a command may be issued at this moment: to be asked right before that. If so its life counts from now on;
     /// if not it is to be handed back as [`PassEnd::NotIssued`].
-    pub fn issue_pass(&mut self, id: PassId, now: u64) -> bool {
-        let may = self.right_to_io(now).is_ok();
-        let found = self.passes.find(id);
-        let pass = found.and_then(|index| self.passes.at_mut(index));
+    pub fn issue_pass(&mut self, id: PassId, now_ns: u64) -> bool {
+        let may = self.permit().may_command(now_ns).is_ok();
+        let passes = &mut self.requests.passes;
+        let pass = passes.find(id).and_then(|index| passes.at_mut(index));
         match pass.filter(|pass| may && pass.stage == PassStage::Passing) {
             Some(pass) => {
-                pass.issued = now;
+                pass.issued_ns = now_ns;
                 true
             }
             None => false,
