@@ -100,7 +100,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .ownership
                 .link_lease_until_ns(self.mirror.proved_at_ns());
             self.mirror.fence_good_at_ns = Some(sample.issued_ns);
-            if before <= self.agenda.polled_at_ns().max(sample.issued_ns) {
+            let seen = self
+                .agenda
+                .polled_at_ns()
+                .max(self.requests.refused_at_ns());
+            if before <= seen.max(sample.issued_ns) {
                 // The lease had run out: somebody may wait for it.
                 self.requests.retry_all();
             }
