@@ -14,15 +14,18 @@ mod flushes;
 mod lists;
 mod ready;
 mod runs;
+mod slots;
+pub(crate) mod state;
 mod versions;
 
 pub use runs::RUNS_MAX;
 
 use crate::guards::Guards;
-use entry::{Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB};
+use entry::{Entry, EntryId, List, NONE};
 use flushes::Flushes;
 use lists::Which;
 use runs::Runs;
+use state::Place;
 
 /// Storage that a machine is given: a vector of the host, or of the kernel.
 pub trait Slab<T>: DerefMut<Target = [T]> {}
@@ -56,8 +59,8 @@ pub(crate) struct Log<E, B> {
     adopted_dirty: u32,
     adopted_live: u32,
     condemned: u32,
-    /// The next entry to be discarded, while all of them are; `NONE` otherwise.
-    emptying: u32,
+    /// The next entry to be discarded, while all of them are; `None` otherwise.
+    emptying: Option<u32>,
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
     runs: Runs,
@@ -86,28 +89,30 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             adopted_dirty: 0,
             adopted_live: 0,
             condemned: 0,
-            emptying: NONE,
+            emptying: None,
             spare: Entry::EMPTY,
             runs: Runs::NONE,
             flushes: Flushes::NONE,
             adopted_total: 0,
         };
         log.entries.fill(Entry::EMPTY);
-        log.buckets.fill(NONE);
+        log.buckets.fill(NONE.index());
         for slot in 0..slots {
-            log.push(Which::Free, slot);
+            log.push(Which::Free, EntryId::new(slot));
         }
         log
     }
 
     #[inline]
-    pub(crate) fn at(&self, entry: u32) -> &Entry {
-        self.entries.get(entry as usize).unwrap_or(&self.spare)
+    pub(crate) fn at(&self, entry: EntryId) -> &Entry {
+        self.entries
+            .get(entry.index() as usize)
+            .unwrap_or(&self.spare)
     }
 
     #[inline]
-    pub(crate) fn at_mut(&mut self, entry: u32) -> &mut Entry {
-        match self.entries.get_mut(entry as usize) {
+    pub(crate) fn at_mut(&mut self, entry: EntryId) -> &mut Entry {
+        match self.entries.get_mut(entry.index() as usize) {
             Some(entry) => entry,
             None => {
                 self.spare = Entry::EMPTY;
@@ -152,12 +157,24 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     #[inline]
-    pub(crate) fn is_live(&self, entry: u32) -> bool {
-        self.at(entry).is(LIVE)
+    pub(crate) fn is_live(&self, entry: EntryId) -> bool {
+        self.at(entry).is_live()
     }
 
     pub(crate) fn slots(&self) -> u32 {
         self.slots
+    }
+
+    /// The entry of an adopted slot.
+    #[inline]
+    pub(crate) fn adopted(&self, slot: u32) -> EntryId {
+        EntryId::new(self.slots.saturating_add(slot))
+    }
+
+    /// Whether an entry is an adopted slot, not an own one.
+    #[inline]
+    pub(crate) fn is_adopted(&self, entry: EntryId) -> bool {
+        entry.index() >= self.slots
     }
 
     /// Whether unproved entries may go to the disk too.
@@ -166,13 +183,13 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// The oldest entry that is not done.
-    pub(crate) fn oldest_dirty(&self) -> Option<u32> {
-        (self.order.head != NONE).then_some(self.order.head)
+    pub(crate) fn oldest_dirty(&self) -> Option<EntryId> {
+        self.order.head.some()
     }
 
     /// The entry that was done first of those not freed.
-    pub(crate) fn first_done(&self) -> Option<u32> {
-        (self.done.head != NONE).then_some(self.done.head)
+    pub(crate) fn first_done(&self) -> Option<EntryId> {
+        self.done.head.some()
     }
 
     pub(crate) fn done_no(&self) -> u64 {
@@ -206,203 +223,23 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.stamp
     }
 
-    /// Takes a free own slot for the next version of `block`. The caller fills it.
-    pub(crate) fn take(&mut self, block: u64, generation: u64, ticket: u32) -> Option<u32> {
-        let slot = self.free.head;
-        if slot == NONE {
-            return None;
-        }
-        self.remove(Which::Free, slot);
-        self.sequence = self.sequence.wrapping_add(1);
-        let sequence = self.sequence;
-        *self.at_mut(slot) = Entry {
-            block,
-            generation,
-            sequence,
-            ticket,
-            flags: FILLING,
-            ..Entry::EMPTY
-        };
-        self.insert(slot);
-        Some(slot)
-    }
-
-    /// Takes a free own slot for a tombstone that begins at `block`.
-    pub(crate) fn take_tomb(&mut self, block: u64, generation: u64) -> Option<u32> {
-        let slot = self.free.head;
-        if slot == NONE {
-            return None;
-        }
-        self.remove(Which::Free, slot);
-        self.sequence = self.sequence.wrapping_add(1);
-        let sequence = self.sequence;
-        *self.at_mut(slot) = Entry {
-            block,
-            generation,
-            sequence,
-            flags: TOMB,
-            ..Entry::EMPTY
-        };
-        self.list(slot);
-        Some(slot)
-    }
-
-    /// Adopts a tombstone of the old owner. Its place has to be free.
-    pub(crate) fn adopt_tomb(&mut self, slot: u32, mut entry: Entry) -> Option<u32> {
-        let index = self.slots.saturating_add(slot);
-        if slot >= self.slots || self.is_live(index) {
-            return None;
-        }
-        entry.set(TOMB);
-        *self.at_mut(index) = entry;
-        self.adopted_dirty = self.adopted_dirty.saturating_add(1);
-        self.adopted_live = self.adopted_live.saturating_add(1);
-        self.list(index);
-        Some(index)
-    }
-
-    /// Adopts a slot of the old owner, unless a newer version of its block was adopted. Only while the log is empty
-    /// otherwise.
-    pub(crate) fn adopt(&mut self, slot: u32, entry: Entry) {
-        let index = self.slots.saturating_add(slot);
-        if slot >= self.slots {
-            return;
-        }
-        let there = self.at(index);
-        if there.is(LIVE) {
-            if there.version() >= entry.version() {
-                return;
-            }
-            self.discard(index);
-        }
-        if let Some(other) = self.newest(entry.block) {
-            if self.at(other).version() >= entry.version() {
-                return;
-            }
-            self.discard(other);
-        }
-        *self.at_mut(index) = entry;
-        self.adopted_dirty = self.adopted_dirty.saturating_add(1);
-        self.adopted_live = self.adopted_live.saturating_add(1);
-        self.insert(index);
-        self.consider(index);
-    }
-
-    /// Makes an entry the newest version of its block.
-    fn insert(&mut self, entry: u32) {
-        self.hook(entry);
-        self.list(entry);
-    }
-
-    /// Puts an entry behind all that are not done.
-    fn list(&mut self, entry: u32) {
-        self.stamp = self.stamp.wrapping_add(1);
-        let stamp = self.stamp;
-        let at = self.at_mut(entry);
-        at.stamp = stamp;
-        at.set(LIVE);
-        self.push(Which::Order, entry);
-    }
-
-    /// Takes an entry out of the index and of all lists. An own slot becomes free, unless somebody outside the lock
-    /// still has it, or a write of it is in flight: then it is an orphan.
-    pub(crate) fn discard(&mut self, entry: u32) {
-        self.unready(entry);
-        let at = *self.at(entry);
-        if !at.is(LIVE) {
-            return;
-        }
-        if at.is(BUSY) {
-            self.set_block_busy(entry, NONE);
-        }
-        if !at.is(TOMB) {
-            self.unhook(entry);
-        }
-        if entry >= self.slots {
-            self.adopted_live = self.adopted_live.saturating_sub(1);
-        }
-        if at.is(DONE) {
-            self.remove(Which::Done, entry);
-        } else {
-            self.undirty(entry);
-        }
-        let kept = at.flags & (FILLING | BUSY);
-        let at = self.at_mut(entry);
-        (at.carried, at.proved) = (0, 0);
-        at.flags = kept;
-        if kept != 0 {
-            at.set(ORPHAN);
-        } else {
-            self.release(entry);
-        }
-    }
-
-    /// Nothing in the log counts any more: all of it is to be discarded.
-    pub(crate) fn begin_emptying(&mut self) {
-        self.unproved_too = false;
-        self.emptying = 0;
-    }
-
-    /// Discards all that is there, at once: only for what is empty already, but for a test or a mistake.
-    pub(crate) fn empty_now(&mut self) {
-        if self.is_emptying() || self.order.len > 0 || self.done.len > 0 || self.condemned > 0 {
-            self.begin_emptying();
-            self.empty_some(u32::MAX);
-        }
-    }
-
-    /// Whether entries that do not count any more are still there.
-    pub(crate) fn is_emptying(&self) -> bool {
-        self.emptying != NONE
-    }
-
-    /// Discards the next entries, `count` of them.
-    pub(crate) fn empty_some(&mut self, count: u32) {
-        let all = self.slots.saturating_mul(2);
-        let end = self.emptying.saturating_add(count).min(all);
-        while self.emptying < end {
-            self.discard(self.emptying);
-            self.emptying = self.emptying.saturating_add(1);
-        }
-        if end == all {
-            self.emptying = NONE;
-        }
-    }
-
-    /// An orphan came back from whoever had it.
-    pub(crate) fn returned(&mut self, entry: u32, flag: u16) {
-        self.at_mut(entry).unset(flag);
-        let at = self.at(entry);
-        if at.is(ORPHAN) && !at.is(FILLING | BUSY) {
-            self.release(entry);
-        }
-    }
-
-    fn release(&mut self, entry: u32) {
-        if entry < self.slots {
-            *self.at_mut(entry) = Entry::EMPTY;
-            self.push(Which::Free, entry);
-        } else {
-            *self.at_mut(entry) = Entry::EMPTY;
-        }
-    }
-
     /// The data of an adopted entry is not what was adopted. It waits for nothing any more: nobody can write it down.
     /// A tombstone has no data: all of it was read when it was adopted.
-    pub(crate) fn condemn(&mut self, entry: u32) {
-        let spared = self.at(entry).is(DONE | CONDEMNED | TOMB);
-        if entry < self.slots || !self.is_live(entry) || spared {
+    pub(crate) fn condemn(&mut self, entry: EntryId) {
+        let at = self.at(entry);
+        if !self.is_adopted(entry) || at.state.place() != Place::Dirty || at.tomb {
             return;
         }
         self.unready(entry);
         self.remove(Which::Order, entry);
-        self.at_mut(entry).set(CONDEMNED);
+        self.at_mut(entry).state.put(Place::Condemned);
         self.condemned = self.condemned.saturating_add(1);
     }
 
     /// Condemns what was adopted from the region of a link, which is gone.
     pub(crate) fn condemn_link(&mut self, link: u8) {
-        for entry in self.slots..self.slots.saturating_mul(2) {
+        for slot in 0..self.slots {
+            let entry = self.adopted(slot);
             if self.at(entry).link == link {
                 self.condemn(entry);
             }
@@ -411,17 +248,17 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     /// What was condemned is given up: of these blocks the disk's version is served.
     pub(crate) fn give_up_condemned(&mut self) {
-        for entry in self.slots..self.slots.saturating_mul(2) {
-            if self.at(entry).is(CONDEMNED) {
+        for slot in 0..self.slots {
+            let entry = self.adopted(slot);
+            if self.at(entry).is_condemned() {
                 self.mark_done(entry);
             }
         }
     }
 
     /// The entry leaves the list of what is not done, and what is counted of it.
-    fn undirty(&mut self, entry: u32) {
-        if self.at(entry).is(CONDEMNED) {
-            self.at_mut(entry).unset(CONDEMNED);
+    fn undirty(&mut self, entry: EntryId) {
+        if self.at(entry).is_condemned() {
             self.condemned = self.condemned.saturating_sub(1);
         } else {
             self.remove(Which::Order, entry);
@@ -429,15 +266,15 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if self.at(entry).proved != 0 {
             self.proved_dirty = self.proved_dirty.saturating_sub(1);
         }
-        if entry >= self.slots {
+        if self.is_adopted(entry) {
             self.adopted_dirty = self.adopted_dirty.saturating_sub(1);
         }
     }
 
     /// The entry was proved to be in the region of a link.
-    pub(crate) fn prove(&mut self, entry: u32, link: u8) {
+    pub(crate) fn prove(&mut self, entry: EntryId, link: u8) {
         let at = self.at_mut(entry);
-        let first = at.proved == 0 && at.is(LIVE) && !at.is(DONE);
+        let first = at.proved == 0 && at.is_live() && !at.is_done();
         at.proved |= link;
         if first {
             self.proved_dirty = self.proved_dirty.saturating_add(1);
@@ -450,11 +287,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     pub(crate) fn forget_regions(&mut self, links: u8, first: u32, count: u32) -> Option<u32> {
         let end = first.saturating_add(count).min(self.slots);
         for entry in first..end {
-            let at = self.at_mut(entry);
+            let at = self.at_mut(EntryId::new(entry));
             let was = at.proved != 0;
             at.carried &= !links;
             at.proved &= !links;
-            if was && at.proved == 0 && at.is(LIVE) && !at.is(DONE) {
+            if was && at.proved == 0 && at.is_live() && !at.is_done() {
                 self.proved_dirty = self.proved_dirty.saturating_sub(1);
             }
         }
@@ -462,8 +299,8 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// The entry, or a newer version of its block, is on the disk.
-    pub(crate) fn mark_done(&mut self, entry: u32) {
-        if self.at(entry).is(DONE) || !self.at(entry).is(LIVE) {
+    pub(crate) fn mark_done(&mut self, entry: EntryId) {
+        if self.at(entry).is_done() || !self.is_live(entry) {
             return;
         }
         self.unready(entry);
@@ -471,13 +308,13 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.done_no = self.done_no.wrapping_add(1);
         let number = self.done_no;
         let at = self.at_mut(entry);
-        at.set(DONE);
+        at.state.put(Place::Done);
         at.done_no = number;
         self.push(Which::Done, entry);
     }
 
     /// Begins to free an entry: it leaves the list of what is done.
-    pub(crate) fn set_freeing(&mut self, entry: u32) {
-        self.at_mut(entry).set(FREEING);
+    pub(crate) fn set_freeing(&mut self, entry: EntryId) {
+        self.at_mut(entry).state.put(Place::Freeing);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::agenda::Agenda;
 use super::config::Config;
-use super::log::entry::{Entry, NONE};
+use super::log::entry::Entry;
 use super::log::{Log, Slab};
 use super::mirror::Mirror;
 use super::ownership::Ownership;
@@ -13,7 +13,7 @@ use super::states::RoleEvent;
 use super::status::{Reason, Role};
 use crate::guards::Guards;
 use crate::ids::{mix, LinkId};
-use crate::volume::requests::tickets::Ticket;
+use crate::volume::requests::tickets::{Ticket, NO_TICKET};
 
 /// Entries that are looked at in one call where all have to be: the lock is let go of in between.
 pub(crate) const PIECE: u32 = 1024;
@@ -75,7 +75,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !buckets.len().is_power_of_two() || buckets.len() < entries.len() {
             return Err("the number of buckets is a power of two and at least that of entries");
         }
-        if tickets.is_empty() || tickets.len() >= NONE as usize {
+        if tickets.is_empty() || tickets.len() >= NO_TICKET.get() {
             return Err("at least one ticket is needed");
         }
         Ok(())

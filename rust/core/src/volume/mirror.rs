@@ -82,6 +82,11 @@ impl Mirror {
         }
     }
 
+    /// The links that this controller has heard of: a poll looks at each of them more than once.
+    pub(crate) fn known_links(&self) -> impl Iterator<Item = LinkId> {
+        LinkId::first(self.reach)
+    }
+
     /// The regions that the partner grants to us.
     pub(crate) fn all_held(&self) -> impl Iterator<Item = &Held> {
         self.held.iter()

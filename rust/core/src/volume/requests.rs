@@ -14,12 +14,13 @@ mod sides;
 pub(crate) mod tickets;
 mod write;
 
+use super::log::entry::EntryId;
 use super::log::Slab;
 use super::status::Reason;
 use crate::ids::LinkId;
 use pass::Passes;
 use sides::Sides;
-use tickets::{Stage, Ticket, Tickets};
+use tickets::{Stage, Ticket, TicketIndex, Tickets};
 
 /// The I/O that is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,12 +94,12 @@ impl<T: Slab<Ticket>> Requests<T> {
     }
 
     /// The first entry of a write.
-    pub(crate) fn first_entry(&self, ticket: u32) -> u32 {
+    pub(crate) fn first_entry(&self, ticket: TicketIndex) -> EntryId {
         self.tickets.at(ticket).first
     }
 
     /// Something happened to what this ticket waits for.
-    pub(crate) fn queue(&mut self, ticket: u32) {
+    pub(crate) fn queue(&mut self, ticket: TicketIndex) {
         self.tickets.queue(ticket);
     }
 
@@ -108,14 +109,14 @@ impl<T: Slab<Ticket>> Requests<T> {
     }
 
     /// The next ticket that something happened to.
-    pub(crate) fn next_queued(&mut self) -> Option<u32> {
+    pub(crate) fn next_queued(&mut self) -> Option<TicketIndex> {
         self.tickets.pop()
     }
 
     /// The ownership is over: everything is failed, what the environment has in its hands when it comes back. What goes
     /// past the log is forgotten.
     pub(crate) fn fail_all(&mut self, reason: Reason) {
-        for index in 0..self.tickets.len() {
+        for index in self.tickets.all() {
             let stage = match self.tickets.at(index).stage {
                 Stage::Free | Stage::Orphan { .. } | Stage::Doomed(_) => continue,
                 Stage::Filling { to } => Stage::Orphan { to },

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Destaging: sorted runs of blocks to the disk (PROTOCOL P5).
 
-use super::entry::{Entry, NONE};
+use super::entry::{Entry, EntryId, NONE};
 use super::{Log, Slab};
 use crate::ids::LinkId;
 use crate::volume::config::BLOCKS_MAX;
 use crate::volume::machine::Volume;
 use crate::volume::plan::{DestageEnd, DestagePlan, Range, RunId, Source};
-use crate::volume::requests::tickets::Ticket;
+use crate::volume::requests::tickets::{Ticket, TicketIndex, NO_TICKET};
 use crate::volume::status::Mode;
 
 /// What became of the entries of a run.
@@ -15,21 +15,22 @@ struct Over {
     /// Some of them are in the log still.
     owned: bool,
     /// The one whose data is not what was adopted.
-    corrupt: Option<u32>,
+    corrupt: Option<EntryId>,
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// Where the data of an entry is.
-    pub(crate) fn source(&self, entry: u32) -> Source {
-        let slots = self.slots();
-        if entry < slots {
-            return Source::Log { slot: entry };
+    pub(crate) fn source(&self, entry: EntryId) -> Source {
+        if !self.is_adopted(entry) {
+            return Source::Log {
+                slot: entry.index(),
+            };
         }
         let at = self.at(entry);
         match LinkId::new(at.link) {
             Some(link) => Source::Adopted {
                 link,
-                slot: entry - slots,
+                slot: entry.index() - self.slots(),
                 crc: at.crc,
             },
             None => Source::Disk,
@@ -72,7 +73,12 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// A run is over. Of each entry that is done now `each` is told the ticket.
-    fn end_run(&mut self, id: RunId, end: DestageEnd, mut each: impl FnMut(u32)) -> Option<Over> {
+    fn end_run(
+        &mut self,
+        id: RunId,
+        end: DestageEnd,
+        mut each: impl FnMut(TicketIndex),
+    ) -> Option<Over> {
         let run = self.runs.end(id)?;
         let mut left = match end {
             DestageEnd::Corrupt { at } => at,
@@ -93,7 +99,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             }
             left = left.saturating_sub(1);
             self.finish(entry, end == DestageEnd::Written, |ticket| {
-                if ticket != NONE {
+                if ticket != NO_TICKET {
                     each(ticket);
                 }
             });
@@ -123,14 +129,13 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// The ownership is over. Adopted entries are no part of the runs in flight any more: their slots may be adopted anew
     /// before those end. Own slots are not free before.
     pub(crate) fn disown_runs(&mut self) {
-        let slots = self.slots();
         for index in 0..super::RUNS_MAX {
             let mut entry = self.runs.at_mut(index).map_or(NONE, |run| run.first);
             let (mut first, mut last) = (NONE, NONE);
             while entry != NONE {
                 let next = self.at(entry).ready_next;
                 self.at_mut(entry).ready_next = NONE;
-                if entry >= slots {
+                if self.is_adopted(entry) {
                     self.finish(entry, false, |_| ());
                 } else if last == NONE {
                     (first, last) = (entry, entry);

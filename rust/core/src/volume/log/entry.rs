@@ -1,8 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One entry of the log: one version of one block.
 
-/// No entry, no ticket.
-pub(crate) const NONE: u32 = u32::MAX;
+use super::state::{Hand, Place, State};
+use crate::volume::requests::tickets::{TicketIndex, NO_TICKET};
+
+/// The number of an entry, or none: own slots first, then the adopted ones. It says nothing of whether the entry is in
+/// use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct EntryId(u32);
+
+impl EntryId {
+    /// The entry of this number.
+    #[inline]
+    pub(crate) const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// Its number. Of an own slot it is the number of the slot.
+    #[inline]
+    pub(crate) const fn index(self) -> u32 {
+        self.0
+    }
+
+    /// It, unless it is [`NONE`].
+    #[inline]
+    pub(crate) fn some(self) -> Option<Self> {
+        (self != NONE).then_some(self)
+    }
+}
+
+/// No entry.
+pub(crate) const NONE: EntryId = EntryId(u32::MAX);
 
 /// One version of one block, in an own slot or in an adopted one. Storage for them is given to the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,27 +44,29 @@ pub struct Entry {
     /// When it was done, in the order of such events; 0: not yet.
     pub(crate) done_no: u64,
     /// Of the newest version of a block only: the next block in the bucket.
-    pub(crate) chain: u32,
+    pub(crate) chain: EntryId,
     /// Of the newest version of a block only: the version that is in the list of what may be destaged.
-    pub(crate) block_ready: u32,
+    pub(crate) block_ready: EntryId,
     /// Of the newest version of a block only: the version of which a write to the disk is in flight.
-    pub(crate) block_busy: u32,
+    pub(crate) block_busy: EntryId,
     /// The version before this one.
-    pub(crate) older: u32,
+    pub(crate) older: EntryId,
     /// The version after this one.
-    pub(crate) newer: u32,
+    pub(crate) newer: EntryId,
     /// Neighbours in the list of what is not done, of what is done, or of free slots.
-    pub(crate) prev: u32,
-    pub(crate) next: u32,
+    pub(crate) prev: EntryId,
+    pub(crate) next: EntryId,
     /// Neighbours in the list of what may be destaged, or the next one in a run that is in flight.
-    pub(crate) ready_prev: u32,
-    pub(crate) ready_next: u32,
+    pub(crate) ready_prev: EntryId,
+    pub(crate) ready_next: EntryId,
     /// The write that waits for it, and the next entry of that write.
-    pub(crate) ticket: u32,
-    pub(crate) ticket_next: u32,
+    pub(crate) ticket: TicketIndex,
+    pub(crate) ticket_next: EntryId,
     /// Of an adopted slot: the CRC-32C of its data.
     pub(crate) crc: u32,
-    pub(crate) flags: u16,
+    pub(crate) state: State,
+    /// A tombstone: no version of a block. It is in no bucket, and is never destaged.
+    pub(crate) tomb: bool,
     /// Links in whose region the slot may hold this version.
     pub(crate) carried: u8,
     /// Links in whose region it was proved to be.
@@ -44,31 +74,6 @@ pub struct Entry {
     /// Of an adopted slot: the link in whose region it is.
     pub(crate) link: u8,
 }
-
-/// In the index.
-pub(crate) const LIVE: u16 = 1;
-/// Somebody outside the lock is copying or posting it.
-pub(crate) const FILLING: u16 = 1 << 1;
-/// In the list of what may be destaged.
-pub(crate) const READY: u16 = 1 << 2;
-/// A write of it to the disk is in flight.
-pub(crate) const BUSY: u16 = 1 << 3;
-/// It, or a newer version, is on the disk by a completed write.
-pub(crate) const DONE: u16 = 1 << 5;
-/// It is being freed.
-pub(crate) const FREEING: u16 = 1 << 6;
-/// An adopted slot whose data is not what was adopted: its block cannot be read until it is written anew.
-pub(crate) const CONDEMNED: u16 = 1 << 8;
-/// The ownership ended while somebody outside the lock had it: free it when it comes back.
-pub(crate) const ORPHAN: u16 = 1 << 7;
-/// A tombstone: no version of a block. It is in no bucket, and is never destaged.
-pub(crate) const TOMB: u16 = 1 << 9;
-
-// Each is a bit of its own.
-const _: () = {
-    let all = LIVE | FILLING | READY | BUSY | DONE | FREEING | ORPHAN | CONDEMNED | TOMB;
-    assert!(all.count_ones() == 9);
-};
 
 impl Entry {
     /// An entry that holds nothing.
@@ -87,28 +92,54 @@ impl Entry {
         next: NONE,
         ready_prev: NONE,
         ready_next: NONE,
-        ticket: NONE,
+        ticket: NO_TICKET,
         ticket_next: NONE,
         crc: 0,
-        flags: 0,
+        state: State::FREE,
+        tomb: false,
         carried: 0,
         proved: 0,
         link: 0,
     };
 
+    /// Whether it is in the log.
     #[inline]
-    pub(crate) const fn is(&self, flag: u16) -> bool {
-        self.flags & flag != 0
+    pub(crate) fn is_live(&self) -> bool {
+        self.state.place() >= Place::Dirty
+    }
+
+    /// Whether it, or a newer version, is on the disk by a completed write.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.state.place() >= Place::Done
     }
 
     #[inline]
-    pub(crate) fn set(&mut self, flag: u16) {
-        self.flags |= flag;
+    pub(crate) fn is_freeing(&self) -> bool {
+        self.state.place() == Place::Freeing
     }
 
     #[inline]
-    pub(crate) fn unset(&mut self, flag: u16) {
-        self.flags &= !flag;
+    pub(crate) fn is_condemned(&self) -> bool {
+        self.state.place() == Place::Condemned
+    }
+
+    /// Whether somebody outside the lock is copying or posting it.
+    #[inline]
+    pub(crate) fn is_filling(&self) -> bool {
+        self.state.hand() == Hand::Filler
+    }
+
+    /// Whether a write of it to the disk is in flight.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.hand() == Hand::Disk
+    }
+
+    /// Whether it is in the list of what may be destaged.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state.hand() == Hand::Ready
     }
 
     #[inline]
@@ -126,8 +157,8 @@ impl Default for Entry {
 /// The ends of a list of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct List {
-    pub(crate) head: u32,
-    pub(crate) tail: u32,
+    pub(crate) head: EntryId,
+    pub(crate) tail: EntryId,
     pub(crate) len: u32,
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The lists of the log: free, not done, done. An entry stands in one of them.
 
-use super::entry::{Entry, List, NONE};
+use super::entry::{Entry, EntryId, List, NONE};
 use super::{Log, Slab};
 
 /// The lists that share `prev` and `next`.
@@ -21,7 +21,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
     }
 
-    pub(super) fn push(&mut self, which: Which, entry: u32) {
+    pub(super) fn push(&mut self, which: Which, entry: EntryId) {
         let list = self.list_mut(which);
         let tail = list.tail;
         list.tail = entry;
@@ -35,7 +35,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         (at.prev, at.next) = (tail, NONE);
     }
 
-    pub(super) fn remove(&mut self, which: Which, entry: u32) {
+    pub(super) fn remove(&mut self, which: Which, entry: EntryId) {
         let (prev, next) = (self.at(entry).prev, self.at(entry).next);
         let list = self.list_mut(which);
         list.len = list.len.saturating_sub(1);

@@ -4,9 +4,11 @@
 //! Of one block at most one write is in flight, and always the newest version that may go: the older ones are dropped
 //! when it is there. So versions reach the disk in order.
 
-use super::entry::{Entry, BUSY, CONDEMNED, DONE, FILLING, LIVE, NONE, READY, TOMB};
+use super::entry::{Entry, EntryId, NONE};
+use super::state::{Hand, Place};
 use super::{Log, Slab};
 use crate::guards::Guard;
+use crate::volume::requests::tickets::TicketIndex;
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// From now on unproved entries may (or may not) be destaged too.
@@ -29,21 +31,24 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
     }
 
-    fn is_eligible(&self, entry: u32) -> bool {
+    fn is_eligible(&self, entry: EntryId) -> bool {
         let at = self.at(entry);
         let safe = self.unproved_too || at.proved != 0 || !self.guards.on(Guard::DestageProved);
-        at.is(LIVE) && !at.is(FILLING | DONE | BUSY | CONDEMNED | TOMB) && safe
+        at.state.place() == Place::Dirty
+            && matches!(at.state.hand(), Hand::Nobody | Hand::Ready)
+            && !at.tomb
+            && safe
     }
 
     /// Somebody outside the lock has handed the entry back: its data is in the log.
-    pub(crate) fn filled(&mut self, entry: u32) {
-        self.returned(entry, FILLING);
+    pub(crate) fn filled(&mut self, entry: EntryId) {
+        self.returned(entry, Hand::Filler);
         self.consider(entry);
     }
 
     /// Puts an entry where it can be destaged, if it may be, and if it is the newest of its block that may be.
-    pub(crate) fn consider(&mut self, entry: u32) {
-        if !self.is_eligible(entry) || self.at(entry).is(READY) {
+    pub(crate) fn consider(&mut self, entry: EntryId) {
+        if !self.is_eligible(entry) || self.at(entry).is_ready() {
             return;
         }
         if self.guards.on(Guard::DestageOrder) {
@@ -58,7 +63,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.make_ready(entry);
     }
 
-    fn make_ready(&mut self, entry: u32) {
+    fn make_ready(&mut self, entry: EntryId) {
         let tail = self.ready.tail;
         self.ready.tail = entry;
         self.ready.len = self.ready.len.saturating_add(1);
@@ -69,14 +74,14 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
         let at = self.at_mut(entry);
         (at.ready_prev, at.ready_next) = (tail, NONE);
-        at.set(READY);
+        at.state.give(Hand::Ready);
         self.set_block_ready(entry, entry);
     }
 
     /// Takes an entry out of what may be destaged.
-    pub(super) fn unready(&mut self, entry: u32) {
+    pub(super) fn unready(&mut self, entry: EntryId) {
         let at = *self.at(entry);
-        if !at.is(READY) {
+        if !at.is_ready() {
             return;
         }
         self.ready.len = self.ready.len.saturating_sub(1);
@@ -92,7 +97,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
         let at = self.at_mut(entry);
         (at.ready_prev, at.ready_next) = (NONE, NONE);
-        at.unset(READY);
+        at.state.give(Hand::Nobody);
         self.set_block_ready(entry, NONE);
     }
 
@@ -102,30 +107,34 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// The version of this block that may be destaged.
-    pub(crate) fn ready_version(&self, block: u64) -> Option<u32> {
-        let ready = self.at(self.newest(block)?).block_ready;
-        (ready != NONE).then_some(ready)
+    pub(crate) fn ready_version(&self, block: u64) -> Option<EntryId> {
+        self.at(self.newest(block)?).block_ready.some()
     }
 
     /// A write of the entry to the disk begins.
-    pub(crate) fn start(&mut self, entry: u32) {
+    pub(crate) fn start(&mut self, entry: EntryId) {
         self.unready(entry);
-        self.at_mut(entry).set(BUSY);
+        self.at_mut(entry).state.give(Hand::Disk);
         self.set_block_busy(entry, entry);
     }
 
     /// The write of the entry is over. Of each entry that is done now `each` is told the ticket.
-    pub(crate) fn finish(&mut self, entry: u32, written: bool, mut each: impl FnMut(u32)) {
-        if !self.at(entry).is(LIVE) {
-            return self.returned(entry, BUSY);
+    pub(crate) fn finish(
+        &mut self,
+        entry: EntryId,
+        written: bool,
+        mut each: impl FnMut(TicketIndex),
+    ) {
+        if !self.is_live(entry) {
+            return self.returned(entry, Hand::Disk);
         }
-        self.at_mut(entry).unset(BUSY);
+        self.returned(entry, Hand::Disk);
         self.set_block_busy(entry, NONE);
         if written {
             let mut done = entry;
             if self.guards.on(Guard::DestageOrder) {
                 // Oldest first, so that the list of what is done has older versions before newer ones.
-                while self.at(done).older != NONE && !self.at(self.at(done).older).is(DONE) {
+                while self.at(done).older != NONE && !self.at(self.at(done).older).is_done() {
                     done = self.at(done).older;
                 }
             }
@@ -155,6 +164,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 mod tests {
     use super::*;
     use crate::guards::Guards;
+    use crate::volume::requests::tickets::NO_TICKET;
 
     const SLOTS: usize = 4;
     const LINK: u8 = 1;
@@ -163,7 +173,7 @@ mod tests {
 
     impl Storage {
         fn new() -> Self {
-            Self([Entry::EMPTY; 2 * SLOTS], [NONE; 8])
+            Self([Entry::EMPTY; 2 * SLOTS], [0; 8])
         }
 
         fn log(&mut self) -> Log<&mut [Entry], &mut [u32]> {
@@ -177,8 +187,8 @@ mod tests {
         }
     }
 
-    fn put(log: &mut Log<&mut [Entry], &mut [u32]>, block: u64, proved: bool) -> u32 {
-        let entry = log.take(block, 1, NONE).unwrap_or(NONE);
+    fn put(log: &mut Log<&mut [Entry], &mut [u32]>, block: u64, proved: bool) -> EntryId {
+        let entry = log.take(block, 1, NO_TICKET).unwrap_or(NONE);
         if proved {
             log.prove(entry, LINK);
         }
@@ -199,8 +209,8 @@ mod tests {
         log.start(second);
         assert_eq!(log.ready_version(7), None);
         log.finish(second, true, |_| ());
-        assert!(log.at(first).is(DONE) && log.at(second).is(DONE));
-        assert!(!log.at(third).is(DONE));
+        assert!(log.at(first).is_done() && log.at(second).is_done());
+        assert!(!log.at(third).is_done());
         assert_eq!(log.first_done(), Some(first));
         assert_eq!((log.dirty(), log.proved_dirty()), (1, 0));
         log.set_unproved_too(true);
@@ -217,14 +227,14 @@ mod tests {
         assert_eq!(log.ready_version(7), None);
         log.finish(first, false, |_| ());
         assert_eq!(log.ready_version(7), Some(second));
-        assert!(!log.at(first).is(DONE));
+        assert!(!log.at(first).is_done());
     }
 
     #[test]
     fn what_somebody_has_is_not_free() {
         let mut storage = Storage::new();
         let mut log = storage.log();
-        let filling = log.take(1, 1, NONE).unwrap_or(NONE);
+        let filling = log.take(1, 1, NO_TICKET).unwrap_or(NONE);
         let busy = put(&mut log, 2, true);
         log.start(busy);
         let idle = put(&mut log, 3, true);
@@ -238,7 +248,7 @@ mod tests {
             (None, None, None)
         );
         assert!(!log.is_live(idle));
-        log.returned(filling, FILLING);
+        log.returned(filling, Hand::Filler);
         log.finish(busy, true, |_| ());
         assert_eq!(log.free_slots(), SLOTS as u32);
         assert_eq!((log.dirty(), log.proved_dirty()), (0, 0));
@@ -279,7 +289,7 @@ mod tests {
         log.adopt(2, version(7, 6));
         log.adopt(3, version(8, 1));
         log.adopt(9, version(9, 1));
-        assert_eq!(log.newest(7), Some(SLOTS as u32 + 2));
+        assert_eq!(log.newest(7), Some(EntryId::new(SLOTS as u32 + 2)));
         assert_eq!((log.adopted_live(), log.adopted_dirty()), (2, 2));
         assert_eq!(log.newest(9), None);
     }

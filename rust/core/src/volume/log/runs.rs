@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The destage runs that are in flight, and how long destaging rests after a failure.
 
-use super::entry::NONE;
+use super::entry::{EntryId, NONE};
 use crate::volume::plan::RunId;
 
 /// Destage runs that can be in flight at a time.
@@ -14,7 +14,7 @@ const REST_MAX: u64 = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Run {
     serial: u32,
-    pub(super) first: u32,
+    pub(super) first: EntryId,
     pub(super) active: bool,
 }
 
@@ -74,7 +74,7 @@ impl Runs {
     }
 
     /// A run whose entries begin with `first` goes to the disk.
-    pub(super) fn begin(&mut self, index: usize, first: u32) -> Option<RunId> {
+    pub(super) fn begin(&mut self, index: usize, first: EntryId) -> Option<RunId> {
         let run = self.table.get_mut(index)?;
         *run = Run {
             serial: run.serial.wrapping_add(1),
@@ -121,14 +121,14 @@ mod tests {
     #[test]
     fn a_run_is_found_by_its_serial_number_while_it_is_in_flight() {
         let mut runs = Runs::NONE;
-        let Some(first) = runs.begin(0, 7) else {
+        let Some(first) = runs.begin(0, EntryId::new(7)) else {
             return;
         };
-        assert_eq!(runs.find(first).map(|run| run.first), Some(7));
+        assert_eq!(runs.find(first).map(|run| run.first), Some(EntryId::new(7)));
         assert!(runs.any() && runs.vacant() == Some(1));
-        assert_eq!(runs.end(first).map(|run| run.first), Some(7));
+        assert_eq!(runs.end(first).map(|run| run.first), Some(EntryId::new(7)));
         assert!(runs.end(first).is_none() && !runs.any());
-        let Some(second) = runs.begin(0, 8) else {
+        let Some(second) = runs.begin(0, EntryId::new(8)) else {
             return;
         };
         assert!(runs.find(first).is_none() && runs.find(second).is_some());

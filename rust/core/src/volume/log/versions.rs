@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The versions of a block: the newest is in a hash bucket, the older ones hang below it.
 
-use super::entry::{Entry, NONE};
+use super::entry::{Entry, EntryId, NONE};
 use super::{Log, Slab};
 use crate::ids::mix;
 
@@ -12,18 +12,20 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     #[inline]
-    fn bucket(&self, bucket: usize) -> u32 {
-        self.buckets.get(bucket).copied().unwrap_or(NONE)
+    fn bucket(&self, bucket: usize) -> EntryId {
+        self.buckets
+            .get(bucket)
+            .map_or(NONE, |entry| EntryId::new(*entry))
     }
 
-    fn set_bucket(&mut self, bucket: usize, entry: u32) {
+    fn set_bucket(&mut self, bucket: usize, entry: EntryId) {
         if let Some(place) = self.buckets.get_mut(bucket) {
-            *place = entry;
+            *place = entry.index();
         }
     }
 
     /// The newest version of a block.
-    pub(crate) fn newest(&self, block: u64) -> Option<u32> {
+    pub(crate) fn newest(&self, block: u64) -> Option<EntryId> {
         let mut entry = self.bucket(self.bucket_of(block));
         while entry != NONE {
             let at = self.at(entry);
@@ -36,7 +38,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// Puts `with` in the place of `old` in its bucket; `NONE` takes `old` out.
-    fn replace_in_bucket(&mut self, old: u32, with: u32) {
+    fn replace_in_bucket(&mut self, old: EntryId, with: EntryId) {
         let (block, after) = (self.at(old).block, self.at(old).chain);
         let (ready, busy) = (self.at(old).block_ready, self.at(old).block_busy);
         let follow = if with == NONE {
@@ -61,7 +63,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// Which version of the block of `entry` may be destaged, and of which one a write is in flight.
-    pub(super) fn block_state(&self, entry: u32) -> (u32, u32) {
+    pub(super) fn block_state(&self, entry: EntryId) -> (EntryId, EntryId) {
         let newest = self.newest(self.at(entry).block);
         newest.map_or((NONE, NONE), |newest| {
             let at = self.at(newest);
@@ -69,20 +71,20 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         })
     }
 
-    pub(super) fn set_block_ready(&mut self, entry: u32, ready: u32) {
+    pub(super) fn set_block_ready(&mut self, entry: EntryId, ready: EntryId) {
         if let Some(newest) = self.newest(self.at(entry).block) {
             self.at_mut(newest).block_ready = ready;
         }
     }
 
-    pub(super) fn set_block_busy(&mut self, entry: u32, busy: u32) {
+    pub(super) fn set_block_busy(&mut self, entry: EntryId, busy: EntryId) {
         if let Some(newest) = self.newest(self.at(entry).block) {
             self.at_mut(newest).block_busy = busy;
         }
     }
 
     /// Hangs an entry above all versions of its block.
-    pub(super) fn hook(&mut self, entry: u32) {
+    pub(super) fn hook(&mut self, entry: EntryId) {
         let block = self.at(entry).block;
         match self.newest(block) {
             Some(older) => {
@@ -99,7 +101,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// Takes an entry out from among the versions of its block.
-    pub(super) fn unhook(&mut self, entry: u32) {
+    pub(super) fn unhook(&mut self, entry: EntryId) {
         let (older, newer) = (self.at(entry).older, self.at(entry).newer);
         if newer == NONE {
             self.replace_in_bucket(entry, older);

@@ -9,11 +9,11 @@ use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
 use crate::mirror::header::SlotHeader;
 use crate::volume::action::{Action, Token};
-use crate::volume::log::entry::{Entry, DONE, FILLING, FREEING, NONE, TOMB};
+use crate::volume::log::entry::{Entry, EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo};
-use crate::volume::requests::tickets::Ticket;
+use crate::volume::requests::tickets::{Ticket, TicketIndex};
 use crate::volume::status::Mode;
 
 /// Slots that are posted before a fence.
@@ -34,11 +34,11 @@ pub(crate) struct Copying {
     /// The next slot to look at.
     next: u32,
     /// While the versions of its block are looked at, from the newest to the oldest: the next of them, and that block.
-    version: u32,
+    version: EntryId,
     block: u64,
     /// Something needs another pass.
     again: bool,
-    batch: [u32; BATCH],
+    batch: [EntryId; BATCH],
     len: u8,
     posted: u8,
     fence: Option<Token>,
@@ -95,33 +95,34 @@ impl Copying {
     }
 
     /// Slots that are being copied.
-    pub(crate) fn batch(&self) -> &[u32] {
+    pub(crate) fn batch(&self) -> &[EntryId] {
         self.batch.get(..usize::from(self.len)).unwrap_or(&[])
     }
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether an entry has to be in the target too.
-    fn needs_copy(&self, entry: u32, target: LinkId) -> bool {
+    fn needs_copy(&self, entry: EntryId, target: LinkId) -> bool {
         let at = self.log.at(entry);
         let from = self.mirror.copying.from;
         let there = at.proved & bit(target) != 0 || self.mirror.copying.batch().contains(&entry);
         let wanted = if from == 0 {
             self.guards.on(Guard::JoinCopies)
         } else {
-            let kept = !at.is(DONE) || self.guards.on(Guard::CopyDestaged);
-            at.carried & from != 0 && kept || at.proved == 0 && !at.is(DONE)
+            let kept = !at.is_done() || self.guards.on(Guard::CopyDestaged);
+            at.carried & from != 0 && kept || at.proved == 0 && !at.is_done()
         };
         self.log.is_live(entry)
-            && !at.is(FILLING | FREEING)
-            && entry < self.log.slots()
+            && !at.is_filling()
+            && !at.is_freeing()
+            && !self.log.is_adopted(entry)
             && !there
             && wanted
     }
 
     /// Whether the copying may have gone past a write that it is to copy. When two memories have everything, only one that
     /// is in no region, or perhaps in one of those that are copied from: else it would not end as long as somebody writes.
-    pub(crate) fn has_missed(&self, ticket: u32, proved: Option<LinkId>) -> bool {
+    pub(crate) fn has_missed(&self, ticket: TicketIndex, proved: Option<LinkId>) -> bool {
         let mut carried = 0;
         let mut entry = self.requests.first_entry(ticket);
         while entry != NONE {
@@ -140,15 +141,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             steps = steps.saturating_sub(1);
             let version = self.mirror.copying.version;
             if version == NONE {
-                let slot = self.mirror.copying.next;
-                if slot >= self.log.slots() {
+                let next = self.mirror.copying.next;
+                if next >= self.log.slots() {
                     return;
                 }
+                let slot = EntryId::new(next);
                 if self.needs_copy(slot, target) {
                     self.mirror.copying.block = self.log.at(slot).block;
                     self.mirror.copying.version = self.first_version(slot);
                 } else {
-                    self.mirror.copying.next = slot.saturating_add(1);
+                    self.mirror.copying.next = next.saturating_add(1);
                 }
                 continue;
             }
@@ -176,9 +178,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Where copying the block in `slot` begins: with its newest version. A tombstone is no version of a block.
-    fn first_version(&self, slot: u32) -> u32 {
+    fn first_version(&self, slot: EntryId) -> EntryId {
         let at = self.log.at(slot);
-        if at.is(TOMB) || !self.guards.on(Guard::CopyOrder) {
+        if at.tomb || !self.guards.on(Guard::CopyOrder) {
             return slot;
         }
         self.log.newest(at.block).unwrap_or(slot)
@@ -207,7 +209,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some(slot) = next {
             self.mirror.copying.posted = self.mirror.copying.posted.saturating_add(1);
             // It may have been freed since it was collected.
-            if !self.log.is_live(slot) || self.log.at(slot).is(FREEING | FILLING) {
+            let at = self.log.at(slot);
+            if !at.is_live() || at.is_freeing() || at.is_filling() {
                 return self.next_copy(now_ns);
             }
             self.log.at_mut(slot).carried |= bit(target);
@@ -254,22 +257,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The header of an own slot, without the data's CRC.
-    pub(crate) fn header_of(&self, slot: u32) -> SlotHeader {
+    pub(crate) fn header_of(&self, slot: EntryId) -> SlotHeader {
         let at = self.log.at(slot);
         SlotHeader {
             volume: self.config.volume,
             generation: Generation::new(at.generation),
             sequence: at.sequence,
             block: at.block,
-            slot,
+            slot: slot.index(),
             content: self.content_of(slot),
         }
     }
 
-    fn post_slot(&self, to: PostTo, slot: u32) -> Action {
+    fn post_slot(&self, to: PostTo, slot: EntryId) -> Action {
         Action::PostSlot {
             to,
-            slot,
+            slot: slot.index(),
             header: self.header_of(slot),
         }
     }

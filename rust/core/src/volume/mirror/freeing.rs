@@ -8,11 +8,11 @@
 use crate::guards::Guard;
 use crate::ids::LinkId;
 use crate::volume::action::{Action, Token};
-use crate::volume::log::entry::{Entry, BUSY, FILLING, FREEING, NONE, TOMB};
+use crate::volume::log::entry::{Entry, EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::FenceSample;
-use crate::volume::requests::tickets::Ticket;
+use crate::volume::requests::tickets::{Ticket, NO_TICKET};
 
 /// Slots in one round.
 const ROUND: usize = 32;
@@ -23,7 +23,7 @@ const STEP: u32 = 128;
 /// The round that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Freeing {
-    slots: [u32; ROUND],
+    slots: [EntryId; ROUND],
     len: u8,
     /// The link over which invalidations are posted now.
     pub(crate) link: Option<LinkId>,
@@ -61,18 +61,18 @@ impl Freeing {
         self.fenced == Some(link)
     }
 
-    fn slots(&self) -> &[u32] {
+    fn slots(&self) -> &[EntryId] {
         self.slots.get(..usize::from(self.len)).unwrap_or(&[])
     }
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
-    fn is_freeable(&self, entry: u32) -> bool {
+    fn is_freeable(&self, entry: EntryId) -> bool {
         let at = self.log.at(entry);
         let oldest = at.older == NONE || !self.guards.on(Guard::FreeOrder);
         oldest
-            && at.ticket == NONE
-            && !at.is(FREEING | FILLING | BUSY)
+            && at.ticket == NO_TICKET
+            && !(at.is_freeing() || at.is_filling() || at.is_busy())
             && self.is_flushed(entry)
             && !self.mirror.copying.batch().contains(&entry)
     }
@@ -156,7 +156,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         {
             self.mirror.freeing.posted = self.mirror.freeing.posted.saturating_add(1);
             if self.log.at(slot).carried & bit(link) != 0 {
-                return Some(Action::PostInvalid { to, slot });
+                return Some(Action::PostInvalid {
+                    to,
+                    slot: slot.index(),
+                });
             }
         }
         if !self.guards.on(Guard::FreeProved) {
@@ -209,7 +212,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         for entry in self.mirror.freeing.slots {
             if entry != NONE {
-                let tomb = self.log.at(entry).is(TOMB);
+                let tomb = self.log.at(entry).tomb;
                 self.log.discard(entry);
                 if tomb {
                     self.tomb_freed(entry);

@@ -6,8 +6,7 @@
 
 use super::Mirror;
 use crate::disk::node_block::Shadow;
-use crate::guards::Guard;
-use crate::guards::Guards;
+use crate::guards::{Guard, Guards};
 use crate::ids::{Epoch, LinkEpoch, LinkId};
 use crate::mirror::message::Message;
 use crate::volume::action::{Action, Token};

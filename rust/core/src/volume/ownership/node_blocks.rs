@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The node blocks on the shared disk: the cycle of writing the own one and reading all (PROTOCOL P1, P3).
 
-use crate::disk::node_block::RecordState;
-use crate::disk::node_block::{Lease, NodeBlock, Record};
-use crate::guards::Guard;
-use crate::guards::Guards;
-use crate::ids::Epoch;
-use crate::ids::{Generation, NodeId};
+use crate::disk::node_block::{Lease, NodeBlock, Record, RecordState};
+use crate::guards::{Guard, Guards};
+use crate::ids::{Epoch, Generation, NodeId};
 use crate::owner::survey::Survey;
 use crate::volume::action::{Action, Token};
 use crate::volume::config::Config;
@@ -52,7 +49,8 @@ impl Ownership {
     /// The highest generation that was seen on the disk.
     pub(crate) fn known_generation(&self) -> Generation {
         self.survey
-            .map_or(Generation::NONE, |survey| survey.generation())
+            .as_ref()
+            .map_or(Generation::NONE, Survey::generation)
     }
 
     /// Begins to write the own block: this record, as an owner, with the next lease.

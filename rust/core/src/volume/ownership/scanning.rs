@@ -11,13 +11,11 @@ use crate::volume::action::Token;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
-use crate::volume::mirror::regions::Lent;
-use crate::volume::mirror::regions::LentState;
+use crate::volume::mirror::regions::{Lent, LentState};
 use crate::volume::ownership::takeover::{Takeover, TakeoverEvent};
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::RoleEvent;
-use crate::volume::status::Reason;
-use crate::volume::status::Role;
+use crate::volume::status::{Reason, Role};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Takes over the regions that the observed record names, and looks at the first.

@@ -2,8 +2,7 @@
 //! Taking over (PROTOCOL P7): what is done in each step of [`Takeover`].
 
 use crate::disk::node_block::{NodeBlock, Record, RecordState, Shadow};
-use crate::guards::Guard;
-use crate::guards::Guards;
+use crate::guards::{Guard, Guards};
 use crate::ids::{Generation, LinkId};
 use crate::owner::survey::Survey;
 use crate::owner::verdict::Base;

@@ -2,7 +2,7 @@
 //! Tombstones of the old owner, found among the slots that a takeover adopts (PROTOCOL P12). What a peer has left there
 //! is checked like everything that a peer writes: there is room for as many as an owner has, and no more.
 
-use crate::volume::log::entry::{Entry, BUSY, FREEING, NONE};
+use crate::volume::log::entry::{Entry, EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::PassOp;
@@ -21,7 +21,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         let block = found.block;
-        self.log.discard(self.log.slots().saturating_add(slot));
+        self.log.discard(self.log.adopted(slot));
         if let Some(entry) = self.log.adopt_tomb(slot, found) {
             let range = LongRange { block, count };
             let _ = self
@@ -33,7 +33,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A slot has one version: whether there is room for this one, if need be in the place of a tombstone.
     pub(crate) fn make_way(&mut self, slot: u32, found: &Entry) -> bool {
-        let entry = self.log.slots().saturating_add(slot);
+        let entry = self.log.adopted(slot);
         let at = self.log.at(entry);
         if !self.log.is_live(entry) {
             return true;
@@ -45,7 +45,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         true
     }
 
-    fn drop_tomb(&mut self, entry: u32) {
+    fn drop_tomb(&mut self, entry: EntryId) {
         if let Some(index) = self.requests.passes.of_entry(entry) {
             self.requests.passes.take(index);
             self.log.discard(entry);
@@ -54,7 +54,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// An adopted tombstone meets a version of a block of its range. No owner leaves both: the newer counts. Whether the
     /// version is gone now.
-    pub(crate) fn is_outdone(&mut self, entry: u32, pass: &Pass) -> bool {
+    pub(crate) fn is_outdone(&mut self, entry: EntryId, pass: &Pass) -> bool {
         if pass.entry == NONE {
             return false;
         }
@@ -62,7 +62,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.drop_tomb(pass.entry);
             return false;
         }
-        let free = !self.log.at(entry).is(BUSY | FREEING);
+        let at = self.log.at(entry);
+        let free = !at.is_busy() && !at.is_freeing();
         if free {
             self.log.discard(entry);
         }

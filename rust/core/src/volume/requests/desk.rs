@@ -261,7 +261,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         if self.closed {
             return Job::End(io, Err(Reason::Leaving));
         }
-        let Some(seat) = self.seats.get_mut(ticket.index as usize) else {
+        let Some(seat) = self.seats.get_mut(ticket.index.get()) else {
             return Job::End(io, Err(Reason::Leaving));
         };
         let new = Waiter { ticket, io, then };
@@ -276,7 +276,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
     }
 
     fn unseat(&mut self, ticket: TicketId) -> Option<Waiter<I>> {
-        let seat = self.seats.get_mut(ticket.index as usize)?;
+        let seat = self.seats.get_mut(ticket.index.get())?;
         let waiter = seat.0.take_if(|waiter| waiter.ticket == ticket)?;
         self.seated = self.seated.saturating_sub(1);
         Some(waiter)
@@ -284,7 +284,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
 
     /// The I/O that waits under a ticket, to look at.
     pub fn peek(&self, ticket: TicketId) -> Option<&I> {
-        let waiter = self.seats.get(ticket.index as usize)?.0.as_ref()?;
+        let waiter = self.seats.get(ticket.index.get())?.0.as_ref()?;
         (waiter.ticket == ticket).then_some(&waiter.io)
     }
 

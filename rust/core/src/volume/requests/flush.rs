@@ -3,11 +3,11 @@
 
 use crate::guards::Guard;
 use crate::volume::action::Action;
-use crate::volume::log::entry::Entry;
+use crate::volume::log::entry::{Entry, EntryId};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::{LongBegin, TicketId};
-use crate::volume::requests::tickets::{Stage, Ticket};
+use crate::volume::requests::tickets::{Stage, Ticket, TicketIndex};
 use crate::volume::status::Reason;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -45,7 +45,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Looks at one ticket that something happened to. At most one action comes of it.
-    pub(crate) fn advance_ticket(&mut self, index: u32, now_ns: u64) -> Option<Action> {
+    pub(crate) fn advance_ticket(&mut self, index: TicketIndex, now_ns: u64) -> Option<Action> {
         let id = self.requests.tickets.id(index);
         match self.requests.tickets.at(index).stage {
             Stage::Doomed(reason) => {
@@ -71,7 +71,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    fn advance_draining(&mut self, index: u32, bound: u64) {
+    fn advance_draining(&mut self, index: TicketIndex, bound: u64) {
         let oldest = self.log.oldest_dirty();
         let drained = oldest.is_none_or(|entry| self.log.at(entry).stamp > bound);
         if !drained && self.guards.on(Guard::FlushDestages) {
@@ -88,7 +88,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.requests.tickets.queue(index);
     }
 
-    fn answer(&mut self, index: u32, id: TicketId, now_ns: u64) -> Option<Action> {
+    fn answer(&mut self, index: TicketIndex, id: TicketId, now_ns: u64) -> Option<Action> {
         let permit = self.permit();
         let enforced = self.guards.on(Guard::LeaseAfterFlush);
         if !permit.is_granted(permit.may_acknowledge(now_ns), enforced) {
@@ -144,7 +144,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn is_flush_wanted(&self) -> bool {
         let tickets = &self.requests.tickets;
         tickets.used() > 0
-            && (0..tickets.len()).any(|index| {
+            && tickets.all().any(|index| {
                 matches!(tickets.at(index).stage,
                     Stage::Flushing { number } if !self.log.flushes().has_begun(number))
             })
@@ -161,7 +161,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.log.flushes_mut().failed(again);
         // Those who wait need a new one.
         let flushes = self.log.flushes();
-        for index in 0..self.requests.tickets.len() {
+        for index in self.requests.tickets.all() {
             if let Stage::Flushing { number } = &mut self.requests.tickets.at_mut(index).stage {
                 if flushes.has_begun(*number) {
                     *number = flushes.next_number();
@@ -171,7 +171,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Whether an entry that is done is on the disk for good.
-    pub(crate) fn is_flushed(&self, entry: u32) -> bool {
+    pub(crate) fn is_flushed(&self, entry: EntryId) -> bool {
         !self.config.volatile_cache
             || !self.guards.on(Guard::FlushBeforeFree)
             || self.log.flushes().covers(self.log.at(entry).done_no)

@@ -4,7 +4,7 @@
 
 use crate::ids::LinkId;
 use crate::volume::action::{LongRange, Token};
-use crate::volume::log::entry::NONE;
+use crate::volume::log::entry::{EntryId, NONE};
 use crate::volume::plan::{PassOp, TicketId};
 use crate::volume::states::Step;
 
@@ -149,7 +149,7 @@ pub(crate) struct Pass {
     /// Clearing: how much was looked at. Adopted: how many blocks are zeroes on the disk.
     pub(crate) next: u64,
     /// The tombstone's entry in the log, once there is one.
-    pub(crate) entry: u32,
+    pub(crate) entry: EntryId,
     /// When its last command was issued.
     pub(crate) issued_ns: u64,
     /// How many blocks that command is for.
@@ -215,7 +215,7 @@ impl Passes {
         range: LongRange,
         ticket: Option<TicketId>,
         stage: PassStage,
-        entry: u32,
+        entry: EntryId,
     ) -> Option<()> {
         let place = self.table.iter_mut().find(|place| place.is_none())?;
         self.serial = self.serial.wrapping_add(1);
@@ -248,7 +248,7 @@ impl Passes {
     }
 
     /// The place of the one whose tombstone is this entry of the log.
-    pub(crate) fn of_entry(&self, entry: u32) -> Option<usize> {
+    pub(crate) fn of_entry(&self, entry: EntryId) -> Option<usize> {
         let mine = |pass: &Option<Pass>| pass.is_some_and(|pass| pass.entry == entry);
         (entry != NONE)
             .then(|| self.table.iter().position(mine))

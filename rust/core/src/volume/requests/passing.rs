@@ -13,7 +13,7 @@ use crate::guards::Guard;
 use crate::mirror::header::Content;
 use crate::volume::action::{Action, LongRange};
 use crate::volume::config::BLOCKS_MAX;
-use crate::volume::log::entry::{Entry, NONE, TOMB};
+use crate::volume::log::entry::{Entry, EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume, PIECE};
 use crate::volume::plan::{FenceSample, LongBegin, PassOp, TicketId};
@@ -85,7 +85,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn is_adopted(&self, pass: &Pass) -> bool {
-        pass.entry != NONE && pass.entry >= self.log.slots()
+        pass.entry != NONE && self.log.is_adopted(pass.entry)
     }
 
     /// Whether a command may land that no region was proved to know of.
@@ -98,8 +98,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// What the header of an own slot is about.
-    pub(crate) fn content_of(&self, slot: u32) -> Content {
-        let tomb = self.log.at(slot).is(TOMB);
+    pub(crate) fn content_of(&self, slot: EntryId) -> Content {
+        let tomb = self.log.at(slot).tomb;
         let pass = self.requests.passes.of_entry(slot).filter(|_| tomb);
         match pass.and_then(|index| self.requests.passes.at(index)) {
             Some(pass) => Content::Tombstone {
@@ -155,7 +155,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let found = if by_block {
                 self.log.newest(pass.range.block.saturating_add(next))
             } else {
-                Some(next as u32).filter(|entry| self.is_in(*entry, pass))
+                Some(EntryId::new(next as u32)).filter(|entry| self.is_in(*entry, pass))
             };
             if found.is_some_and(|entry| !self.is_outdone(entry, pass)) {
                 break;
@@ -181,9 +181,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Whether an entry is a version of a block of the range.
-    fn is_in(&self, entry: u32, pass: &Pass) -> bool {
+    fn is_in(&self, entry: EntryId, pass: &Pass) -> bool {
         let at = self.log.at(entry);
-        self.log.is_live(entry) && !at.is(TOMB) && pass.range.contains(at.block)
+        self.log.is_live(entry) && !at.tomb && pass.range.contains(at.block)
     }
 
     fn log_tomb(&mut self, index: usize, pass: &Pass) -> Option<Action> {
@@ -239,7 +239,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.requests.passes.on(index, PassEvent::Posted);
         Some(Action::PostSlot {
             to,
-            slot: pass.entry,
+            slot: pass.entry.index(),
             header: self.header_of(pass.entry),
         })
     }
@@ -359,7 +359,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The slot of a tombstone is free: no shadow has it any more.
-    pub(crate) fn tomb_freed(&mut self, entry: u32) {
+    pub(crate) fn tomb_freed(&mut self, entry: EntryId) {
         let Some(index) = self.requests.passes.of_entry(entry) else {
             return;
         };

@@ -7,7 +7,7 @@
 
 use crate::guards::Guard;
 use crate::volume::config::BLOCKS_MAX;
-use crate::volume::log::entry::{Entry, CONDEMNED, FREEING};
+use crate::volume::log::entry::{Entry, EntryId};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::{Range, ReadBegin, ReadEnd, ReadPlan, ReadTicket, Source};
@@ -66,7 +66,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Where a block is; `None` if its newest version must not be seen yet.
     fn source_of(&self, block: u64, now_ns: u64) -> Option<Source> {
-        let fresh = |entry: &u32| !self.log.at(*entry).is(FREEING);
+        let fresh = |entry: &EntryId| !self.log.at(*entry).is_freeing();
         let newest = self.log.newest(block).filter(fresh);
         let version = newest.map_or((0, 0), |entry| self.log.at(entry).version());
         if self.is_zeroed(block, version) {
@@ -75,7 +75,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let Some(entry) = newest else {
             return Some(Source::Disk);
         };
-        if self.log.at(entry).is(CONDEMNED) || !self.is_acknowledgeable(entry, now_ns) {
+        if self.log.at(entry).is_condemned() || !self.is_acknowledgeable(entry, now_ns) {
             return None;
         }
         Some(self.log.source(entry))
@@ -84,7 +84,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Whether the only copy of the newest version of a block is corrupt.
     fn is_condemned(&self, block: u64) -> bool {
         let newest = self.log.newest(block);
-        newest.is_some_and(|entry| self.log.at(entry).is(CONDEMNED))
+        newest.is_some_and(|entry| self.log.at(entry).is_condemned())
     }
 
     /// Ends a read: the data was sampled before `now_ns`.
@@ -136,7 +136,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                         *source = Source::Zero;
                         continue;
                     }
-                    if self.log.at(entry).is(CONDEMNED) {
+                    if self.log.at(entry).is_condemned() {
                         self.read_over(side);
                         return Err(ReadEnd::Fail(Reason::Corrupt));
                     }
@@ -161,7 +161,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn is_undisturbed(&self, block: u64, side: u8) -> bool {
         match self.log.newest(block) {
             None => true,
-            Some(entry) => self.log.at(entry).is(FREEING) && self.requests.reads.is_new(side),
+            Some(entry) => self.log.at(entry).is_freeing() && self.requests.reads.is_new(side),
         }
     }
 

@@ -2,9 +2,24 @@
 //! The I/O that the machine knows: writes, flushes, and what goes past the log.
 
 use crate::ids::{Epoch, LinkId};
-use crate::volume::log::entry::NONE;
+use crate::volume::log::entry::{EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::plan::TicketId;
+
+/// The place of a ticket in the table, or none. With its serial number it is a [`TicketId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TicketIndex(u32);
+
+impl TicketIndex {
+    /// Its number.
+    #[inline]
+    pub(crate) const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// No ticket.
+pub(crate) const NO_TICKET: TicketIndex = TicketIndex(u32::MAX);
 
 /// Where one I/O stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,9 +56,9 @@ pub struct Ticket {
     pub(crate) serial: u32,
     pub(crate) stage: Stage,
     /// The first entry of a write.
-    pub(crate) first: u32,
+    pub(crate) first: EntryId,
     /// Next in the list of free ones, or of those to look at.
-    next: u32,
+    next: TicketIndex,
     /// In the list of those to look at.
     queued: bool,
     /// How often a write was posted again.
@@ -58,7 +73,7 @@ impl Ticket {
         serial: 0,
         stage: Stage::Free,
         first: NONE,
-        next: NONE,
+        next: NO_TICKET,
         queued: false,
         again: 0,
         long: false,
@@ -75,9 +90,9 @@ impl Default for Ticket {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tickets<T> {
     table: T,
-    free: u32,
-    head: u32,
-    tail: u32,
+    free: TicketIndex,
+    head: TicketIndex,
+    tail: TicketIndex,
     used: u32,
     /// How many are no writes.
     long: u32,
@@ -88,15 +103,15 @@ impl<T: Slab<Ticket>> Tickets<T> {
     pub(crate) fn new(table: T) -> Self {
         let mut tickets = Self {
             table,
-            free: NONE,
-            head: NONE,
-            tail: NONE,
+            free: NO_TICKET,
+            head: NO_TICKET,
+            tail: NO_TICKET,
             used: 0,
             long: 0,
             spare: Ticket::EMPTY,
         };
         tickets.table.fill(Ticket::EMPTY);
-        for index in (0..tickets.len()).rev() {
+        for index in (0..tickets.len()).rev().map(TicketIndex) {
             let free = tickets.free;
             tickets.at_mut(index).next = free;
             tickets.free = index;
@@ -104,20 +119,25 @@ impl<T: Slab<Ticket>> Tickets<T> {
         tickets
     }
 
-    pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.table.len()).unwrap_or(NONE - 1)
+    fn len(&self) -> u32 {
+        u32::try_from(self.table.len()).unwrap_or(u32::MAX - 1)
+    }
+
+    /// All places, in use or not.
+    pub(crate) fn all(&self) -> impl Iterator<Item = TicketIndex> {
+        (0..self.len()).map(TicketIndex)
     }
 
     pub(crate) fn used(&self) -> u32 {
         self.used
     }
 
-    pub(crate) fn at(&self, index: u32) -> &Ticket {
-        self.table.get(index as usize).unwrap_or(&self.spare)
+    pub(crate) fn at(&self, index: TicketIndex) -> &Ticket {
+        self.table.get(index.get()).unwrap_or(&self.spare)
     }
 
-    pub(crate) fn at_mut(&mut self, index: u32) -> &mut Ticket {
-        match self.table.get_mut(index as usize) {
+    pub(crate) fn at_mut(&mut self, index: TicketIndex) -> &mut Ticket {
+        match self.table.get_mut(index.get()) {
             Some(ticket) => ticket,
             None => {
                 self.spare = Ticket::EMPTY;
@@ -128,12 +148,12 @@ impl<T: Slab<Ticket>> Tickets<T> {
 
     /// Whether there is none for another I/O.
     pub(crate) fn is_full(&self) -> bool {
-        self.free == NONE
+        self.free == NO_TICKET
     }
 
     pub(crate) fn take(&mut self, stage: Stage) -> Option<TicketId> {
         let index = self.free;
-        if index == NONE {
+        if index == NO_TICKET {
             return None;
         }
         self.free = self.at(index).next;
@@ -146,7 +166,7 @@ impl<T: Slab<Ticket>> Tickets<T> {
         (ticket.long, ticket.again) = (long, 0);
         ticket.serial = ticket.serial.wrapping_add(1);
         ticket.stage = stage;
-        (ticket.first, ticket.next) = (NONE, NONE);
+        (ticket.first, ticket.next) = (NONE, NO_TICKET);
         Some(TicketId {
             index,
             serial: ticket.serial,
@@ -154,12 +174,12 @@ impl<T: Slab<Ticket>> Tickets<T> {
     }
 
     /// The place of a ticket, if it is still in use.
-    pub(crate) fn find(&self, id: TicketId) -> Option<u32> {
-        let ticket = self.table.get(id.index as usize)?;
+    pub(crate) fn find(&self, id: TicketId) -> Option<TicketIndex> {
+        let ticket = self.table.get(id.index.get())?;
         (ticket.serial == id.serial && ticket.stage != Stage::Free).then_some(id.index)
     }
 
-    pub(crate) fn id(&self, index: u32) -> TicketId {
+    pub(crate) fn id(&self, index: TicketIndex) -> TicketId {
         TicketId {
             index,
             serial: self.at(index).serial,
@@ -167,7 +187,7 @@ impl<T: Slab<Ticket>> Tickets<T> {
     }
 
     /// The ticket has been answered. It must not be queued.
-    pub(crate) fn release(&mut self, index: u32) {
+    pub(crate) fn release(&mut self, index: TicketIndex) {
         let free = self.free;
         if self.at(index).long {
             self.long = self.long.saturating_sub(1);
@@ -181,16 +201,16 @@ impl<T: Slab<Ticket>> Tickets<T> {
     }
 
     /// Queues a ticket to be looked at.
-    pub(crate) fn queue(&mut self, index: u32) {
+    pub(crate) fn queue(&mut self, index: TicketIndex) {
         let outside = matches!(
             self.at(index).stage,
             Stage::Free | Stage::Filling { .. } | Stage::Orphan { .. }
         );
-        if index >= self.len() || self.at(index).queued || outside {
+        if index.0 >= self.len() || self.at(index).queued || outside {
             return;
         }
         let tail = self.tail;
-        if tail == NONE {
+        if tail == NO_TICKET {
             self.head = index;
         } else {
             self.at_mut(tail).next = index;
@@ -198,7 +218,7 @@ impl<T: Slab<Ticket>> Tickets<T> {
         self.tail = index;
         let ticket = self.at_mut(index);
         ticket.queued = true;
-        ticket.next = NONE;
+        ticket.next = NO_TICKET;
     }
 
     /// Something is on the disk: flushes and discards may wait for it.
@@ -213,14 +233,14 @@ impl<T: Slab<Ticket>> Tickets<T> {
         if self.used == 0 {
             return;
         }
-        for index in 0..self.len() {
+        for index in self.all() {
             self.queue(index);
         }
     }
 
     /// Whether there is one to look at.
     pub(crate) fn is_queued(&self) -> bool {
-        self.head != NONE
+        self.head != NO_TICKET
     }
 
     /// Whether a flush or a discard waits.
@@ -229,18 +249,18 @@ impl<T: Slab<Ticket>> Tickets<T> {
     }
 
     /// The next one to look at.
-    pub(crate) fn pop(&mut self) -> Option<u32> {
+    pub(crate) fn pop(&mut self) -> Option<TicketIndex> {
         let index = self.head;
-        if index == NONE {
+        if index == NO_TICKET {
             return None;
         }
         self.head = self.at(index).next;
-        if self.head == NONE {
-            self.tail = NONE;
+        if self.head == NO_TICKET {
+            self.tail = NO_TICKET;
         }
         let ticket = self.at_mut(index);
         ticket.queued = false;
-        ticket.next = NONE;
+        ticket.next = NO_TICKET;
         Some(index)
     }
 }

@@ -4,11 +4,12 @@
 use crate::guards::Guard;
 use crate::ids::{Epoch, LinkId, LINK_COUNT};
 use crate::volume::config::BLOCKS_MAX;
-use crate::volume::log::entry::{Entry, FILLING, NONE};
+use crate::volume::log::entry::{Entry, NONE};
+use crate::volume::log::state::Hand;
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo, Range, TicketId, WriteBegin, WriteEnd, WritePlan};
-use crate::volume::requests::tickets::{Stage, Ticket};
+use crate::volume::requests::tickets::{Stage, Ticket, TicketIndex, NO_TICKET};
 use crate::volume::status::{Mode, Reason};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -91,17 +92,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn take_slots(
         &mut self,
         range: Range,
-        ticket: u32,
+        ticket: TicketIndex,
         post: Option<PostTo>,
     ) -> ([u32; BLOCKS_MAX], u64) {
         let generation = self.ownership.generation().get();
-        let mut slots = [NONE; BLOCKS_MAX];
+        let mut slots = [NONE.index(); BLOCKS_MAX];
         let (mut sequence, mut last) = (0, NONE);
         for (block, place) in (range.block..).take(range.count as usize).zip(&mut slots) {
             let Some(entry) = self.log.take(block, generation, ticket) else {
                 break;
             };
-            *place = entry;
+            *place = entry.index();
             if last == NONE {
                 self.requests.tickets.at_mut(ticket).first = entry;
                 sequence = self.log.at(entry).sequence;
@@ -173,12 +174,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The ownership ended while the environment had the slots.
-    fn finish_orphan(&mut self, index: u32, to: Option<(LinkId, Epoch)>) -> WriteEnd {
+    fn finish_orphan(&mut self, index: TicketIndex, to: Option<(LinkId, Epoch)>) -> WriteEnd {
         let mut entry = self.requests.tickets.at(index).first;
         let mut left = self.log.slots();
         while entry != NONE && left > 0 {
             let next = self.log.at(entry).ticket_next;
-            self.log.returned(entry, FILLING);
+            self.log.returned(entry, Hand::Filler);
             entry = next;
             left = left.saturating_sub(1);
         }
@@ -215,7 +216,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Posts the slots of a write once more, if it needs that and there is a region. Not for ever: links that come back
     /// as fast as they die are left to the copying, which nobody's CPU waits for.
-    fn again(&mut self, index: u32) -> Option<PostTo> {
+    fn again(&mut self, index: TicketIndex) -> Option<PostTo> {
         let tries = self.requests.tickets.at(index).again;
         if usize::from(tries) >= LINK_COUNT {
             return None;
@@ -240,7 +241,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The environment is done with the slots of a write.
-    fn hand_back(&mut self, index: u32) {
+    fn hand_back(&mut self, index: TicketIndex) {
         let mut entry = self.requests.tickets.at(index).first;
         while entry != NONE {
             let next = self.log.at(entry).ticket_next;
@@ -251,7 +252,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Answers a write if all of it is safe and there is the right to; then the ticket is gone.
-    pub(crate) fn try_answer(&mut self, index: u32, now_ns: u64) -> bool {
+    pub(crate) fn try_answer(&mut self, index: TicketIndex, now_ns: u64) -> bool {
         let mut entry = self.requests.tickets.at(index).first;
         while entry != NONE {
             if !self.is_safe(entry) {
@@ -268,7 +269,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         while entry != NONE {
             let at = self.log.at_mut(entry);
             let next = at.ticket_next;
-            (at.ticket, at.ticket_next) = (NONE, NONE);
+            (at.ticket, at.ticket_next) = (NO_TICKET, NONE);
             entry = next;
         }
         self.requests.tickets.release(index);
