@@ -46,11 +46,6 @@ impl Mirror {
         freeing: Freeing::NONE,
     };
 
-    /// The links that this controller has heard of: a poll looks at each of them more than once.
-    pub(crate) fn known_links(&self) -> impl Iterator<Item = LinkId> {
-        LinkId::first(self.reach)
-    }
-
     pub(crate) fn held(&self, link: LinkId) -> &Held {
         self.held.get(link.index()).unwrap_or(&Held::NONE)
     }
