@@ -99,7 +99,11 @@ impl Driver {
     }
 
     fn put(&mut self, event: Event, at_ns: u64) {
-        let volume = if event.is_shared() { 0 } else { self.volume() };
+        let volume = if self.seats.is_empty() || event.is_shared() {
+            0
+        } else {
+            self.volume()
+        };
         self.agenda.put(event, volume, at_ns);
     }
 

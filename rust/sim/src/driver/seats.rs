@@ -91,7 +91,8 @@ impl Driver {
 
     /// Gives the turn to a volume. One that is wrong keeps it, so that it is the one that is spoken of.
     pub fn turn_to(&mut self, volume: u8) {
-        if self.volume() == volume || self.world.violation.is_some() {
+        let alone = self.seats.is_empty();
+        if alone || self.volume() == volume || self.world.violation.is_some() {
             return;
         }
         let mut seats = self.seats.iter_mut();
@@ -143,9 +144,8 @@ impl Driver {
         self.turn_to(0);
         self.world.take(event);
         self.follow(event);
-        if matches!(event, Event::Start { .. }) {
+        if let Event::Start { at } = event {
             for seat in &mut self.seats {
-                let Event::Start { at } = event else { continue };
                 seat.world.start_beside(at, &self.world);
             }
         }
