@@ -5,19 +5,22 @@
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     lines: Option<Vec<String>>,
+    /// The volume that lines are about, if there are several.
+    pub volume: Option<u8>,
 }
 
 impl Trace {
     /// Keeps nothing.
     pub const fn off() -> Self {
-        Trace { lines: None }
+        Trace {
+            lines: None,
+            volume: None,
+        }
     }
 
-    /// Keeps everything.
-    pub const fn on() -> Self {
-        Trace {
-            lines: Some(Vec::new()),
-        }
+    /// From now on everything is kept.
+    pub fn begin(&mut self) {
+        self.lines = Some(Vec::new());
     }
 
     /// Whether anything is kept.
@@ -30,7 +33,9 @@ impl Trace {
     pub fn line(&mut self, now_ns: u64, words: impl FnOnce() -> String) {
         if let Some(lines) = &mut self.lines {
             let (ms, us) = (now_ns / 1_000_000, now_ns / 1_000 % 1_000);
-            lines.push(format!("{ms:>6}.{us:03} ms  {}", words()));
+            let about = self.volume.map(|v| format!("volume {v}: "));
+            let about = about.unwrap_or_default();
+            lines.push(format!("{ms:>6}.{us:03} ms  {about}{}", words()));
         }
     }
 

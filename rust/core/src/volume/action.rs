@@ -100,7 +100,8 @@ pub enum Action {
         victim: NodeId,
     },
     /// Issue the operation to the backing disk, then [`Input::PassedDown`]. Now, as a destage: the lease was checked at
-    /// `now_ns`, and the bound on a command's life counts from here.
+    /// `now_ns`, and the bound on a command's life counts from here. If it cannot be issued at once, ask
+    /// [`super::Volume::issue_pass`] when it can.
     PassDown {
         /// To be given back.
         pass: PassId,

@@ -103,7 +103,12 @@ impl Outbox {
 
     fn pop(&mut self) -> Option<Message> {
         let first = self.queue.first_mut()?.take()?;
-        self.queue.rotate_left(1);
+        // Few wait at a time: the others need not be moved.
+        let behind = self.queue.iter().skip(1).take_while(|m| m.is_some());
+        let used = behind.count().saturating_add(1);
+        if let Some(queue) = self.queue.get_mut(..used) {
+            queue.rotate_left(1);
+        }
         Some(first)
     }
 

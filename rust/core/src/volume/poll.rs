@@ -82,7 +82,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn session_gone(&mut self) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             self.link_down(link);
         }
         self.partner.session_gone();

@@ -32,6 +32,8 @@ pub(crate) struct Requests<T> {
     parked: bool,
     /// What is kept back is to be begun again.
     retry: bool,
+    /// When a read was turned away last, for want of a right to answer it.
+    refused_at_ns: u64,
 }
 
 impl<T: Slab<Ticket>> Requests<T> {
@@ -42,6 +44,7 @@ impl<T: Slab<Ticket>> Requests<T> {
             reads: Sides::NONE,
             parked: false,
             retry: false,
+            refused_at_ns: 0,
         }
     }
 
@@ -58,6 +61,17 @@ impl<T: Slab<Ticket>> Requests<T> {
     /// The environment is told to keep an I/O back until it is told to begin it again.
     fn park(&mut self) {
         self.parked = true;
+    }
+
+    /// As [`Self::park`], of a read that nobody has the right to answer at this time.
+    fn park_unanswerable(&mut self, now_ns: u64) {
+        self.parked = true;
+        self.refused_at_ns = now_ns;
+    }
+
+    /// When a read was turned away last, for want of a right to answer it.
+    pub(crate) fn refused_at_ns(&self) -> u64 {
+        self.refused_at_ns
     }
 
     /// Something got better: parked I/O may be begun again.

@@ -61,7 +61,7 @@ pub fn boot(driver: &mut Driver) -> bool {
         let delay = driver.rng.delay(1_000, 100 * MS);
         driver.schedule(Event::Start { at }, delay);
     }
-    wait_healthy(driver, "after the start")
+    driver.each(|driver| wait_healthy(driver, "after the start"))
 }
 
 /// Waits until the pair is healthy. A violation if that takes too long.

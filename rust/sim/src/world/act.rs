@@ -81,7 +81,8 @@ impl World {
                 self.authors
                     .entry(block.record.generation.get())
                     .or_insert(author);
-                let cell = node_blocks::cell(&block, self.setting.scenario.bytes);
+                let identity = self.setting.room.identity();
+                let cell = node_blocks::cell(&identity, &block, self.setting.scenario.bytes);
                 let cells = vec![(node_blocks::place(block.node, block.sequence), cell)];
                 let verb = Verb::Write {
                     cells,
@@ -100,8 +101,9 @@ impl World {
             Action::PostInvalid { to, slot } => self.post_invalid(at, &to, slot),
             Action::Fence { token, to } => self.fence(at, token, &to),
             Action::SetWord { token, link, word } => {
+                let place = self.place();
                 if let Some(live) = &mut self.controllers[at as usize].live {
-                    live.memory[link.index()].set_epoch(0, word);
+                    live.memory[link.index()].set_epoch(place.epoch_word, word);
                 }
                 self.handle(at, Input::WordSet { token });
             }
@@ -170,7 +172,7 @@ impl World {
                 continue;
             };
             let raw = memory.header(header_at);
-            let volume = super::IDENTITY.volume;
+            let volume = self.setting.room.identity().volume;
             if SlotHeader::decode(&raw, epoch, &volume, slot).is_none() {
                 continue;
             }

@@ -6,7 +6,7 @@ use yoke_core::volume::{
     FenceSample, LongBegin, LongRange, PostTo, Range, ReadBegin, WriteBegin, WriteEnd, WritePlan,
 };
 
-use super::{World, IDENTITY};
+use super::World;
 use crate::check::history::Request;
 use crate::event::{Ask, Event};
 use crate::job::{Job, Stage};
@@ -280,7 +280,7 @@ impl World {
             (Some(to), 0 | 1) => self.post_half(at, &to, slot, part),
             (Some(to), _) => {
                 let header = SlotHeader {
-                    volume: IDENTITY.volume,
+                    volume: self.setting.room.identity().volume,
                     generation: plan.generation,
                     sequence: plan.sequence + u64::from(block),
                     block: plan.range.block + u64::from(block),

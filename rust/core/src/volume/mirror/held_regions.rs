@@ -100,7 +100,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .ownership
                 .link_lease_until_ns(self.mirror.proved_at_ns());
             self.mirror.fence_good_at_ns = Some(sample.issued_ns);
-            if before <= self.agenda.polled_at_ns().max(sample.issued_ns) {
+            let seen = self
+                .agenda
+                .polled_at_ns()
+                .max(self.requests.refused_at_ns());
+            if before <= seen.max(sample.issued_ns) {
                 // The lease had run out: somebody may wait for it.
                 self.requests.retry_all();
             }
@@ -131,7 +135,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The record for the regions that `choose` takes; `None` if it takes none.
     pub(crate) fn shadow_of(&self, choose: impl Fn(LinkId, &Held) -> bool) -> Option<RecordState> {
         let mut epochs = [None; SHADOW_EPOCHS];
-        let chosen = LinkId::all().filter(|link| choose(*link, self.mirror.held(*link)));
+        let chosen = self
+            .mirror
+            .known_links()
+            .filter(|link| choose(*link, self.mirror.held(*link)));
         for (place, link) in epochs.iter_mut().zip(chosen) {
             *place = self.mirror.held(link).epoch;
         }
@@ -148,7 +155,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.partner.life().is_none() || !self.ownership.may_grow() {
             return;
         }
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let Some(life) = self.mirror.link(link).life else {
                 continue;
             };
@@ -210,7 +217,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 && held.number == number
                 && self.mirror.link(*link).life == Some(life)
         };
-        let Some(link) = LinkId::all().find(asked) else {
+        let Some(link) = self.mirror.known_links().find(asked) else {
             return;
         };
         // From here on it is not asked again on this life, unless the region is closed in order.
@@ -278,7 +285,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A fence that only asked was read. False: it was none.
     pub(crate) fn pinged(&mut self, token: Token, sample: FenceSample) -> bool {
         let mine = |link: &LinkId| self.mirror.held(*link).ping == Some(token);
-        let Some(link) = LinkId::all().find(mine) else {
+        let Some(link) = self.mirror.known_links().find(mine) else {
             return false;
         };
         self.mirror.edit_held(link, |held| held.ping = None);

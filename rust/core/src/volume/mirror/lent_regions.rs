@@ -22,7 +22,7 @@ impl Mirror {
     /// The partner asks for a region.
     pub(crate) fn question_came(&mut self, question: Question) {
         let here = |link: &LinkId| self.link(*link).life == Some(question.life);
-        if let Some(link) = LinkId::all().find(here) {
+        if let Some(link) = self.known_links().find(here) {
             self.edit_lent(link, |lent| lent.question = Some(question));
         } else {
             // Our end of this life of the link is not up yet.
@@ -50,7 +50,7 @@ impl Mirror {
         if !guards.on(Guard::KeepShadow) {
             // What is left out: the greeting of a link wipes what was granted over it.
             let here = |link: &LinkId| self.link(*link).life == Some(life);
-            if let Some(link) = LinkId::all().find(here) {
+            if let Some(link) = self.known_links().find(here) {
                 self.edit_lent(link, |lent| {
                     if lent.state == LentState::Live {
                         lent.answering = None;
@@ -199,7 +199,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A word is set, or a region is cleared.
     pub(crate) fn lent_done(&mut self, token: Token) {
         let mine = |link: &LinkId| self.mirror.lent(*link).token == Some(token);
-        let Some(link) = LinkId::all().find(mine) else {
+        let Some(link) = self.mirror.known_links().find(mine) else {
             return;
         };
         let lent = *self.mirror.lent(link);

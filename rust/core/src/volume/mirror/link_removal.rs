@@ -42,7 +42,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// While standing by: nothing new comes to rest on a window that is to go.
     pub(crate) fn void_removed(&mut self, now_ns: u64) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             if self.mirror.link(link).going != Removal::Wanted {
                 continue;
             }
@@ -64,7 +64,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let wait = self
             .ownership
             .void_delay_ns(&self.config, &self.partner, survey);
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             let Removal::Voided { since_ns } = self.mirror.link(link).going else {
                 continue;
             };

@@ -78,7 +78,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             Some(Mode::Joining) => {
                 let ready = |link: &LinkId| self.mirror.held(*link).state == HeldState::Ready;
-                if let Some(link) = LinkId::all().find(ready) {
+                if let Some(link) = self.mirror.known_links().find(ready) {
                     self.mirror.begin_copy(link, 0);
                 }
             }

@@ -54,7 +54,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let adopted = |link: &LinkId| {
             link.get() >= first && self.mirror.lent(*link).state == LentState::Adopted
         };
-        let next = LinkId::all().find(adopted);
+        let next = self.mirror.known_links().find(adopted);
         self.ownership.taking.token = None;
         match next {
             Some(link) => {

@@ -27,6 +27,8 @@ pub enum PassEnd {
     Failed,
     /// The disk does not know it, or it was never issued: nothing was done, and nothing will be.
     Refused,
+    /// It was never issued, since [`super::Volume::issue_pass`] said no: it is tried again when it may be.
+    NotIssued,
 }
 
 /// Where one stands. In every state writes to its range wait: until it is gone no other version of its blocks comes
@@ -74,6 +76,8 @@ pub enum PassEvent {
     Failed,
     /// The disk refuses it for certain.
     Refused,
+    /// The command was never issued.
+    NotIssued,
     /// The failed command has landed by now, or never will: the client's is over.
     Expired,
     /// The same; an adopted one is tried again.
@@ -82,7 +86,7 @@ pub enum PassEvent {
 
 impl PassEvent {
     /// All events.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Cleared,
         Self::ClearedAdopted,
         Self::Taken,
@@ -93,6 +97,7 @@ impl PassEvent {
         Self::Landed,
         Self::Failed,
         Self::Refused,
+        Self::NotIssued,
         Self::Expired,
         Self::Retry,
     ];
@@ -122,7 +127,7 @@ impl PassStage {
             (S::Logged, E::Posted) => To(S::Posted),
             (S::Posted, E::Fenced) => To(S::Logged),
             (S::Logged, E::Issued) => To(S::Passing),
-            (S::Passing, E::Part) => To(S::Logged),
+            (S::Passing, E::Part | E::NotIssued) => To(S::Logged),
             (S::Passing, E::Landed | E::Refused) => To(S::Done),
             (S::Passing, E::Failed) => To(S::Doubtful),
             (S::Doubtful, E::Expired) => To(S::Done),

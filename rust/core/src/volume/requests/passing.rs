@@ -276,6 +276,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         true
     }
 
+    /// Whether a command may be issued at this moment: to be asked right before that. If so its life counts from now on;
+    /// if not it is to be handed back as [`PassEnd::NotIssued`].
+    pub fn issue_pass(&mut self, id: PassId, now_ns: u64) -> bool {
+        let may = self.permit().may_command(now_ns).is_ok();
+        let passes = &mut self.requests.passes;
+        let pass = passes.find(id).and_then(|index| passes.at_mut(index));
+        match pass.filter(|pass| may && pass.stage == PassStage::Passing) {
+            Some(pass) => {
+                pass.issued_ns = now_ns;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// A command is over.
     pub(crate) fn passed_down(&mut self, id: PassId, end: PassEnd) {
         let Some(index) = self.requests.passes.find(id) else {
@@ -297,6 +312,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     PassEvent::Landed
                 }
             }
+            PassEnd::NotIssued => PassEvent::NotIssued,
             PassEnd::Refused if !adopted => PassEvent::Refused,
             PassEnd::Failed | PassEnd::Refused => PassEvent::Failed,
         };

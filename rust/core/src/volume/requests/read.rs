@@ -29,7 +29,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .map_or(ReadBegin::Park, ReadBegin::Fail);
         }
         if !self.may_tell(now_ns) {
-            self.requests.park();
+            self.requests.park_unanswerable(now_ns);
             return ReadBegin::Park;
         }
         let mut sources = [Source::Disk; BLOCKS_MAX];
@@ -98,7 +98,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return ReadEnd::Again;
         }
         if !self.may_tell(now_ns) {
-            self.requests.park();
+            self.requests.park_unanswerable(now_ns);
             return ReadEnd::Park;
         }
         let blocks = (plan.range.block..).take(plan.range.count as usize);
