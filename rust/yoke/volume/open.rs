@@ -358,7 +358,18 @@ pub(super) fn share(
     identity: Identity,
     config: Config,
 ) -> Result<Arc<Shared>> {
+    // First: while a machine is made, nothing else that is large is on the stack.
     let core = machine(name, settings.slots as usize, config)?;
+    share_machine(core, name, settings, identity)
+}
+
+#[inline(never)]
+fn share_machine(
+    core: KBox<Machine>,
+    name: &CStr,
+    settings: &Settings,
+    identity: Identity,
+) -> Result<Arc<Shared>> {
     let inner = Inner::new(core, settings.bound_ns(), settings.stateless)?;
     let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let work = Arc::pin_init(Event::new(), GFP_KERNEL)?;

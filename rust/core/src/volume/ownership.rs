@@ -83,6 +83,8 @@ enum Wanted {
 }
 
 impl Ownership {
+    /// Inlined, so that a kernel's stack has one of it less (see [`crate::volume::Volume::make`]).
+    #[inline(always)]
     pub(crate) fn new(config: &Config, now_ns: u64) -> Self {
         let mut cycle = Cycle::new(NodeBlock::blank(config.node, 0));
         cycle.read(now_ns);
