@@ -134,7 +134,9 @@ def up_options(up: argparse.ArgumentParser) -> None:
     up.add_argument("--link-size", default="64M", help="memory of a link, a power of two (default: 64M)")
     up.add_argument("--memory", type=int, default=1024, metavar="MIB", help="of each controller (default: 1024)")
     up.add_argument("--cpus", type=int, default=1, help="of each controller (default: 1)")
-    up.add_argument("--parallel", action="store_true", help="emulated CPUs of a machine run at the same time, at a risk")
+    up.add_argument(
+        "--parallel", action="store_true", help="emulated CPUs of a machine run at the same time, at a risk"
+    )
     up.add_argument("--append", default="", metavar="WORDS", help="more words for the kernel's command line")
     up.add_argument(
         "--insmod", action="append", default=[], metavar="KO", help="load a module at every boot; may be repeated"

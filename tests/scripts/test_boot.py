@@ -26,7 +26,9 @@ def stuck(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_boot_that_does_not_end_says_where_it_stands(stuck: Path) -> None:
     stuck.write_text("".join(f"[ {line}.0] line {line}\n\n" for line in range(1, 50)), encoding="utf-8")
-    with pytest.raises(LabError, match=r"did not happen within .*said last:(\n.*)*line 30\n(.*\n)*.*line 49$") as caught:
+    with pytest.raises(
+        LabError, match=r"did not happen within .*said last:(\n.*)*line 30\n(.*\n)*.*line 49$"
+    ) as caught:
         Lab("stuck").wait_ready("a")
     assert "line 29" not in str(caught.value)
 
