@@ -40,7 +40,7 @@ test-ntb: modules ## the kernel's own NTB clients and tests over the emulated br
 test-lab: modules ## scenarios between machines (DEBUG=1)
 	@$(machines) lab
 soak: bootstrap ## simulated appliances with seeds that were never used before (SEEDS=100000, SCENARIO=, MINUTES=, FROM=)
-	@cargo run --quiet --release -p yoke_sim -- soak --seeds $(or $(SEEDS),100000) \
+	@cargo run --quiet --profile soak -p yoke_sim -- soak --seeds $(or $(SEEDS),100000) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(FROM),--from $(FROM))
 
 ##@ Other

@@ -72,8 +72,15 @@ impl LinkId {
     }
 
     /// All links, lowest first.
+    #[inline]
     pub fn all() -> impl Iterator<Item = LinkId> {
-        (0..LINK_COUNT as u8).map(LinkId)
+        Self::first(LINK_COUNT as u8)
+    }
+
+    /// The first `count` links, lowest first; all, if there are fewer.
+    #[inline]
+    pub fn first(count: u8) -> impl Iterator<Item = LinkId> {
+        (0..count.min(LINK_COUNT as u8)).map(LinkId)
     }
 }
 

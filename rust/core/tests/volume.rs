@@ -611,6 +611,35 @@ fn a_read_of_the_disk_waits_in_the_end_for_a_write_that_is_not_safe() {
     assert_eq!(a.status(0).free, appliance::SLOTS);
 }
 
+/// The fence is issued in time and heard of too late, and the read comes in between.
+#[test]
+fn a_read_that_came_when_the_lease_had_just_run_out_is_begun_again() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.pass(200 * MS);
+    while a.status(0).serving.is_ok() {
+        a.now += MS / 10;
+    }
+    a.now -= MS / 10;
+    let fence = loop {
+        let now = a.now;
+        match a.node(0).volume.poll_action(now) {
+            Some(Action::Fence { token, to }) => break (token, a.fence(0, &to)),
+            Some(action) => a.act(0, action),
+            None => panic!("no fence is due"),
+        }
+    };
+    a.now += MS;
+    let now = a.now;
+    let begun = a.node(0).volume.read_begin(one(1), now);
+    assert_eq!(begun, ReadBegin::Park);
+    let (token, sample) = fence;
+    a.tell(0, Input::Fenced { token, sample });
+    let before = a.node(0).wakes;
+    a.settle();
+    assert_eq!(a.node(0).wakes, before + 1);
+}
+
 #[test]
 fn a_run_is_not_issued_when_the_right_to_it_is_gone() {
     let mut a = Appliance::new(1, |_| ());

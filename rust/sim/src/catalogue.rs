@@ -14,7 +14,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 38] = [
+pub const NAMED: [(&str, Draw); 39] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -53,6 +53,7 @@ pub const NAMED: [(&str, Draw); 38] = [
     ("laundered", owners::laundered),
     ("under-read", owners::under_read),
     ("forced", owners::forced),
+    ("several", owners::several),
 ];
 
 /// The scenario with this name.

@@ -6,17 +6,19 @@ mod agenda;
 mod delays;
 mod disk_errors;
 mod faults;
+mod seats;
 mod workload;
 
 use agenda::Agenda;
 use disk_errors::Fate;
+use seats::Seat;
 
 use crate::check::Kind;
 use crate::disk::CommandId;
 use crate::event::Event;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
-use crate::world::{Fresh, Setting, World, CONTROLLERS};
+use crate::world::{Fresh, World, CONTROLLERS};
 
 /// Links of an appliance, at most.
 const LINKS_MAX: usize = 4;
@@ -31,11 +33,13 @@ struct Held {
     due: bool,
 }
 
-/// A world in virtual time.
+/// A world in virtual time; or several, one for each volume.
 #[derive(Debug)]
 pub struct Driver {
-    /// What is driven.
+    /// What is driven: the volume that has the turn.
     pub world: World,
+    /// The other volumes.
+    seats: Vec<Seat>,
     /// The source of all chance.
     pub rng: Rng,
     scenario: Scenario,
@@ -66,25 +70,12 @@ impl Driver {
     /// A world of this kind. Everything about it that varies depends on `seed`.
     pub fn new(scenario: Scenario, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let drift = u64::from(scenario.drift_ppm) / 2;
-        let mut draw = || rng.range(0, 2 * drift) as i32 - drift as i32;
-        let drift_ppm = [draw(), draw()];
-        let home = match rng.below(4) {
-            0 => [true, true],
-            1 => [false, true],
-            _ => [true, false],
-        };
-        // Every scenario is judged for what survives.
-        let setting = Setting {
-            scenario,
-            home,
-            drift_ppm,
-            durability: true,
-        };
-        let mut world = World::new(setting, rng.next());
-        world.disk.name_anew();
+        let mut worlds = seats::worlds(&scenario, &mut rng);
+        let world = worlds.remove(0);
+        let seats = worlds.into_iter().map(Seat::new).collect();
         Driver {
             world,
+            seats,
             rng,
             scenario,
             agenda: Agenda::default(),
@@ -97,7 +88,7 @@ impl Driver {
             path_bad_ns: [0; CONTROLLERS],
             fates: Vec::new(),
             held: None,
-            budget: 300_000,
+            budget: 300_000 * u64::from(scenario.volumes),
         }
     }
 
@@ -108,7 +99,12 @@ impl Driver {
     }
 
     fn put(&mut self, event: Event, at_ns: u64) {
-        self.agenda.put(event, at_ns);
+        let volume = if self.seats.is_empty() || event.is_shared() {
+            0
+        } else {
+            self.volume()
+        };
+        self.agenda.put(event, volume, at_ns);
     }
 
     /// Takes every fault off the agenda.
@@ -142,12 +138,14 @@ impl Driver {
     }
 
     /// Runs until `done` says so or the true time is `until_ns`, whichever is
-    /// first. Whether it was `done`. Stops at a violation.
+    /// first. Whether it was `done`, which is asked of the volume that has the turn. Stops at a violation.
     pub fn run(&mut self, until_ns: u64, mut done: impl FnMut(&mut World) -> bool) -> bool {
+        let turn = self.volume();
         loop {
             if self.world.violation.is_some() {
                 return false;
             }
+            self.turn_to(turn);
             if done(&mut self.world) {
                 return true;
             }
@@ -161,7 +159,8 @@ impl Driver {
                 self.client();
             } else if self.fault_ns <= soonest {
                 self.fault();
-            } else if let Some((at_ns, event)) = self.agenda.pop() {
+            } else if let Some((at_ns, event, volume)) = self.agenda.pop() {
+                self.turn_to(volume);
                 // An earlier deadline has taken the place of a later one.
                 let stale = match event {
                     Event::Poll { at } => self.poll_ns[at as usize] != at_ns,
@@ -196,11 +195,20 @@ impl Driver {
             self.parked[at].push(event);
             return;
         }
+        if self.has_others() && event.is_shared() {
+            return self.take_shared(event);
+        }
         self.world.take(event);
+        self.follow(event);
+    }
+
+    /// What an event that a world has taken means for the agenda.
+    fn follow(&mut self, event: Event) {
         match event {
             Event::Resume { at } => self.unpark(at),
             Event::Arrive { link, at, .. }
-                if self.world.links[link as usize].under_way(at as usize) > 0 =>
+                if self.world.links[link as usize].under_way(at as usize) > 0
+                    && !*self.arriving(link, at) =>
             {
                 *self.arriving(link, at) = true;
                 self.schedule_arrival(link, at);

@@ -180,3 +180,38 @@ pub enum Event {
         pick: u64,
     },
 }
+
+impl Event {
+    /// Whether it happens to a controller or to a link, and so to all volumes.
+    pub fn is_shared(self) -> bool {
+        match self {
+            Event::Land(_)
+            | Event::LandPart(_)
+            | Event::Complete { .. }
+            | Event::Disown { .. }
+            | Event::Job { .. }
+            | Event::Act { .. }
+            | Event::Notice { .. }
+            | Event::Message { .. }
+            | Event::Poll { .. }
+            | Event::Destage { .. }
+            | Event::Submit { .. }
+            | Event::Tell { .. }
+            | Event::Reopen { .. }
+            | Event::CacheLoss { .. } => false,
+            Event::Arrive { .. }
+            | Event::Handshake { .. }
+            | Event::Silent { .. }
+            | Event::Linger { .. }
+            | Event::Crash { .. }
+            | Event::Start { .. }
+            | Event::Restart { .. }
+            | Event::Pause { .. }
+            | Event::Resume { .. }
+            | Event::Cut { .. }
+            | Event::Mend { .. }
+            | Event::Swap { .. }
+            | Event::PowerLoss { .. } => true,
+        }
+    }
+}

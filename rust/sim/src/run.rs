@@ -8,7 +8,6 @@ use crate::driver::Driver;
 use crate::plan;
 use crate::scenario::{Plan, Scenario};
 use crate::stats::Stats;
-use crate::trace::Trace;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -29,13 +28,14 @@ pub struct Verdict {
 pub fn run(scenario: &Scenario, seed: u64, trace: bool) -> Verdict {
     let mut driver = Driver::new(*scenario, seed);
     if trace {
-        driver.world.trace = Trace::on();
+        driver.world.trace.begin();
     }
     let outcome = catch_unwind(AssertUnwindSafe(|| match scenario.plan {
         Plan::Storm => plan::storm::run(&mut driver),
         Plan::Single => plan::single::run(&mut driver),
         Plan::Script(script) => plan::script::run(&mut driver, script),
     }));
+    let stats = driver.stats();
     let world = driver.world;
     let panicked = outcome.err().map(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str);
@@ -46,7 +46,7 @@ pub fn run(scenario: &Scenario, seed: u64, trace: bool) -> Verdict {
     Verdict {
         seed,
         violation: world.violation.or(panicked),
-        stats: world.stats,
+        stats,
         virtual_ns: world.now_ns,
         trace: world.trace.lines().to_vec(),
     }

@@ -131,6 +131,10 @@ pub enum Script {
 pub struct Scenario {
     /// What a run consists of.
     pub plan: Plan,
+    /// Volumes on the two controllers, up to [`VOLUMES_MAX`].
+    ///
+    /// [`VOLUMES_MAX`]: crate::world::beside::VOLUMES_MAX
+    pub volumes: u8,
     /// Links between the controllers, 1 to 4.
     pub links: usize,
     /// Whether links latch: stay closed after a down until the handshake.
@@ -214,6 +218,7 @@ impl Scenario {
     pub const fn calm() -> Self {
         Scenario {
             plan: Plan::Storm,
+            volumes: 1,
             links: 2,
             latches: true,
             blocks: 4,

@@ -67,6 +67,8 @@ stats! {
     taking,
     /// Controllers that died.
     crashes,
+    /// Deaths and pauses while each of the controllers owned a volume.
+    both_owned,
     /// Controllers that were paused.
     pauses,
     /// Links that went down.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A whole appliance: two controllers, the links between them, the disk that
-//! they share, their clients, and the checkers that watch.
+//! they share, their clients, and the checkers that watch. One volume of it:
+//! where there are several, each is a world ([`beside`]).
 //!
 //! A world only moves by [`World::take`], one [`Event`] at a time, and draws no
 //! random numbers: who chooses the events (a seeded driver, or the explorer)
 //! chooses everything.
 
 mod act;
+pub mod beside;
 mod disk;
 mod drive;
 mod enabled;
@@ -21,9 +23,10 @@ mod session;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use yoke_core::disk::Identity;
-use yoke_core::ids::{Incarnation, NodeId, Uuid};
-use yoke_core::window::{Place, PAGE};
+use yoke_core::ids::{Incarnation, NodeId};
+use yoke_core::window::Place;
+
+use beside::{News, Room};
 
 use crate::check::history::History;
 use crate::check::owner::{Actor, Owner};
@@ -44,14 +47,8 @@ pub const CONTROLLERS: usize = 2;
 /// Who draws numbers: controllers, and up to four links.
 const SOURCES: usize = CONTROLLERS + 4;
 
-/// Where the volume's region stands in every window.
-pub const REGION_AT: u64 = 16 * PAGE;
-
-/// The volume, and the appliance.
-pub const IDENTITY: Identity = Identity {
-    appliance: Uuid::from_bytes([0xa1; 16]),
-    volume: Uuid::from_bytes([0xb0; 16]),
-};
+/// The stamps of each volume have a range of their own: what another one wrote is told from its own.
+const STAMPS: u64 = 1 << 40;
 
 /// Something that has become possible, for the driver to choose its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +81,8 @@ pub struct Setting {
     pub drift_ppm: [i32; CONTROLLERS],
     /// Judge losses of all power.
     pub durability: bool,
+    /// Which volume this is, and where it stands in the windows.
+    pub room: Room,
 }
 
 /// A whole appliance.
@@ -115,6 +114,8 @@ pub struct World {
     stopped: Vec<(Actor, Incarnation)>,
     /// Messages get lost.
     pub lossy: bool,
+    /// What has happened that the other volumes have not been told.
+    pub news: Vec<News>,
     /// What became possible since this was last emptied.
     pub fresh: Vec<Fresh>,
     /// What happened, for people.
@@ -172,7 +173,7 @@ impl World {
             controllers,
             links: vec![Link::new(scenario.latches); scenario.links],
             disk: Disk::new(
-                node_blocks::format(scenario.bytes),
+                node_blocks::format(&setting.room.identity(), scenario.bytes),
                 scenario.blocks as usize,
                 scenario.volatile_cache,
             ),
@@ -188,13 +189,14 @@ impl World {
             memory_lost: false,
             stopped: Vec::new(),
             lossy: false,
+            news: Vec::new(),
             fresh: Vec::new(),
             trace: Trace::off(),
             stats: Stats::default(),
             violation: None,
             numbers: seed,
             drawn: [0; SOURCES],
-            stamps: 0,
+            stamps: u64::from(setting.room.volume) * STAMPS,
             setting: Arc::new(setting),
         }
     }
@@ -236,11 +238,7 @@ impl World {
 
     /// The place of the volume's region in every window.
     pub fn place(&self) -> Place {
-        Place {
-            epoch_word: 0,
-            offset: REGION_AT,
-            slots: self.setting.scenario.slots,
-        }
+        self.setting.room.place
     }
 
     /// The clock of a controller, now.
@@ -294,11 +292,17 @@ impl World {
         self.judge(Err(Violation::new(kind, words)));
     }
 
+    #[inline]
     fn judge(&mut self, judgement: Result<(), Violation>) {
         if let Err(violation) = judgement {
-            self.trace
-                .line(self.now_ns, || format!("VIOLATION: {violation}"));
-            self.violation.get_or_insert(violation);
+            self.condemn(violation);
         }
+    }
+
+    #[cold]
+    fn condemn(&mut self, violation: Violation) {
+        self.trace
+            .line(self.now_ns, || format!("VIOLATION: {violation}"));
+        self.violation.get_or_insert(violation);
     }
 }

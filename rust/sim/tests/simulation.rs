@@ -22,6 +22,7 @@ use yoke_sim::soak::{again, fresh_seed, Campaign};
 const MIXED: u64 = 4_000;
 const SINGLE: u64 = 3_000;
 const STORM: u64 = 3_000;
+const SEVERAL: u64 = 1_000;
 /// Seeds of each of the others.
 const DIRECTED: u64 = 60;
 /// Seeds over all scenarios that are others in every run of the tests.
@@ -62,10 +63,11 @@ fn mixed_appliances_lose_nothing() {
     let stats = sweep("mixed", 0, MIXED).stats;
     // What never happens is not tested.
     for (name, count) in stats.list() {
-        // A disk that fails stops service, not memory: nothing that is simulated stops a machine for good.
+        // A disk that fails stops service, not memory: nothing that is simulated stops a machine for good. And these
+        // appliances have one volume each.
         assert_eq!(
             count > 0,
-            name != "stopped",
+            !["stopped", "both_owned"].contains(&name),
             "there were {count} of: {name}"
         );
     }
@@ -102,8 +104,21 @@ fn storms_lose_nothing() {
 }
 
 #[test]
+fn several_volumes_lose_nothing() {
+    let stats = sweep("several", 4_000_000, SEVERAL).stats;
+    assert!(stats.both_owned > SEVERAL / 2);
+    for (name, count) in stats.list() {
+        assert_eq!(
+            count > 0,
+            name != "stopped",
+            "there were {count} of: {name}"
+        );
+    }
+}
+
+#[test]
 fn directed_appliances_lose_nothing() {
-    let general = ["mixed", "single", "storm"];
+    let general = ["mixed", "single", "storm", "several"];
     for (name, _) in catalogue::NAMED {
         if !general.contains(&name) {
             sweep(name, 3_000_000, DIRECTED);

@@ -26,7 +26,7 @@ use yoke_core::{
     disk::Identity,
     guards::Guards,
     ids::NodeId,
-    mirror::entry::Entry,
+    volume::log::entry::Entry,
     volume::{self, Command, Config, Input, Keep, PowerLoss, Reason, Role, Status, Ticket},
 };
 use yoke_sys::{

@@ -11,8 +11,8 @@ use kernel::{
 use yoke_core::{
     disk::Identity,
     ids::{LinkId, LINK_COUNT},
-    mirror::entry::Entry,
     openers::{Fate, Openers, Tenure},
+    volume::log::entry::Entry,
     volume::{
         self,
         desk::{self, Ask, Io, Job, Line, Seat},

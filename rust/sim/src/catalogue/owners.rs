@@ -4,7 +4,7 @@
 use yoke_core::guards::{Guard, Guards};
 
 use super::directed::{busy, scripted};
-use super::storm;
+use super::{mixed, storm};
 use crate::rng::Rng;
 use crate::scenario::{Faults, Scenario, Script, MS};
 
@@ -178,5 +178,15 @@ pub fn forced(seed: u64) -> Scenario {
     s.disk_slow = 200;
     s.io_life_ns = 100 * MS;
     s.disk_slow_ns = s.io_life_ns;
+    s
+}
+
+/// Two or three volumes on the same controllers and links, each with a disk, a home and clients of its own; the faults
+/// of `mixed`.
+pub fn several(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed ^ 0x5e7e);
+    let mut s = mixed(seed);
+    s.volumes = if rng.chance(700) { 2 } else { 3 };
+    s.workload.pause_ns = s.workload.pause_ns / u64::from(s.volumes) + 1;
     s
 }

@@ -201,15 +201,16 @@ impl History {
     /// If somebody has seen its effect all the same.
     pub fn refused(&mut self, op: OpId) -> Result<(), Violation> {
         let request = self.open.iter().find(|(o, _)| *o == op).map(|(_, r)| *r);
-        if let Some(Request::Write { block, count, .. }) = request {
+        if let Some(Request::Write {
+            block,
+            count,
+            value,
+            ..
+        }) = request
+        {
             for b in block..block + count {
                 let judgement = self.registers[b as usize].write_refused(op);
-                judgement.map_err(|_| {
-                    Violation::new(
-                        Kind::Ghost,
-                        format!("a refused write of block {b} was read"),
-                    )
-                })?;
+                judgement.map_err(|_| seen_all_the_same(b, value))?;
             }
         }
         self.unknown(op);
@@ -230,6 +231,19 @@ impl History {
         let at = self.open.iter().position(|(o, _)| *o == op)?;
         Some(self.open.remove(at).1)
     }
+}
+
+/// Somebody has read what a refused write would have put there. Zeroes are written by many, and are what a block held at
+/// first: who reads them has read what is gone, and not what was refused.
+fn seen_all_the_same(block: u32, value: Value) -> Violation {
+    if value == 0 {
+        let words = format!(
+            "lost or resurrected: block {block} was read as zeroes, which only a refused write would have put there"
+        );
+        return Violation::new(Kind::Lost, words);
+    }
+    let words = format!("a refused write of block {block} was read");
+    Violation::new(Kind::Ghost, words)
 }
 
 #[cfg(test)]
@@ -274,6 +288,19 @@ mod tests {
         let op = write(&mut h, 0, 1, 6);
         assert!(h.completed(op, &[]).is_ok());
         assert_eq!(read(&mut h, 0, [5, 5]), Err(Kind::Lost));
+    }
+
+    #[test]
+    fn planted_a_refused_write_that_is_read_is_seen() {
+        for (value, kind) in [(5, Kind::Ghost), (0, Kind::Lost)] {
+            let mut h = History::new(1, false);
+            let op = write(&mut h, 0, 1, 4);
+            assert!(h.completed(op, &[]).is_ok());
+            let op = write(&mut h, 0, 1, value);
+            assert!(read(&mut h, 0, [value; 2]).is_ok(), "it is under way");
+            let judgement = h.refused(op).map_err(|violation| violation.kind);
+            assert_eq!(judgement, Err(kind));
+        }
     }
 
     #[test]

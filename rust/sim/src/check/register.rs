@@ -52,6 +52,8 @@ pub struct Register {
     /// What each open read may have seen in every one of the worlds, sorted: told once, since a loss of power leaves a
     /// world for each of many values.
     shared: Vec<(u8, Value)>,
+    /// Always empty: its storage is that of the next worlds.
+    spare: Vec<World>,
 }
 
 impl Register {
@@ -61,6 +63,7 @@ impl Register {
             worlds: vec![World::new(value)],
             open: Vec::new(),
             shared: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -114,12 +117,18 @@ impl Register {
         self.begin(op, Some(value));
     }
 
+    /// Takes the worlds out, so that others can take their place.
+    fn worlds_before(&mut self) -> Vec<World> {
+        core::mem::replace(&mut self.worlds, core::mem::take(&mut self.spare))
+    }
+
     /// The write was acknowledged: it has happened.
     pub fn write_acked(&mut self, op: OpId) {
         let Some((place, value)) = self.find_write(op) else {
             return;
         };
-        for mut world in core::mem::take(&mut self.worlds) {
+        let mut before = self.worlds_before();
+        for mut world in before.drain(..) {
             if !world.is_done(place) {
                 let mut now = world.clone();
                 now.effect(&self.open, place, value);
@@ -130,6 +139,7 @@ impl Register {
             }
             self.worlds.push(world);
         }
+        self.spare = before;
         self.close(place);
     }
 
@@ -138,7 +148,8 @@ impl Register {
         let Some((place, value)) = self.find_write(op) else {
             return;
         };
-        for mut world in core::mem::take(&mut self.worlds) {
+        let mut before = self.worlds_before();
+        for mut world in before.drain(..) {
             if !world.is_done(place) {
                 let mut now = world.clone();
                 now.effect(&self.open, place, value);
@@ -147,6 +158,7 @@ impl Register {
             }
             self.worlds.push(world);
         }
+        self.spare = before;
         self.close(place);
     }
 
@@ -188,7 +200,7 @@ impl Register {
         let Some(read) = self.open.iter().position(|o| o.op == op) else {
             return Ok(());
         };
-        let before = core::mem::take(&mut self.worlds);
+        let mut before = self.worlds_before();
         for world in &before {
             self.explain(world, read, got);
         }
@@ -208,6 +220,8 @@ impl Register {
                 allowed,
             });
         }
+        before.clear();
+        self.spare = before;
         self.close(read);
         Ok(())
     }
@@ -263,7 +277,7 @@ impl Register {
         }
         self.worlds.sort_unstable();
         self.worlds.dedup();
-        let mut worlds = core::mem::take(&mut self.worlds);
+        let mut worlds = self.worlds_before();
         let all = worlds.len();
         let key = |world: &World| (world.value, world.done);
         for group in worlds.chunk_by_mut(|a, b| key(a) == key(b)) {
@@ -280,6 +294,8 @@ impl Register {
             self.worlds
                 .extend(group.iter_mut().take(left).map(core::mem::take));
         }
+        worlds.clear();
+        self.spare = worlds;
         if self.worlds.len() < all {
             // The same set is the same state, in whichever order it came about.
             self.worlds.sort_unstable();

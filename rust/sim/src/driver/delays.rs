@@ -5,7 +5,6 @@ use yoke_core::volume::Role;
 
 use super::Driver;
 use crate::event::Event;
-use crate::plan::settle;
 use crate::scenario::{MS, US};
 
 impl Driver {
@@ -78,8 +77,12 @@ impl Driver {
     /// Whether a machine may have something to destage: it is asked after each of its steps.
     fn may_destage(&self, at: u8) -> bool {
         !self.destaging[at as usize]
-            && matches!(settle::role(&self.world, at), Some(Role::Owner(_)))
-            && settle::status(&self.world, at).is_some_and(|s| s.dirty > 0)
+            && self.world.controllers[at as usize]
+                .live
+                .as_ref()
+                .is_some_and(|l| {
+                    matches!(l.machine.role(), Role::Owner(_)) && l.machine.dirty() > 0
+                })
     }
 
     fn perhaps_swap(&mut self, link: u8, at: u8) {

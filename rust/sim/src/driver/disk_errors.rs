@@ -83,6 +83,13 @@ impl Driver {
     pub(super) fn hiccup(&mut self, at: u8) {
         let broken = self.rng.delay(MS, self.scenario.faults.broken_ns);
         self.path_bad_ns[at as usize] = self.world.now_ns + broken;
+        self.each(|driver| {
+            driver.fail_queued(at);
+            true
+        });
+    }
+
+    fn fail_queued(&mut self, at: u8) {
         let queue = self.world.disk.queue().iter();
         let mine = queue.filter(|c| c.issuer.controller == at as usize && !c.landed && !c.aborted);
         for command in mine.map(|c| c.id).collect::<Vec<_>>() {

@@ -12,6 +12,7 @@ use crate::world::CONTROLLERS;
 impl Driver {
     /// Something goes wrong, and the time of the next fault is set.
     pub(super) fn fault(&mut self) {
+        self.turn_to_any();
         let f = self.scenario.faults;
         self.fault_ns = self.world.now_ns + self.rng.delay(f.every_ns.0, f.every_ns.1);
         let at = self.rng.below(CONTROLLERS as u64) as u8;
@@ -94,11 +95,16 @@ impl Driver {
         self.schedule(Event::Mend { link }, delay);
     }
 
-    /// A mirrored owner dies together with the disk's cache. (Alone it has nothing but the disk.)
+    /// A mirrored owner dies together with the cache of its disk. (Alone it has nothing but the disk.)
     fn enclosure(&mut self) {
         if let Some(at) = settle::mirrored(&self.world) {
-            let pick = self.rng.next();
-            self.take(Event::CacheLoss { pick });
+            self.each(|driver| {
+                if settle::mirrored(&driver.world) == Some(at) {
+                    let pick = driver.rng.next();
+                    driver.take(Event::CacheLoss { pick });
+                }
+                true
+            });
             self.crash(at);
         }
     }
@@ -141,7 +147,10 @@ impl Driver {
         }
         for at in 0..CONTROLLERS as u8 {
             self.take(Event::Resume { at });
-            self.restart_if_stopped(at);
+            self.each(|driver| {
+                driver.restart_if_stopped(at);
+                true
+            });
             self.take(Event::Start { at });
         }
     }
@@ -149,17 +158,22 @@ impl Driver {
     /// A machine that was closed, or stopped by a fault, goes on only after a restart.
     pub fn restart_if_stopped(&mut self, at: u8) {
         match settle::role(&self.world, at) {
+            // A restart would end the other volumes, too.
+            Some(Role::Closed) if self.has_others() => self.take(Event::Reopen { at }),
             Some(Role::Closed) if self.scenario.faults.reopens && self.rng.chance(500) => {
                 self.take(Event::Reopen { at });
             }
             Some(Role::Closed) => self.take(Event::Restart { at }),
             // A person does not end what may have the only copy.
-            Some(Role::Stopped)
-                if settle::status(&self.world, at).is_some_and(|s| s.keep.is_none()) =>
-            {
+            Some(Role::Stopped) if self.each(|driver| driver.keeps_nothing(at)) => {
                 self.take(Event::Restart { at });
             }
             _ => {}
         }
+    }
+
+    /// Whether a controller says that the volume needs nothing of it.
+    fn keeps_nothing(&self, at: u8) -> bool {
+        settle::status(&self.world, at).is_some_and(|s| s.keep.is_none())
     }
 }

@@ -37,7 +37,7 @@ impl Driver {
         let Some(second) = owners.next() else {
             return Some(first);
         };
-        let serves = |at| settle::status(&self.world, at).is_some_and(|s| s.serving.is_ok());
+        let serves = |at| settle::serves(&self.world, at);
         Some(if !serves(first) && serves(second) {
             second
         } else {
@@ -47,6 +47,7 @@ impl Driver {
 
     /// A client asks for something, and the time of the next request is set.
     pub(super) fn client(&mut self) {
+        self.turn_to_any();
         let w = self.scenario.workload;
         self.client_ns = self.world.now_ns + self.rng.delay(w.pause_ns / 64, w.pause_ns);
         let busy: usize = self

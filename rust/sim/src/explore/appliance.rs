@@ -10,6 +10,7 @@ use crate::check::history::Request;
 use crate::event::{Ask, Event};
 use crate::plan::settle::{healthy, serving};
 use crate::scenario::{Scenario, MS};
+use crate::world::beside::Room;
 use crate::world::{Setting, World, CONTROLLERS};
 
 /// How much may happen in one path.
@@ -208,6 +209,7 @@ impl Model for Appliance {
             home: [true, false],
             drift_ppm: [0; CONTROLLERS],
             durability: self.budget.power > 0,
+            room: Room::alone(self.scenario.slots),
         };
         let mut world = World::new(setting, 1);
         for at in 0..CONTROLLERS as u8 {

@@ -25,12 +25,16 @@ pub fn status(world: &World, at: u8) -> Option<Status> {
     Some(live.machine.status(world.clock(at)))
 }
 
+/// Whether a controller would answer now. Costs less than its whole status: it is asked for after every event.
+pub fn serves(world: &World, at: u8) -> bool {
+    let live = world.controllers[at as usize].live.as_ref();
+    live.is_some_and(|l| l.machine.serving(world.clock(at)).is_ok())
+}
+
 /// The controller that is a mirrored owner and would answer now.
 pub fn mirrored(world: &World) -> Option<u8> {
-    (0..CONTROLLERS as u8).find(|at| {
-        role(world, *at) == Some(Role::Owner(Mode::Mirrored))
-            && status(world, *at).is_some_and(|s| s.serving.is_ok())
-    })
+    (0..CONTROLLERS as u8)
+        .find(|at| role(world, *at) == Some(Role::Owner(Mode::Mirrored)) && serves(world, *at))
 }
 
 /// What a controller is to the volume. Costs less than its whole status: it is asked for after every event.
@@ -41,10 +45,8 @@ pub fn role(world: &World, at: u8) -> Option<Role> {
 
 /// The controller that would answer now.
 pub fn serving(world: &World) -> Option<u8> {
-    (0..CONTROLLERS as u8).find(|at| {
-        matches!(role(world, *at), Some(Role::Owner(_)))
-            && status(world, *at).is_some_and(|s| s.serving.is_ok())
-    })
+    (0..CONTROLLERS as u8)
+        .find(|at| matches!(role(world, *at), Some(Role::Owner(_))) && serves(world, *at))
 }
 
 /// Whether the pair is healthy, and both say so (DESIGN rule 8).
@@ -59,7 +61,7 @@ pub fn boot(driver: &mut Driver) -> bool {
         let delay = driver.rng.delay(1_000, 100 * MS);
         driver.schedule(Event::Start { at }, delay);
     }
-    wait_healthy(driver, "after the start")
+    driver.each(|driver| wait_healthy(driver, "after the start"))
 }
 
 /// Waits until the pair is healthy. A violation if that takes too long.

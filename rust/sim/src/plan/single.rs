@@ -22,21 +22,22 @@ pub fn run(driver: &mut Driver) {
         driver.set_clients(true);
         let until = driver.world.now_ns + driver.rng.delay(MS, 200 * MS);
         driver.run(until, |_| false);
-        if !settle::wait_healthy(driver, "with nothing wrong") {
+        if !driver.each(|driver| settle::wait_healthy(driver, "with nothing wrong")) {
             return;
         }
         let survivor = break_one(driver);
-        if !serves_again(driver, survivor) {
+        if !driver.each(|driver| serves_again(driver, survivor)) {
             return;
         }
         let until = driver.world.now_ns + driver.rng.delay(MS, 200 * MS);
         driver.run(until, |_| false);
         driver.mend_all();
-        if !settle::wait_healthy(driver, "after the one thing wrong was mended") {
+        let when = "after the one thing wrong was mended";
+        if !driver.each(|driver| settle::wait_healthy(driver, when)) {
             return;
         }
     }
-    settle::read_all(driver);
+    driver.each(settle::read_all);
 }
 
 /// Breaks one thing. The controller that must serve then, if it is one for certain.

@@ -19,7 +19,8 @@ pub fn run(driver: &mut Driver) {
         return;
     }
     driver.mend_all();
-    if settle::wait_healthy_or_lost(driver, "after everything was mended") {
-        settle::read_all(driver);
-    }
+    driver.each(|driver| {
+        settle::wait_healthy_or_lost(driver, "after everything was mended")
+            && settle::read_all(driver)
+    });
 }

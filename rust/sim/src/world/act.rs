@@ -42,7 +42,7 @@ impl World {
         let Some(action) = action else { return };
         self.trace
             .line(self.now_ns, || format!("controller {at} does {action:?}"));
-        self.carry_out(at, action);
+        self.carry_out(at, &action);
     }
 
     /// All that a link is to do, up to the first fence: between that and what follows anything may happen.
@@ -54,7 +54,7 @@ impl World {
             };
             self.trace
                 .line(self.now_ns, || format!("controller {at} does {action:?}"));
-            self.carry_out(at, action);
+            self.carry_out(at, &action);
             let live = self.controllers[at as usize].live.as_ref();
             let left = live.is_some_and(|l| !l.lanes[lane].is_empty());
             if left && !matches!(action, Action::PostSlot { .. } | Action::PostInvalid { .. }) {
@@ -64,8 +64,8 @@ impl World {
         }
     }
 
-    pub(super) fn carry_out(&mut self, at: u8, action: Action) {
-        match action {
+    pub(super) fn carry_out(&mut self, at: u8, action: &Action) {
+        match *action {
             Action::ReadNodeBlocks { token } => self.read_node_blocks(at, token),
             Action::WriteNodeBlock { token, block } => {
                 let node = self.controllers[at as usize].node;
@@ -81,7 +81,8 @@ impl World {
                 self.authors
                     .entry(block.record.generation.get())
                     .or_insert(author);
-                let cell = node_blocks::cell(&block, self.setting.scenario.bytes);
+                let identity = self.setting.room.identity();
+                let cell = node_blocks::cell(&identity, &block, self.setting.scenario.bytes);
                 let cells = vec![(node_blocks::place(block.node, block.sequence), cell)];
                 let verb = Verb::Write {
                     cells,
@@ -100,8 +101,9 @@ impl World {
             Action::PostInvalid { to, slot } => self.post_invalid(at, &to, slot),
             Action::Fence { token, to } => self.fence(at, token, &to),
             Action::SetWord { token, link, word } => {
+                let place = self.place();
                 if let Some(live) = &mut self.controllers[at as usize].live {
-                    live.memory[link.index()].set_epoch(0, word);
+                    live.memory[link.index()].set_epoch(place.epoch_word, word);
                 }
                 self.handle(at, Input::WordSet { token });
             }
@@ -170,7 +172,7 @@ impl World {
                 continue;
             };
             let raw = memory.header(header_at);
-            let volume = super::IDENTITY.volume;
+            let volume = self.setting.room.identity().volume;
             if SlotHeader::decode(&raw, epoch, &volume, slot).is_none() {
                 continue;
             }

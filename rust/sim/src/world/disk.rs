@@ -167,7 +167,7 @@ impl World {
                 };
                 self.stats.destaged += 1;
                 self.tell_machine(at, |machine, now| machine.destage_finish(run, end, now));
-                self.drain(at);
+                self.follow(at);
             }
             Cookie::Flush(token) => self.handle(at, Input::DiskFlushed { token, ok: !bad }),
             Cookie::Pass(pass) => {
@@ -208,11 +208,13 @@ impl World {
         let Some(index) = live.gathering.iter().position(|g| g.token == token) else {
             return;
         };
+        let identity = self.setting.room.identity();
         let gathering = &mut live.gathering[index];
         gathering.bad |= bad;
         for (node, copies) in (first..).zip(data.chunks_exact(2)) {
             let id = NodeId::new(node).filter(|_| !bad);
-            let block = id.and_then(|id| node_blocks::newest(id, [&copies[0], &copies[1]]));
+            let block =
+                id.and_then(|id| node_blocks::newest(&identity, id, [&copies[0], &copies[1]]));
             gathering.blocks[node as usize] = block;
             gathering.bad |= block.is_none();
         }

@@ -57,12 +57,27 @@ impl World {
         let Some(live) = &controller.live else {
             return;
         };
-        let owns = live.machine.is_owner() && live.destaging < DESTAGE_DEPTH;
         if let Some(local) = live.machine.next_deadline() {
             let due = controller.clock.when(local);
             self.later(Event::Poll { at }, due.max(self.now_ns));
         }
-        if owns {
+        self.perhaps_destage(at);
+    }
+
+    /// After a call that is no poll: as in the module, the machine is polled only if it says that it wants to be. One
+    /// that does not say so waits for its deadline, or for ever.
+    pub(super) fn follow(&mut self, at: u8) {
+        let live = self.controllers[at as usize].live.as_ref();
+        if live.is_some_and(|l| l.machine.wants_poll()) {
+            self.drain(at);
+        } else {
+            self.perhaps_destage(at);
+        }
+    }
+
+    fn perhaps_destage(&mut self, at: u8) {
+        let live = self.controllers[at as usize].live.as_ref();
+        if live.is_some_and(|l| l.machine.is_owner() && l.destaging < DESTAGE_DEPTH) {
             self.soon(Event::Destage { at });
         }
     }
@@ -75,7 +90,7 @@ impl World {
             Action::Yield => {}
             Action::Send(message) => self.send(at, message),
             // At once, as a destage: the lease was checked just now.
-            Action::PassDown { .. } => self.carry_out(at, action),
+            Action::PassDown { .. } => self.carry_out(at, &action),
             Action::Notify(role) => self.note_role(at, role),
             Action::PostSlot { to, .. }
             | Action::PostInvalid { to, .. }
@@ -188,7 +203,7 @@ impl World {
         let Some(plan) = live.machine.next_destage(now, max) else {
             return;
         };
-        let mut cells = Vec::new();
+        let mut cells = Vec::with_capacity(plan.range.count as usize);
         let mut corrupt = None;
         for (i, source) in plan
             .sources
@@ -235,13 +250,13 @@ impl World {
             };
             self.issue(at, verb, Cookie::Destage(plan.run));
         }
-        self.drain(at);
+        self.follow(at);
     }
 
     /// The generation in which a controller owns the volume, by its own record.
-    pub(super) fn generation(&mut self, at: u8) -> u64 {
-        let status = self.tell_machine(at, |machine, now| machine.status(now));
-        status.map_or(0, |s| s.record.generation.get())
+    pub(super) fn generation(&self, at: u8) -> u64 {
+        let live = self.controllers[at as usize].live.as_ref();
+        live.map_or(0, |l| l.machine.own_generation().get())
     }
 
     /// Whether a controller is an owner that holds.

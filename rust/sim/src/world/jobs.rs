@@ -6,7 +6,7 @@ use yoke_core::volume::{
     FenceSample, LongBegin, LongRange, PostTo, Range, ReadBegin, WriteBegin, WriteEnd, WritePlan,
 };
 
-use super::{World, IDENTITY};
+use super::World;
 use crate::check::history::Request;
 use crate::event::{Ask, Event};
 use crate::job::{Job, Stage};
@@ -221,13 +221,13 @@ impl World {
                 self.begun_long(at, job, begin);
             }
         }
-        self.drain(at);
+        self.follow(at);
     }
 
     fn begin_flush(&mut self, at: u8, job: u8) {
         let begin = self.tell_machine(at, |machine, now| machine.flush(now));
         self.begun_long(at, job, begin);
-        self.drain(at);
+        self.follow(at);
     }
 
     fn begun_long(&mut self, at: u8, job: u8, begin: Option<LongBegin>) {
@@ -280,7 +280,7 @@ impl World {
             (Some(to), 0 | 1) => self.post_half(at, &to, slot, part),
             (Some(to), _) => {
                 let header = SlotHeader {
-                    volume: IDENTITY.volume,
+                    volume: self.setting.room.identity().volume,
                     generation: plan.generation,
                     sequence: plan.sequence + u64::from(block),
                     block: plan.range.block + u64::from(block),
@@ -330,6 +330,6 @@ impl World {
             Some(WriteEnd::Fail(reason)) => self.failed(at, job, reason),
             None => {}
         }
-        self.drain(at);
+        self.follow(at);
     }
 }

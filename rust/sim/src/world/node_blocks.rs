@@ -3,29 +3,29 @@
 
 use std::sync::Arc;
 
-use yoke_core::disk::{Block as Sector, NodeBlock, BLOCK_SIZE};
+use yoke_core::disk::{Block as Sector, Identity, NodeBlock, BLOCK_SIZE};
 use yoke_core::ids::NodeId;
 
-use super::{CONTROLLERS, IDENTITY};
+use super::CONTROLLERS;
 use crate::disk::{Cell, Place};
 
 /// The head of a disk that was just formatted.
-pub(super) fn format(bytes: bool) -> Vec<Cell> {
+pub(super) fn format(identity: &Identity, bytes: bool) -> Vec<Cell> {
     let mut head = Vec::new();
     for node in (0..CONTROLLERS as u8).filter_map(NodeId::new) {
-        head.push(cell(&NodeBlock::blank(node, 0), bytes));
-        head.push(cell(&NodeBlock::blank(node, 1), bytes));
+        head.push(cell(identity, &NodeBlock::blank(node, 0), bytes));
+        head.push(cell(identity, &NodeBlock::blank(node, 1), bytes));
     }
     head
 }
 
 /// What a node's block looks like on the disk.
-pub(super) fn cell(block: &NodeBlock, bytes: bool) -> Cell {
+pub(super) fn cell(identity: &Identity, block: &NodeBlock, bytes: bool) -> Cell {
     if !bytes {
         return Cell::Node(Arc::new(*block));
     }
     let mut sector: Sector = [0; BLOCK_SIZE];
-    block.encode(&IDENTITY, &mut sector);
+    block.encode(identity, &mut sector);
     Cell::Bytes(Arc::new((sector, *block)))
 }
 
@@ -43,10 +43,10 @@ pub(super) fn places(node: u8) -> [Place; 2] {
 }
 
 /// What two copies amount to, if they amount to anything.
-pub(super) fn newest(node: NodeId, copies: [&Cell; 2]) -> Option<NodeBlock> {
+pub(super) fn newest(identity: &Identity, node: NodeId, copies: [&Cell; 2]) -> Option<NodeBlock> {
     match copies {
         [Cell::Bytes(first), Cell::Bytes(second)] => {
-            let parsed = NodeBlock::parse_copies(&IDENTITY, node, &first.0, &second.0);
+            let parsed = NodeBlock::parse_copies(identity, node, &first.0, &second.0);
             Some(parsed.ok()?.contents)
         }
         _ => written(copies),

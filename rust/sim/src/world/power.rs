@@ -6,15 +6,14 @@ use std::collections::VecDeque;
 use yoke_core::ids::{Incarnation, LinkId};
 use yoke_core::volume::{Config, Input, PowerLoss, Role};
 
-use super::{World, CONTROLLERS, IDENTITY};
+use super::{World, CONTROLLERS};
 use crate::check::owner::Actor;
-use crate::controller::{Live, Loose};
+use crate::controller::{Life, Live, Loose};
 use crate::event::Event;
 use crate::machine;
 use crate::memory::Memory;
 use crate::rng::splitmix64;
 use crate::scenario::MS;
-use yoke_core::window::PAGE;
 
 /// Requests that may wait in a machine at a time.
 const TICKETS: usize = 8;
@@ -37,28 +36,10 @@ impl World {
             0
         };
         self.controllers[index].clock = crate::clock::Clock::new(self.now_ns, base_ns, drift);
-        let now = self.clock(at);
         let incarnation = Incarnation::new(incarnation).unwrap_or_else(|| unreachable!("odd"));
-        self.session.closed[index] = false;
-        let scenario = self.setting.scenario;
-        let config = self.config(at, incarnation, seed);
-        let pages = (self.place().size() / PAGE) as usize;
-        let live = Live {
-            machine: machine::open(config, scenario.guards, TICKETS, now),
-            incarnation,
-            log: vec![[0; 2]; scenario.slots as usize],
-            memory: vec![Memory::new(super::REGION_AT, pages); scenario.links],
-            lanes: vec![VecDeque::new(); scenario.links],
-            loose: Loose::default(),
-            jobs: Vec::new(),
-            notices: VecDeque::new(),
-            inbox: VecDeque::new(),
-            session: None,
-            lives: vec![None; scenario.links],
-            destaging: 0,
-            gathering: Vec::new(),
-        };
-        self.controllers[index].live = Some(Box::new(live));
+        let (scenario, room) = (self.setting.scenario, self.setting.room);
+        let memory = vec![Memory::new(room.base, room.pages); scenario.links];
+        self.boot(at, incarnation, seed, (memory, vec![None; scenario.links]));
         self.trace.line(self.now_ns, || {
             format!("controller {at} starts as {incarnation}")
         });
@@ -66,6 +47,37 @@ impl World {
         for link in 0..scenario.links as u8 {
             self.soon(Event::Handshake { link });
         }
+    }
+
+    /// The volume is opened by a controller that has just started, with these windows and lives of its links.
+    pub(super) fn boot(
+        &mut self,
+        at: u8,
+        incarnation: Incarnation,
+        seed: u64,
+        (memory, lives): (Vec<Memory>, Vec<Option<Life>>),
+    ) {
+        let index = at as usize;
+        let now = self.clock(at);
+        self.session.closed[index] = false;
+        let scenario = self.setting.scenario;
+        let config = self.config(at, incarnation, seed);
+        let live = Live {
+            machine: machine::open(config, scenario.guards, TICKETS, now),
+            incarnation,
+            log: vec![[0; 2]; scenario.slots as usize],
+            memory,
+            lanes: vec![VecDeque::new(); scenario.links],
+            loose: Loose::default(),
+            jobs: Vec::new(),
+            notices: VecDeque::new(),
+            inbox: VecDeque::new(),
+            session: None,
+            lives,
+            destaging: 0,
+            gathering: Vec::new(),
+        };
+        self.controllers[index].live = Some(Box::new(live));
     }
 
     /// A machine that was just opened hears where its regions stand.
@@ -115,6 +127,13 @@ impl World {
 
     /// A person ends a life that was stopped by a fault, or whose volume is closed, and starts the next one.
     pub(super) fn restart(&mut self, at: u8) {
+        self.note_stopped(at);
+        self.crash(at, [0; 4]);
+        self.start(at);
+    }
+
+    /// A person is about to end a life. If a fault has stopped the volume in it, that is no excuse for a loss.
+    pub fn note_stopped(&mut self, at: u8) {
         let index = at as usize;
         let actor = Actor {
             controller: index,
@@ -124,14 +143,12 @@ impl World {
         let stopped = live.filter(|l| l.machine.role() == Role::Stopped);
         let stopped = stopped.map(|l| (actor, l.incarnation));
         self.stopped.extend(stopped);
-        self.crash(at, [0; 4]);
-        self.start(at);
     }
 
     fn config(&self, at: u8, incarnation: Incarnation, seed: u64) -> Config {
         let s = &self.setting.scenario;
         Config {
-            volume: IDENTITY.volume,
+            volume: self.setting.room.identity().volume,
             node: self.controllers[at as usize].node,
             incarnation,
             partner: self.controllers[1 - at as usize].node,
@@ -157,19 +174,14 @@ impl World {
 
     /// A controller dies. Its memory is gone; what it has posted or queued is not.
     pub(super) fn crash(&mut self, at: u8, keep: [u8; 4]) {
-        let index = at as usize;
-        let Some(live) = self.controllers[index].live.take() else {
+        if !self.forget(at) {
             return;
-        };
+        }
+        let index = at as usize;
         self.stats.crashes += 1;
         self.trace
             .line(self.now_ns, || format!("controller {at} DIES"));
-        self.controllers[index].paused = false;
-        for job in live.jobs.iter().flatten() {
-            self.history.unknown(job.op);
-        }
         self.session.open[index] = false;
-        self.session.closed[index] = false;
         for (link, keep) in keep.into_iter().enumerate().take(self.links.len()) {
             self.links[link].lose_end(index, keep.into());
             self.soon(Event::Silent {
@@ -178,6 +190,20 @@ impl World {
             });
         }
         self.note_lost_memory(self.shadow_is_lost());
+    }
+
+    /// What a controller knew of the volume is gone, and what it was asked. Whether there was anything.
+    pub(super) fn forget(&mut self, at: u8) -> bool {
+        let index = at as usize;
+        let Some(live) = self.controllers[index].live.take() else {
+            return false;
+        };
+        self.controllers[index].paused = false;
+        for job in live.jobs.iter().flatten() {
+            self.history.unknown(job.op);
+        }
+        self.session.closed[index] = false;
+        true
     }
 
     /// A controller stops for a while. Its clock, its memory, its posts and its
@@ -215,6 +241,11 @@ impl World {
         for at in 0..CONTROLLERS as u8 {
             self.crash(at, [0; 4]);
         }
+        self.power_is_gone(pick);
+    }
+
+    /// The disk forgets, and clients were promised no more than what it has kept.
+    pub(super) fn power_is_gone(&mut self, pick: u64) {
         let mut state = pick;
         self.disk
             .power_loss(|n| (splitmix64(&mut state) % n as u64) as usize);

@@ -51,7 +51,7 @@ impl World {
     /// Reads from the disk what is there, one command for each run of blocks.
     fn fetch_disk(&mut self, at: u8, job: u8, plan: Box<ReadPlan>, data: Vec<Block>) {
         let mut runs: Vec<(u32, Vec<Place>)> = Vec::new();
-        for (i, source) in (0..plan.range.count).zip(plan.sources) {
+        for (i, source) in (0..plan.range.count).zip(&plan.sources) {
             let place = Place::Data((plan.range.block + u64::from(i)) as u32);
             match (source, runs.last_mut()) {
                 (Source::Disk, Some((first, run))) if *first + run.len() as u32 == i => {
@@ -115,6 +115,6 @@ impl World {
             Some(ReadEnd::Fail(reason)) => self.failed(at, job, reason),
             None => {}
         }
-        self.drain(at);
+        self.follow(at);
     }
 }

@@ -9,6 +9,7 @@ use yoke_core::mirror::message::Message;
 use yoke_core::terms::Terms;
 use yoke_core::volume::Input;
 
+use super::beside::News;
 use super::{World, CONTROLLERS};
 use crate::controller::{Life, Notice};
 use crate::event::Event;
@@ -95,8 +96,14 @@ impl World {
             if let Some(live) = &mut self.controllers[at as usize].live {
                 live.lives[index] = Some(Life { epoch, downs });
             }
-            self.notice(at, Notice::LinkUp { link, life: epoch });
+            let life = epoch;
+            self.announce(News::Up { at, link, life });
         }
+        self.bring_waiting();
+    }
+
+    /// Messages that wait for a link go on.
+    pub(super) fn bring_waiting(&mut self) {
         for at in 0..CONTROLLERS as u8 {
             let waiting = self.controllers[at as usize]
                 .live
@@ -114,30 +121,15 @@ impl World {
         for at in 0..CONTROLLERS as u8 {
             self.leave_session(at);
         }
-        self.session.number += 1;
-        let session = self.session.number;
-        for at in 0..CONTROLLERS as u8 {
-            let partner = self.controllers[1 - at as usize]
-                .live
-                .as_ref()
-                .map(|l| l.incarnation);
-            let Some(incarnation) = partner else { continue };
-            self.session.open[at as usize] = true;
-            self.notice(
-                at,
-                Notice::SessionUp {
-                    session,
-                    incarnation,
-                },
-            );
-        }
+        let lives = |at: usize| self.controllers[1 - at].live.is_some();
+        self.session.open = [lives(0), lives(1)];
+        self.announce(News::Met);
     }
 
     fn leave_session(&mut self, at: u8) {
-        let session = self.session.number;
         if std::mem::take(&mut self.session.open[at as usize]) {
             self.stats.sessions_gone += 1;
-            self.notice(at, Notice::SessionGone { session });
+            self.announce(News::Left { at });
         }
     }
 
@@ -150,7 +142,7 @@ impl World {
             return;
         }
         let none_left = live.lives.iter().all(Option::is_none);
-        self.notice(at, Notice::LinkDown { link });
+        self.announce(News::Down { at, link });
         if none_left {
             self.soon(Event::Linger { at });
         }
@@ -230,7 +222,7 @@ impl World {
             .collect()
     }
 
-    fn notice(&mut self, at: u8, notice: Notice) {
+    pub(super) fn notice(&mut self, at: u8, notice: Notice) {
         if self.session.closed == [false; CONTROLLERS] {
             self.tell_notice(at, notice);
         }
