@@ -138,9 +138,11 @@ impl<T: DiskOps> Disk<T> {
         // SAFETY: the limits are valid memory.
         let gd = from_err_ptr(unsafe { ffi::yoke_sys_disk_alloc(&limits) })?;
         let gd = NonNull::new(gd).ok_or(ENOMEM)?;
-        // SAFETY: ours alone, and never added.
-        HOME.admit()
-            .inspect_err(|_| unsafe { bindings::put_disk(gd.as_ptr()) })?;
+        if let Err(error) = HOME.admit() {
+            // SAFETY: ours alone, and never added.
+            unsafe { bindings::put_disk(gd.as_ptr()) };
+            return Err(error);
+        }
         let data = KBox::into_raw(data);
         // SAFETY: the gendisk is new and ours alone; the name fits, as checked; `data` outlives it
         // (`free_disk`, or the error path below).

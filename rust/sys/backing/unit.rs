@@ -339,9 +339,10 @@ impl<C: IoClient> Inner<C> {
         // SAFETY: `aim()` stored the unit, which lives as long as the device.
         let unit = unsafe { &*(*bio.as_ptr()).bi_private.cast::<Unit<C>>() };
         match unit.state.load(Acquire) {
-            // SAFETY: ASYNC, and not with the device yet: nobody else looks at it.
             ASYNC => {
-                unsafe { (*unit.ctx.get()).as_ref() }.is_none_or(|ctx| self.client.may_issue(ctx))
+                // SAFETY: ASYNC, and not with the device yet: nobody else looks at it.
+                let ctx = unsafe { (*unit.ctx.get()).as_ref() };
+                ctx.is_none_or(|ctx| self.client.may_issue(ctx))
             }
             // Nobody waits any more.
             ABANDONED => false,

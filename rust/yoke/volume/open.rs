@@ -96,7 +96,9 @@ impl Volume {
             say(name, format_args!("{why}"));
             EINVAL
         })?;
-        let shared = share(name, settings, found.identity, config)?;
+        // Before anything else with a large frame: what a machine takes of the stack, while it is made, is half of it.
+        let core = machine(name, settings.slots as usize, config)?;
+        let shared = share(name, settings, found.identity, core)?;
         let (blocks, bounce) = (NodeBlocks::new()?, Bounce::new()?);
         let piece = Arc::new(Pages::new(1)?, GFP_KERNEL)?;
         let zeroes = Arc::new(Pages::new(1)?, GFP_KERNEL)?;
@@ -319,7 +321,7 @@ pub(super) fn config(settings: &Settings, controller: Controller, found: &Found)
 
 /// The machine in its memory. It is some KiB long: not inlined, so that it stands on the stack only while it is made.
 #[inline(never)]
-fn machine(name: &CStr, slots: usize, config: Config) -> Result<KBox<Machine>> {
+pub(super) fn machine(name: &CStr, slots: usize, config: Config) -> Result<KBox<Machine>> {
     let count = slots.saturating_mul(2);
     // Before there is a machine on the stack: what the allocator needs of it is not known.
     let place = KBox::<Machine>::new_uninit(GFP_KERNEL)?;
@@ -356,19 +358,7 @@ pub(super) fn share(
     name: &CStr,
     settings: &Settings,
     identity: Identity,
-    config: Config,
-) -> Result<Arc<Shared>> {
-    // First: while a machine is made, nothing else that is large is on the stack.
-    let core = machine(name, settings.slots as usize, config)?;
-    share_machine(core, name, settings, identity)
-}
-
-#[inline(never)]
-fn share_machine(
     core: KBox<Machine>,
-    name: &CStr,
-    settings: &Settings,
-    identity: Identity,
 ) -> Result<Arc<Shared>> {
     let inner = Inner::new(core, settings.bound_ns(), settings.stateless)?;
     let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;

@@ -4,7 +4,7 @@
 
 use super::{
     client::Mirror,
-    open::{config, share, Settings},
+    open::{config, machine, share, Settings},
     probe::{Found, Limits},
     shared::Shared,
 };
@@ -87,7 +87,8 @@ fn volume(number: u8) -> Result<Arc<Shared>> {
         incarnation: Incarnation::new(7).ok_or(EINVAL)?,
     };
     let config = config(&settings, controller, &found);
-    share(c"kunit", &settings, found.identity, config)
+    let core = machine(c"kunit", settings.slots as usize, config)?;
+    share(c"kunit", &settings, found.identity, core)
 }
 
 #[kunit_tests(yoke_volumes)]

@@ -27,7 +27,7 @@ pub enum PassEnd {
     Failed,
     /// The disk does not know it, or it was never issued: nothing was done, and nothing will be.
     Refused,
-    /// It was never issued, since [`super::Volume::issue_pass`] said no: it is tried again when it may be.
+    /// It was never issued, since [`crate::volume::Volume::issue_pass`] said no: it is tried again when it may be.
     NotIssued,
 }
 
