@@ -2,7 +2,7 @@
 //! A block device below us: opened exclusively, read, written and flushed through I/O units that
 //! were made beforehand.
 //!
-//! Three ways down, all without an allocation:
+//! Three ways down, all without an allocation, and none that waits for the device to *take* an I/O (`queue`):
 //! - **units** ([`BackingDev::take`]): blocks of preallocated [`Pages`], completion by callback;
 //! - **sync** (`*_sync`, `*_block`): the same, waiting with a timeout; for metadata;
 //! - **forward** ([`BackingDev::forward`]): a bio of our disk, passed on as a clone.
@@ -12,7 +12,9 @@
 //! only when all I/O has ended; the block layer's own timeouts bound that.
 
 mod forward;
+mod handover;
 mod props;
+mod queue;
 mod sync;
 mod unit;
 
@@ -20,11 +22,15 @@ pub use forward::Refused;
 pub use props::{Below, Props};
 pub use unit::{IoOp, IoUnit};
 
-use crate::{bio::Bio, ffi, inflight::Inflight, pages::Pages, status::IoResult, time::boottime_ns};
+use crate::{
+    bio::Bio, ffi, inflight::Inflight, pages::Pages, remains::HOME, status::BlkStatus,
+    status::IoResult, thread::Thread, time::boottime_ns,
+};
 use kernel::{
     bindings, error::from_err_ptr, error::to_result, prelude::*, sync::atomic::*, sync::Arc,
     types::Opaque,
 };
+use queue::Queue;
 use unit::Unit;
 
 /// Who is told when I/O has ended.
@@ -45,6 +51,24 @@ pub trait IoClient: Send + Sync + 'static {
 
     /// A forwarded bio's I/O has ended, and the bio comes back. It is still to be completed.
     fn forward_done(&self, bio: Bio, ctx: Self::Forward, result: IoResult);
+
+    /// Whether what a unit was submitted for may still be done: asked by the thread that hands it to the device, right
+    /// before it does, which may be any time after the submit. Context: task, and nothing is locked.
+    fn may_issue(&self, _ctx: &Self::Ctx) -> bool {
+        true
+    }
+
+    /// A unit's I/O was never handed to the device: [`Self::may_issue`] said no, or the device is being closed. The
+    /// unit itself is free again already. Context: any.
+    fn not_issued(&self, ctx: Self::Ctx) {
+        self.io_done(ctx, Err(BlkStatus::TRANSPORT));
+    }
+
+    /// A forwarded bio was never handed to the device, and comes back: it was recalled ([`BackingDev::recall`]), the
+    /// device is being closed, or memory is short. It is still to be completed. Context: any.
+    fn forward_back(&self, bio: Bio, ctx: Self::Forward) {
+        self.forward_done(bio, ctx, Err(BlkStatus::TRANSPORT));
+    }
 }
 
 /// Which device.
@@ -72,6 +96,8 @@ pub struct Options {
 
 /// What the device and its I/O share. Does not move: I/O under way points to it.
 struct Inner<C: IoClient> {
+    /// It is counted in [`HOME`].
+    admitted: bool,
     /// Null until it is opened.
     file: *mut bindings::file,
     bdev: *mut bindings::block_device,
@@ -80,6 +106,8 @@ struct Inner<C: IoClient> {
     unit_blocks: u16,
     /// Units and clones submitted whose callback has not returned.
     inflight: Inflight,
+    /// What is to be handed to the device: metadata, and the rest.
+    queues: [Arc<Queue>; 2],
     /// When it last answered, or, with nothing under way, was last asked. Nanoseconds of CLOCK_BOOTTIME.
     heard: Atomic<u64>,
     /// Counts units that were given back, for who waits for one.
@@ -97,6 +125,8 @@ struct Inner<C: IoClient> {
 
 /// An open block device. Context of open and drop: task.
 pub struct BackingDev<C: IoClient> {
+    /// They hand over what is in the queues, and use `inner`: dropped first.
+    threads: [Option<Thread>; 2],
     inner: KBox<Inner<C>>,
 }
 
@@ -113,7 +143,7 @@ impl<C: IoClient> BackingDev<C> {
     /// # Errors
     /// `EINVAL`: an option out of range, or a device that is empty or has blocks larger than ours;
     /// `ENOENT`, `ENOTBLK`, `ENXIO`: no such device; `EBUSY`: it is mounted, or has another holder;
-    /// `EACCES`: it is read-only; `ENOMEM`.
+    /// `EACCES`: it is read-only; `ENOMEM`; `ESHUTDOWN`: nobody keeps [`Remains`](crate::remains::Remains).
     pub fn open(path: Path<'_>, options: Options, client: C) -> Result<Self> {
         if !(1..=1024).contains(&options.units)
             || !(1..=256).contains(&options.unit_blocks)
@@ -123,12 +153,17 @@ impl<C: IoClient> BackingDev<C> {
         }
         let mut inner = KBox::new(
             Inner {
+                admitted: false,
                 file: core::ptr::null_mut(),
                 bdev: core::ptr::null_mut(),
                 props: Props::none(),
                 read_only: options.read_only,
                 unit_blocks: options.unit_blocks,
                 inflight: Inflight::new(),
+                queues: [
+                    Arc::pin_init(Queue::new(), GFP_KERNEL)?,
+                    Arc::pin_init(Queue::new(), GFP_KERNEL)?,
+                ],
                 heard: Atomic::new(0),
                 freed: Atomic::new(0),
                 hint: Atomic::new(0),
@@ -140,6 +175,8 @@ impl<C: IoClient> BackingDev<C> {
             },
             GFP_KERNEL,
         )?;
+        HOME.admit()?;
+        inner.admitted = true;
         inner.open_file(path)?;
         let dev: *const Inner<C> = &*inner;
         for index in 0..options.units {
@@ -155,7 +192,13 @@ impl<C: IoClient> BackingDev<C> {
                 0,
             )
         })?;
-        Ok(Self { inner })
+        let mut dev = Self {
+            threads: [None, None],
+            inner,
+        };
+        // From here on, dropping `dev` undoes what was done.
+        dev.hire()?;
+        Ok(dev)
     }
 
     /// Size, limits and cache of the device, as they were when it was opened.
@@ -228,20 +271,6 @@ fn in_submit() -> bool {
 }
 
 impl<C: IoClient> Inner<C> {
-    /// An I/O is about to be handed to the device.
-    fn issued(&self) {
-        if self.inflight.count() == 0 {
-            self.heard.store(boottime_ns(), Relaxed);
-        }
-        self.inflight.get();
-    }
-
-    /// One has ended, and its client was told. Nothing of the device may be used afterwards.
-    fn ended(&self) {
-        self.heard.store(boottime_ns(), Relaxed);
-        self.inflight.put();
-    }
-
     fn open_file(&mut self, path: Path<'_>) -> Result {
         // BLK_OPEN_READ and BLK_OPEN_WRITE, macros that the bindings lack.
         let mode: bindings::blk_mode_t = if self.read_only { 1 } else { 1 | 2 };
@@ -283,14 +312,28 @@ impl<C: IoClient> Inner<C> {
     }
 }
 
+impl<C: IoClient> Drop for BackingDev<C> {
+    fn drop(&mut self) {
+        self.inner.close_queues();
+        self.inner
+            .inflight
+            .wait_zero_forever("I/Os of a backing device");
+        // With nothing under way none of them is in the device's hands for long.
+        drop(core::mem::take(&mut self.threads));
+    }
+}
+
 impl<C: IoClient> Drop for Inner<C> {
     fn drop(&mut self) {
-        self.inflight.wait_zero_forever("I/Os of a backing device");
+        // Nothing is under way: a `BackingDev` has waited for it, and without one nothing was submitted.
         // SAFETY: no clone is left, as just waited for; harmless if it was never initialised.
         unsafe { bindings::bioset_exit(self.clones.get()) };
         if !self.file.is_null() {
             // SAFETY: we opened it, and no I/O uses it any more.
             unsafe { bindings::bdev_fput(self.file) };
+        }
+        if self.admitted {
+            HOME.leave();
         }
     }
 }

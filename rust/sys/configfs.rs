@@ -18,12 +18,14 @@
 //! So rmmod is refused until all items are removed.
 
 mod attrs;
+mod gate;
 mod item;
 mod pin;
 
 pub use pin::ItemPin;
 
 use crate::{attr::Attr, ffi};
+use gate::Gate;
 use item::{DirNode, RootNode};
 use kernel::{bindings, error::to_result, prelude::*, sync::Arc};
 
@@ -71,25 +73,33 @@ impl DirEntry {
         let node: KBox<dyn AnyDir> = DirNode::new(name, dir)?;
         Ok(Self { node })
     }
+
+    #[cfg(yoke_kunit)]
+    pub(crate) fn group(&self) -> *mut bindings::config_group {
+        self.node.group()
+    }
 }
 
 /// A directory node of whatever type.
 ///
 /// # Safety
-/// `group()` must return an initialised group that stays valid as long as the node.
+/// `group()` must return an initialised group that stays valid as long as the node, and whose last reference counts down
+/// `gate()`.
 unsafe trait AnyDir: Send + Sync {
     fn group(&self) -> *mut bindings::config_group;
+    fn gate(&self) -> &Gate;
 }
 
-/// A registered subsystem. Drop it in the module's exit only (or before a user could see it): an
-/// item that a user made must not lose its parent. Register it last in the module's start.
+/// A registered subsystem. Register it last in the module's start, and drop it in the module's exit: users can make no
+/// item any more then, and have none. Dropped earlier it refuses new items (`ESHUTDOWN`), and waits until users have
+/// removed theirs: an item does not lose its parent.
 ///
-/// Context: task.
+/// Context: task; of drop also: not within a function of an item or a directory.
 pub struct Subsystem<R: Item> {
     // INVARIANT: registered. Dropped first, by `drop()`, which unregisters it.
     root: KBox<RootNode<R>>,
     /// Referred to by the root's group; dropped after it is unregistered.
-    _dirs: KVec<DirEntry>,
+    dirs: KVec<DirEntry>,
 }
 
 // SAFETY: configfs may be told by any task to unregister, and locks for itself; the root and the directories are `Send`.
@@ -111,13 +121,28 @@ impl<R: Item> Subsystem<R> {
         }
         // SAFETY: an initialised subsystem.
         to_result(unsafe { bindings::configfs_register_subsystem(root.raw()) })?;
-        Ok(Self { root, _dirs: dirs })
+        Ok(Self { root, dirs })
     }
 }
 
 impl<R: Item> Drop for Subsystem<R> {
     fn drop(&mut self) {
-        // SAFETY: registered by `new()`, unregistered only here.
-        unsafe { bindings::configfs_unregister_subsystem(self.root.raw()) };
+        for dir in &self.dirs {
+            dir.node.gate().close();
+            dir.node.gate().wait_items();
+        }
+        // SAFETY: registered by `new()`, unregistered only here; no item is in it, as just waited for. The references are
+        // those of `config_group_init_type_name()`, given back once; the nodes are there until all others are, too.
+        unsafe {
+            bindings::configfs_unregister_subsystem(self.root.raw());
+            for dir in &self.dirs {
+                bindings::config_item_put(&raw mut (*dir.node.group()).cg_item);
+            }
+            bindings::config_item_put(&raw mut (*self.root.group()).cg_item);
+        }
+        for dir in &self.dirs {
+            dir.node.gate().wait_released();
+        }
+        self.root.gate().wait_released();
     }
 }

@@ -13,7 +13,7 @@ mod params;
 pub use ops::DiskOps;
 pub use params::Params;
 
-use crate::{ffi, inflight::Inflight, sysfs::AttrGroup, sysfs::Owner, uevent::Env};
+use crate::{ffi, inflight::Inflight, remains::HOME, sysfs::AttrGroup, sysfs::Owner, uevent::Env};
 use core::{cell::UnsafeCell, ptr::NonNull};
 use kernel::{
     bindings, error::from_err_ptr, error::to_result, prelude::*, sync::atomic::*, sync::Arc,
@@ -45,9 +45,6 @@ impl CurrentTask {
         core::str::from_utf8(name.unwrap_or_default()).unwrap_or("?")
     }
 }
-
-/// Objects behind disks that have not been freed yet, of all disks of this module.
-static LIVE: Inflight = Inflight::new();
 
 /// What every disk's private data starts with, whatever its type.
 #[repr(C)]
@@ -118,7 +115,8 @@ impl<T: DiskOps> Disk<T> {
     /// `ops` must be ready to serve: reads may come before this returns.
     ///
     /// # Errors
-    /// `EINVAL`: a limit that makes no sense, or a bad name; `EEXIST`: the name is taken; `ENOMEM`.
+    /// `EINVAL`: a limit that makes no sense, or a bad name; `EEXIST`: the name is taken; `ENOMEM`; `ESHUTDOWN`: nobody
+    /// keeps [`Remains`](crate::remains::Remains).
     pub fn new(name: &CStr, params: &Params, ops: Arc<T>) -> Result<Self> {
         let limits = params.limits()?;
         let capacity = params.capacity_sectors()?;
@@ -140,8 +138,10 @@ impl<T: DiskOps> Disk<T> {
         // SAFETY: the limits are valid memory.
         let gd = from_err_ptr(unsafe { ffi::yoke_sys_disk_alloc(&limits) })?;
         let gd = NonNull::new(gd).ok_or(ENOMEM)?;
+        // SAFETY: ours alone, and never added.
+        HOME.admit()
+            .inspect_err(|_| unsafe { bindings::put_disk(gd.as_ptr()) })?;
         let data = KBox::into_raw(data);
-        LIVE.get();
         // SAFETY: the gendisk is new and ours alone; the name fits, as checked; `data` outlives it
         // (`free_disk`, or the error path below).
         let added = unsafe {
@@ -167,7 +167,7 @@ impl<T: DiskOps> Disk<T> {
                 bindings::put_disk(gd.as_ptr());
                 drop(KBox::from_raw(data));
             }
-            LIVE.put();
+            HOME.leave();
             return Err(e);
         }
         // INVARIANT: added, and the reference of the allocation is ours.
@@ -316,15 +316,6 @@ impl<T: DiskOps> Drop for Disk<T> {
         // SAFETY: our reference, not used any more. `free_disk` frees the data with the last one.
         unsafe { bindings::put_disk(disk) };
     }
-}
-
-/// Waits until the objects behind all disks are freed, and until the ends of all I/O have left our
-/// code. For the module's exit, as its last act: nobody has a disk open then, so it is a matter of
-/// moments. Context: task.
-pub fn wait_gone() {
-    LIVE.wait_zero_forever("disks");
-    // SAFETY: the caller may sleep. Whoever counts down does so within an RCU section.
-    unsafe { bindings::synchronize_rcu() };
 }
 
 fn name_is_good(name: &[u8]) -> bool {

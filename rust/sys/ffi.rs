@@ -149,6 +149,8 @@ extern "C" {
         src: *mut bindings::bio,
         bioset: *mut c_void,
     ) -> *mut bindings::bio;
+    pub(crate) fn yoke_sys_bio_set_nowait(bio: *mut bindings::bio) -> bool;
+    pub(crate) fn yoke_sys_bio_would_block(bio: *const bindings::bio) -> bool;
     pub(crate) fn yoke_sys_in_submit() -> bool;
 
     pub(crate) fn yoke_sys_disk_alloc(limits: *const Limits) -> *mut bindings::gendisk;

@@ -130,6 +130,8 @@ bool yoke_sys_bio_add_block(struct bio *bio, void *block);
 void yoke_sys_bio_set_flags(struct bio *bio, u32 set, u32 clear);
 struct bio *yoke_sys_bio_clone(struct block_device *bdev, struct bio *src,
 			       void *bioset);
+bool yoke_sys_bio_set_nowait(struct bio *bio);
+bool yoke_sys_bio_would_block(const struct bio *bio);
 bool yoke_sys_in_submit(void);
 
 /* ---- disk and block device ---- */

@@ -32,7 +32,7 @@ impl Inflight {
     /// As [`Self::put`], for a counter that the waiter may free at once.
     fn put_raw(this: *const Self) {
         // SAFETY: the caller's `&self` was valid on entry, and the waiter cannot see zero before
-        // the subtraction. The RCU section lets `disk::wait_gone()` know that this code is left.
+        // the subtraction. The RCU section lets `Remains` know that this code is left.
         unsafe {
             ffi::yoke_sys_rcu_lock();
             if (*this).0.fetch_sub(1, Full) == 1 {

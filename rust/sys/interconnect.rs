@@ -69,9 +69,10 @@ pub struct Sample {
     pub generation: u64,
 }
 
-// SAFETY: the contract allows the hot calls from any CPU at once; the others take `&mut`.
+// SAFETY: C's link is not bound to the task that made it: it may be destroyed by any that may sleep; `Arc<E>` is `Send`.
 unsafe impl<E: LinkEvents> Send for Link<E> {}
-// SAFETY: as above.
+// SAFETY: every call that `&Link` makes may be made from any CPU at any time, as the contract says of the driver's and
+// helpers/link_calls.c of its own; `E` is `Sync`.
 unsafe impl<E: LinkEvents> Sync for Link<E> {}
 
 impl<E: LinkEvents> Link<E> {
@@ -91,8 +92,8 @@ impl<E: LinkEvents> Link<E> {
     /// carry a link; `EIO`; `ENOMEM`.
     pub fn open(kind: &CStr, device: &CStr, events: Arc<E>) -> Result<Self> {
         let data: *const E = &*events;
-        // SAFETY: the strings are valid; `events` is kept until
-        // after the link is destroyed.
+        // SAFETY: the strings end in NUL; the upcalls lead to an `E`, which `data` is, and `events` keeps it until after
+        // the link is destroyed.
         let raw = from_err_ptr(unsafe {
             ffi::yoke_sys_link_create(
                 kind.as_char_ptr(),
@@ -113,26 +114,30 @@ impl<E: LinkEvents> Link<E> {
 
     /// What the link can do; nothing before its device was there for the first time.
     pub fn caps(&self) -> Caps {
-        // SAFETY: a valid link (invariant); so for all below.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C only
+        // reads what does not change while there is one.
         Caps(unsafe { ffi::yoke_sys_link_caps(self.raw.as_ptr()) })
     }
 
     /// Why it has no device; `None` if it has one. `ENODEV`: it is not there.
     pub fn absence(&self) -> Option<Error> {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C looks at the
+        // device under RCU.
         to_result(unsafe { ffi::yoke_sys_link_error(self.raw.as_ptr()) }).err()
     }
 
     /// Whether both ends are enabled and connected right now.
     pub fn is_up(&self) -> bool {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C asks the device
+        // under RCU, from any context.
         unsafe { ffi::yoke_sys_link_is_up(self.raw.as_ptr()) }
     }
 
     /// A number that every down has changed, and every change of the device: compare for equality.
     /// `u64::MAX` without a device.
     pub fn generation(&self) -> u64 {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C asks the device
+        // under RCU, from any context.
         unsafe { ffi::yoke_sys_link_generation(self.raw.as_ptr()) }
     }
 
@@ -148,14 +153,16 @@ impl<E: LinkEvents> Link<E> {
     /// How long every down lasts at least, in microseconds: what was posted longer before a read is
     /// not proved by it. 0 without a device.
     pub fn min_down_us(&self) -> u32 {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C asks the device
+        // under RCU, from any context.
         unsafe { ffi::yoke_sys_link_min_down_us(self.raw.as_ptr()) }
     }
 
     /// Bytes of our own window and of the peer's.
     fn sizes(&self) -> (u64, u64) {
         let (mut own, mut peers) = (0, 0);
-        // SAFETY: see `caps()`; valid memory for the answers.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); the two
+        // answers are locals, valid for writes.
         unsafe { ffi::yoke_sys_link_sizes(self.raw.as_ptr(), &mut own, &mut peers) };
         (own, peers)
     }
@@ -175,7 +182,8 @@ impl<E: LinkEvents> Link<E> {
     /// # Errors
     /// `ERANGE`: outside of it, nothing was written; `ENOTCONN`: the link is down.
     pub fn post(&self, offset: u64, bytes: &[u8]) -> Result {
-        // SAFETY: see `caps()`; a valid slice.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); a slice is
+        // valid for reads of its length, and the driver keeps no pointer to it.
         to_result(unsafe {
             ffi::yoke_sys_link_post(
                 self.raw.as_ptr(),
@@ -189,7 +197,8 @@ impl<E: LinkEvents> Link<E> {
     /// Posts a block of memory. Errors as [`Self::post`], and `ERANGE`: no such block.
     pub fn post_block(&self, offset: u64, pages: &Pages, block: u32) -> Result {
         let src = pages.block_ptr(block)?;
-        // SAFETY: see `caps()`; valid for a block, and only read by the driver.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); `src` is valid
+        // for a block as long as `pages` is borrowed, and the driver keeps no pointer to it.
         to_result(unsafe {
             ffi::yoke_sys_link_post(self.raw.as_ptr(), offset, src.cast(), BLOCK as u64)
         })
@@ -197,13 +206,15 @@ impl<E: LinkEvents> Link<E> {
 
     /// Posts one aligned word, little-endian, in one store. Errors as [`Self::post`].
     pub fn post64(&self, offset: u64, value: u64) -> Result {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C checks the
+        // place, and the device may not go during the call.
         to_result(unsafe { ffi::yoke_sys_link_post64(self.raw.as_ptr(), offset, value) })
     }
 
     /// Posts before it arrive before posts after it, on this CPU.
     pub fn barrier(&self) {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); a barrier touches
+        // no memory of ours.
         unsafe { ffi::yoke_sys_link_barrier(self.raw.as_ptr()) }
     }
 
@@ -211,7 +222,8 @@ impl<E: LinkEvents> Link<E> {
     /// worst for the bus's completion timeout.
     pub fn fence(&self, offset: u64) -> Sample {
         let mut generation = u64::MAX;
-        // SAFETY: see `caps()`; valid memory for the answer.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); `generation`
+        // is a local, valid for writes.
         let word = unsafe { ffi::yoke_sys_link_read64(self.raw.as_ptr(), offset, &mut generation) };
         Sample { word, generation }
     }
@@ -223,7 +235,8 @@ impl<E: LinkEvents> Link<E> {
 
     /// Wakes the peer; may be lost, may come twice.
     pub fn ring(&self) {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C asks the device
+        // under RCU, from any context.
         unsafe { ffi::yoke_sys_link_ring(self.raw.as_ptr()) }
     }
 
@@ -232,13 +245,15 @@ impl<E: LinkEvents> Link<E> {
     /// # Errors
     /// `EOPNOTSUPP`: this kind has none; `EMSGSIZE`; `EAGAIN`: the queue is full; `ENOTCONN`.
     pub fn send(&self, message: &[u8]) -> Result {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C only reads what
+        // does not change while there is one.
         let max = unsafe { ffi::yoke_sys_link_max_message(self.raw.as_ptr()) };
         let len = u32::try_from(message.len()).map_err(|_| EMSGSIZE)?;
         if len > max && max > 0 {
             return Err(EMSGSIZE);
         }
-        // SAFETY: see `caps()`; a valid slice.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); a slice is
+        // valid for reads of its length, and the driver copies what it queues.
         to_result(unsafe {
             ffi::yoke_sys_link_send(self.raw.as_ptr(), message.as_ptr().cast(), len)
         })
@@ -250,8 +265,8 @@ impl<E: LinkEvents> Link<E> {
     /// `ERANGE`: outside of it; `ENOTCONN`: there is no device, and so no memory. So for all below;
     /// `ERANGE` also for words that are not aligned to 8 bytes.
     pub fn read(&self, offset: u64, dst: &mut [u8]) -> Result {
-        // SAFETY: see `caps()`; `dst` is valid for its length, C checks the place and copies,
-        // whatever the peer does meanwhile.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); `dst` is valid
+        // for writes of its length; C checks the place and copies, whatever the peer does meanwhile.
         to_result(unsafe {
             ffi::yoke_sys_link_read(
                 self.raw.as_ptr(),
@@ -265,21 +280,24 @@ impl<E: LinkEvents> Link<E> {
     /// Copies a block of our window into memory.
     pub fn read_block(&self, offset: u64, pages: &Pages, block: u32) -> Result {
         let dst = pages.block_ptr(block)?;
-        // SAFETY: as in `read()`; valid for a block.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); `dst` is valid
+        // for writes of a block as long as `pages` is borrowed; C checks the place and copies.
         to_result(unsafe { ffi::yoke_sys_link_read(self.raw.as_ptr(), offset, dst.cast(), BLOCK) })
     }
 
     /// Loads a word of our window; what is read after it is at least as new (acquire).
     pub fn load64(&self, offset: u64) -> Result<u64> {
         let mut value = 0;
-        // SAFETY: see `caps()`; valid memory for the answer.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C checks the
+        // place, and `value` is a local, valid for writes.
         to_result(unsafe { ffi::yoke_sys_link_load64(self.raw.as_ptr(), offset, &mut value) })?;
         Ok(u64::from_le(value))
     }
 
     /// Writes our own window.
     pub fn write(&self, offset: u64, src: &[u8]) -> Result {
-        // SAFETY: as in `read()`, the other way round.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); `src` is valid
+        // for reads of its length; C checks the place and copies.
         to_result(unsafe {
             ffi::yoke_sys_link_write(self.raw.as_ptr(), offset, src.as_ptr().cast(), src.len())
         })
@@ -287,13 +305,15 @@ impl<E: LinkEvents> Link<E> {
 
     /// Stores a word of our window; what was written before is visible before it (release).
     pub fn store64(&self, offset: u64, value: u64) -> Result {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C checks the
+        // place and stores once, whatever the peer does meanwhile.
         to_result(unsafe { ffi::yoke_sys_link_store64(self.raw.as_ptr(), offset, value.to_le()) })
     }
 
     /// Zeroes a part of our window. Holds the CPU: cut what is longer than some ten KiB.
     pub fn zero(&self, offset: u64, len: usize) -> Result {
-        // SAFETY: see `caps()`.
+        // SAFETY: `self.raw` is a link that C made and that only `drop()` destroys (invariant); C checks that all
+        // of it lies in our window, which the device keeps during the call.
         to_result(unsafe { ffi::yoke_sys_link_zero(self.raw.as_ptr(), offset, len) })
     }
 }
@@ -309,14 +329,14 @@ impl<E: LinkEvents> Drop for Link<E> {
 /// # Safety
 /// `data` is that of a link with events of type `E`, which is not destroyed yet.
 unsafe extern "C" fn changed<E: LinkEvents>(data: *mut c_void) {
-    // SAFETY: by the function's contract.
+    // SAFETY: by the function's contract `data` is an `E`, which the link keeps until no upcall comes any more.
     unsafe { &*data.cast::<E>() }.changed();
 }
 
 /// # Safety
 /// As [`changed`].
 unsafe extern "C" fn doorbell<E: LinkEvents>(data: *mut c_void) {
-    // SAFETY: by the function's contract.
+    // SAFETY: by the function's contract `data` is an `E`, which the link keeps until no upcall comes any more.
     unsafe { &*data.cast::<E>() }.doorbell();
 }
 
@@ -326,7 +346,8 @@ unsafe extern "C" fn message<E: LinkEvents>(data: *mut c_void, message: *const c
     if message.is_null() {
         return;
     }
-    // SAFETY: by the function's contract.
+    // SAFETY: by the function's contract `data` is an `E` that the link keeps, and there are `len` bytes, which C does not
+    // change during the call.
     let (events, bytes) = unsafe {
         (
             &*data.cast::<E>(),

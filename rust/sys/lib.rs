@@ -6,7 +6,8 @@
 //! context it may be used: *any* = any but NMI, *task* = may sleep. docs/sys.md is the tour.
 //!
 //! Teardown, from the outside in: [`disk::Disk`] (no new bios, all bios ended), then
-//! [`backing::BackingDev`] (no I/O under way), then [`pages::Pages`] and whatever else the bios used.
+//! [`backing::BackingDev`] (no I/O under way), then [`pages::Pages`] and whatever else the bios used, at last
+//! [`remains::Remains`].
 
 pub mod attr;
 pub mod backing;
@@ -23,6 +24,7 @@ pub mod interconnect;
 pub mod pages;
 pub mod panic;
 pub mod percpu;
+pub mod remains;
 pub mod status;
 mod sysfs;
 #[cfg(yoke_kunit)]

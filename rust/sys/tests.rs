@@ -3,8 +3,11 @@
 //! kernel that loads the module.
 
 mod block;
+mod configfs;
 mod link;
 mod memory;
+mod queue;
 mod ram;
+mod remains;
 mod teardown;
 mod thread;

@@ -31,6 +31,7 @@ mod link;
 mod volume;
 
 use kernel::prelude::*;
+use yoke_sys::remains::Remains;
 
 module! {
     type: Yoke,
@@ -47,20 +48,12 @@ const VERSION: &str = env!("YOKE_VERSION");
 struct Yoke {
     _admin: admin::Admin,
     _controller: kernel::sync::Arc<controller::Controller>,
-    _gone: Gone,
-}
-
-/// The last act of the module: what the block layer still holds of it is gone.
-struct Gone;
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        yoke_sys::disk::wait_gone();
-    }
+    _remains: Remains,
 }
 
 impl kernel::Module for Yoke {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        let remains = Remains::keep();
         let controller = controller::Controller::new()?;
         let admin = admin::Admin::new(&controller)?;
         pr_info!(
@@ -73,7 +66,7 @@ impl kernel::Module for Yoke {
         Ok(Yoke {
             _admin: admin,
             _controller: controller,
-            _gone: Gone,
+            _remains: remains,
         })
     }
 }

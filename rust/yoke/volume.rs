@@ -34,6 +34,8 @@ mod open;
 mod probe;
 mod read;
 mod shared;
+#[cfg(yoke_kunit)]
+mod tests;
 mod worker;
 mod write;
 

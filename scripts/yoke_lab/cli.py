@@ -134,6 +134,7 @@ def up_options(up: argparse.ArgumentParser) -> None:
     up.add_argument("--link-size", default="64M", help="memory of a link, a power of two (default: 64M)")
     up.add_argument("--memory", type=int, default=1024, metavar="MIB", help="of each controller (default: 1024)")
     up.add_argument("--cpus", type=int, default=1, help="of each controller (default: 1)")
+    up.add_argument("--parallel", action="store_true", help="emulated CPUs of a machine run at the same time, at a risk")
     up.add_argument("--append", default="", metavar="WORDS", help="more words for the kernel's command line")
     up.add_argument(
         "--insmod", action="append", default=[], metavar="KO", help="load a module at every boot; may be repeated"
@@ -194,7 +195,8 @@ def run_up(options: argparse.Namespace) -> None:
     config.disk_dir = options.disk_dir and str(Path(options.disk_dir).resolve())
     config.links = options.link or config.links
     config.link_bytes = parse_size(options.link_size)
-    config.memory_mib, config.cpus, config.append = options.memory, options.cpus, options.append
+    config.memory_mib, config.append = options.memory, options.append
+    config.cpus, config.parallel = options.cpus, options.parallel
     if options.debug_kernel or wants_debug():
         config.memory_mib = max(config.memory_mib, DEBUG_MEMORY_MIB)
     config.insmod = [str(Path(module).resolve()) for module in options.insmod]

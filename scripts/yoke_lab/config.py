@@ -42,6 +42,8 @@ class LabConfig:
     memory_mib: int = 1024
     # One each: a machine of two emulated CPUs boots half as fast on a host of two (docs/lab.md).
     cpus: int = 1
+    # Several CPUs of a machine run at the same time, and not in turns: QEMU may then die of it (docs/lab.md).
+    parallel: bool = False
     append: str = ""
     insmod: list[str] = field(default_factory=list)
     accelerator: str = "tcg"

@@ -140,8 +140,12 @@ def test_a_giveback_is_refused_while_the_disk_is_held(appliance: Appliance) -> N
     said = refused(a, f"exec 9< {device}; {a.parts.yokectl} giveback {VOLUME}")
     assert "open in process" in said
     assert a.volume(VOLUME)["state"] == "mirrored"
-    # Whoever comes and goes does not count.
-    a.sh(f"(sleep 0.2 < {device}) > /dev/null 2>&1 & {a.parts.yokectl} giveback {VOLUME}")
+    # Whoever comes and goes does not count: it closes when the command waits for it, in a write to configfs.
+    waits = "grep -qs '^1 0x[3-9a-f]' /proc/$pid/syscall"
+    a.sh(
+        f"exec 9< {device}; {a.parts.yokectl} giveback {VOLUME} 9<&- & pid=$!;"
+        f" until {waits}; do kill -0 $pid; sleep 0.02; done; exec 9<&-; wait $pid"
+    )
     appliance.b.wait_volume(VOLUME, "mirrored")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from yoke_lab import lab as module
-from yoke_lab.config import LabConfig
+from yoke_lab import qemu
+from yoke_lab.config import LabConfig, Paths
 from yoke_lab.errors import LabError
 from yoke_lab.lab import Lab
 
@@ -36,3 +37,10 @@ def test_nor_need_it_have_said_anything(stuck: Path) -> None:
     stuck.write_text("\n", encoding="utf-8")
     with pytest.raises(LabError, match="console is empty"):
         Lab("stuck").wait_ready("a")
+
+
+@pytest.mark.parametrize(("parallel", "threads"), [(False, "single"), (True, "multi")])
+def test_emulated_cpus_run_in_turns_unless_told_otherwise(parallel: bool, threads: str) -> None:
+    config = LabConfig("turns", "kernel", None, "server", "agent", links=[], disk_bytes=[], cpus=2, parallel=parallel)
+    words = qemu.command(config, Paths("turns"), "a", 1)
+    assert f"tcg,thread={threads}" in words and words[words.index("-smp") + 1] == "2"

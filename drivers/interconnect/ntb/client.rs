@@ -131,9 +131,10 @@ pub(crate) struct Registration {
     raw: Opaque<raw::ntb_client>,
 }
 
-// SAFETY: the NTB core may call back on any CPU; nothing here changes after the registration.
+// SAFETY: a registration is not bound to the task that made it: any that may sleep may withdraw it.
 unsafe impl Send for Registration {}
-// SAFETY: as above.
+// SAFETY: `&Registration` has no operations; the NTB core may call back on any CPU, and nothing here changes after the
+// registration.
 unsafe impl Sync for Registration {}
 
 impl Registration {

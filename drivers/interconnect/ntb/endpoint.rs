@@ -51,9 +51,9 @@ pub(crate) struct Endpoint {
     phase: Mutex<Phase>,
 }
 
-// SAFETY: NTB devices and yoke's links may be used from any thread; `running` is written only while nobody reads it.
+// SAFETY: NTB devices and yoke's links are not bound to a task, and whoever has the endpoint alone may write `running`.
 unsafe impl Send for Endpoint {}
-// SAFETY: as above.
+// SAFETY: NTB devices and yoke's links may be used from any thread at once; `running` is written only while nobody reads it.
 unsafe impl Sync for Endpoint {}
 
 static CONTEXT: raw::ntb_ctx_ops = raw::ntb_ctx_ops {
@@ -107,7 +107,7 @@ impl Endpoint {
         // SAFETY: no hot call is possible yet.
         unsafe { *self.running.get() = Some(running) };
         if let Err(error) = self.connect() {
-            // SAFETY: as above; connect() undid its part.
+            // SAFETY: connect() undid its part, so no callback runs, and yoke makes hot calls only when start() has succeeded.
             unsafe { *self.running.get() = None };
             return Err(error);
         }
@@ -239,7 +239,7 @@ impl Endpoint {
             // SAFETY: the link outlives its endpoint.
             unsafe { raw::yoke_link_prepare(self.link) };
         }
-        // SAFETY: as above.
+        // SAFETY: the link outlives its endpoint, which it destroys itself.
         unsafe { raw::yoke_link_changed(self.link) };
     }
 
@@ -253,7 +253,7 @@ impl Endpoint {
             // SAFETY: the link outlives its endpoint.
             unsafe { raw::yoke_link_prepare(self.link) };
         }
-        // SAFETY: as above.
+        // SAFETY: the link outlives its endpoint, which it destroys itself; this may be said in any context.
         unsafe { raw::yoke_link_changed(self.link) };
     }
 
@@ -357,7 +357,8 @@ unsafe extern "C" fn link_event(context: *mut c_void) {
 ///
 /// As link_event().
 unsafe extern "C" fn db_event(context: *mut c_void, _vector: c_int) {
-    // SAFETY: as in link_event(). The bit is cleared before yoke looks, so that a ring in between rings again.
+    // SAFETY: the context is the endpoint, which outlives it (connect()), as the device and the link outlive the endpoint.
+    // The bit is cleared before yoke looks, so that a ring in between rings again.
     unsafe {
         let endpoint = &*context.cast::<Endpoint>();
         let doorbell = endpoint.running().map_or(0, |running| running.doorbell);

@@ -109,29 +109,29 @@ impl Inbound {
     ///
     /// `ntb` is a registered device and stays so until this is dropped.
     pub(crate) unsafe fn new(ntb: *mut raw::ntb_dev, reach: (c_int, u64)) -> Result<Self> {
-        // SAFETY: by the function's contract; so for all below.
+        // SAFETY: `ntb` is registered (contract), so its operations are there.
         if unsafe { (*(*ntb).ops).mw_set_trans.is_none() } {
             return Err(EOPNOTSUPP);
         }
-        // SAFETY: see above.
+        // SAFETY: `ntb` is registered (contract).
         let count = unsafe { raw::ntb_mw_count(ntb, PEER) }.max(0);
-        // SAFETY: see above.
+        // SAFETY: `ntb` is registered (contract), and `index` is one of its windows.
         let size_of = |index| unsafe { limits(ntb, index) }.map_or(0, |limits| limits.largest);
         let Some((index, _)) = fit::choose((0..count).map(size_of)) else {
-            // SAFETY: see above.
+            // SAFETY: `ntb` is registered (contract), and `index` is one of its windows.
             let known = (0..count).any(|index| unsafe { limits(ntb, index) }.is_some());
             if known {
                 return Err(ENOSPC);
             }
-            // SAFETY: see above.
+            // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
             return unsafe { Self::for_a_peer_to_come(ntb, reach) };
         };
         let index = index as c_int;
-        // SAFETY: see above.
+        // SAFETY: `ntb` is registered (contract), and `index` is one of its windows.
         let limits = unsafe { limits(ntb, index) }.ok_or(EIO)?;
         let mut had_memory = false;
         for wish in Wishes::new(limits) {
-            // SAFETY: see above.
+            // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
             let Some(inbound) = (unsafe { Self::allocate(ntb, index, wish) }) else {
                 continue;
             };

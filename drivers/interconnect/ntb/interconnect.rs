@@ -57,34 +57,40 @@ unsafe extern "C" fn destroy(private: *mut c_void) {
 
 unsafe extern "C" fn start(private: *mut c_void, window: *mut raw::yoke_window) -> c_int {
     from_result(|| {
-        // SAFETY: see endpoint(); the contract gives a valid place for the answer.
+        // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+        // `window` is a valid place for the answer.
         unsafe { *window = endpoint(private).start()? };
         Ok(0)
     })
 }
 
 unsafe extern "C" fn stop(private: *mut c_void) {
-    // SAFETY: see endpoint(); so for all below.
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // who destroys it stops it first.
     unsafe { endpoint(private) }.stop();
 }
 
 unsafe extern "C" fn is_up(private: *mut c_void) -> bool {
-    // SAFETY: see stop().
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // the endpoint answers in any context.
     unsafe { endpoint(private) }.is_up()
 }
 
 unsafe extern "C" fn prepare(private: *mut c_void) {
-    // SAFETY: see stop().
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // it is called in a thread, while the link is started.
     unsafe { endpoint(private) }.prepare();
 }
 
 unsafe extern "C" fn generation(private: *mut c_void) -> u64 {
-    // SAFETY: see stop().
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // the endpoint answers in any context.
     unsafe { endpoint(private) }.generation()
 }
 
 unsafe extern "C" fn min_down_us(private: *mut c_void) -> u32 {
-    // SAFETY: see stop().
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // the endpoint answers in any context.
     unsafe { endpoint(private) }.min_down_us()
 }
 
@@ -94,12 +100,14 @@ unsafe extern "C" fn post(
     src: *const c_void,
     len: u64,
 ) -> c_int {
-    // SAFETY: see stop(); the contract says that `src` has `len` bytes.
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // `src` has `len` bytes, as it says too.
     errno(unsafe { endpoint(private).post(offset, src, len) })
 }
 
 unsafe extern "C" fn post64(private: *mut c_void, offset: u64, value: u64) -> c_int {
-    // SAFETY: see stop().
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // the endpoint checks the place.
     errno(unsafe { endpoint(private) }.post64(offset, value))
 }
 
@@ -108,7 +116,8 @@ unsafe extern "C" fn barrier(_private: *mut c_void) {
 }
 
 unsafe extern "C" fn read64(private: *mut c_void, offset: u64, generation: *mut u64) -> u64 {
-    // SAFETY: see stop(); the contract gives a valid place for the generation.
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // `generation` is a valid place for the answer.
     unsafe {
         let word;
         (word, *generation) = endpoint(private).read64(offset);
@@ -117,7 +126,8 @@ unsafe extern "C" fn read64(private: *mut c_void, offset: u64, generation: *mut 
 }
 
 unsafe extern "C" fn ring(private: *mut c_void) {
-    // SAFETY: see stop().
+    // SAFETY: `private` came from create() and was not given to destroy() yet (the contract);
+    // a hot call, so the device is registered.
     unsafe { endpoint(private) }.ring();
 }
 
@@ -130,9 +140,10 @@ pub(crate) struct Registration {
     kind: KBox<raw::yoke_interconnect>,
 }
 
-// SAFETY: what is behind the pointers of the kind does not change, and may be called from any thread.
+// SAFETY: a registration is not bound to the task that made it: any that may sleep may withdraw it.
 unsafe impl Send for Registration {}
-// SAFETY: as above.
+// SAFETY: `&Registration` has no operations; what is behind the pointers of the kind does not change, and yoke may call it
+// from any thread.
 unsafe impl Sync for Registration {}
 
 impl Registration {

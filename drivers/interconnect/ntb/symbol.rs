@@ -68,7 +68,7 @@ impl Generation {
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.own.as_ref().map_or(self.calls.count(), |symbol| {
-            // SAFETY: as in new().
+            // SAFETY: the type that include/yoke/ntb_down_count.h declares for this symbol, whose module is held.
             let call: extern "C" fn(*mut raw::ntb_dev) -> u64 =
                 unsafe { core::mem::transmute(symbol.address) };
             call(self.ntb)

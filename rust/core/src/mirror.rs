@@ -6,9 +6,3 @@ pub mod message;
 pub mod presence;
 pub mod proof;
 pub mod standing;
-
-pub mod entry;
-mod lists;
-pub mod log;
-mod ready;
-mod versions;

@@ -187,6 +187,43 @@ fn one_that_the_disk_refuses_is_answered_at_once() {
     a.write(0, 1, 11);
 }
 
+/// A disk may take a command late: whether it may go out is asked then, and its life counts from then on.
+#[test]
+fn a_command_that_goes_out_late_is_asked_about_then() {
+    let (mut a, ticket) = passing(1, PassOp::WriteZeroes);
+    let (now, pass) = (a.now, a.queued[0].1);
+    let late = now + 10_000 * MS;
+    assert!(!a.node(0).volume.issue_pass(pass, late), "no lease");
+    a.end_pass(0, PassEnd::NotIssued);
+    a.until("once more", |a| a.queued.len() == 1);
+    assert_eq!(answer(&mut a, ticket), None);
+    a.pass(T_IO / 2);
+    let (now, pass) = (a.now, a.queued[0].1);
+    assert!(a.node(0).volume.issue_pass(pass, now));
+    a.end_pass(0, PassEnd::Failed);
+    a.settle();
+    a.pass(T_IO - 10 * MS);
+    assert_eq!(answer(&mut a, ticket), None, "it may land yet");
+    a.until("it is over", |a| answer(a, ticket).is_some());
+    assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Disk)));
+}
+
+#[test]
+fn a_command_of_an_ownership_that_is_over_does_not_go_out() {
+    let (mut a, _) = passing(1, PassOp::Discard);
+    let (_, pass, _) = a.queued.remove(0);
+    let generation = a.status(0).record.generation.next().unwrap();
+    a.blocks[1].record.generation = generation;
+    a.blocks[1].sequence += 2;
+    a.kill(1);
+    a.until("deposed", |a| !matches!(a.role(0), Role::Owner(_)));
+    let now = a.now;
+    assert!(!a.node(0).volume.issue_pass(pass, now));
+    let end = PassEnd::NotIssued;
+    a.tell(0, Input::PassedDown { pass, end });
+    a.settle();
+}
+
 #[test]
 fn its_range_is_blocked_until_no_shadow_has_it() {
     let (mut a, ticket) = passing(1, PassOp::WriteZeroes);

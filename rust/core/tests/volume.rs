@@ -611,6 +611,35 @@ fn a_read_of_the_disk_waits_in_the_end_for_a_write_that_is_not_safe() {
     assert_eq!(a.status(0).free, appliance::SLOTS);
 }
 
+/// The fence is issued in time and heard of too late, and the read comes in between.
+#[test]
+fn a_read_that_came_when_the_lease_had_just_run_out_is_begun_again() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.pass(200 * MS);
+    while a.status(0).serving.is_ok() {
+        a.now += MS / 10;
+    }
+    a.now -= MS / 10;
+    let fence = loop {
+        let now = a.now;
+        match a.node(0).volume.poll_action(now) {
+            Some(Action::Fence { token, to }) => break (token, a.fence(0, &to)),
+            Some(action) => a.act(0, action),
+            None => panic!("no fence is due"),
+        }
+    };
+    a.now += MS;
+    let now = a.now;
+    let begun = a.node(0).volume.read_begin(one(1), now);
+    assert_eq!(begun, ReadBegin::Park);
+    let (token, sample) = fence;
+    a.tell(0, Input::Fenced { token, sample });
+    let before = a.node(0).wakes;
+    a.settle();
+    assert_eq!(a.node(0).wakes, before + 1);
+}
+
 #[test]
 fn a_run_is_not_issued_when_the_right_to_it_is_gone() {
     let mut a = Appliance::new(1, |_| ());
@@ -634,4 +663,34 @@ fn a_run_is_not_issued_when_the_right_to_it_is_gone() {
     a.until("stopped", |a| a.role(0) == Role::Stopped);
     let (run, now) = (again.unwrap().run, a.now);
     assert!(!a.node(0).volume.may_issue(run, now));
+}
+
+/// The disk may take a run of the own log late: when this controller was deposed since, and owns the volume again.
+#[test]
+fn a_run_of_the_own_log_is_not_issued_under_a_later_ownership() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let now = a.now;
+    let old = a.node(0).volume.next_destage(now, 4).unwrap().run;
+    assert!(a.node(0).volume.may_issue(old, now));
+    a.cut(0);
+    let sleeper = a.nodes[0].take();
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(1) == Role::Owner(Mode::Solo));
+    a.write(1, 1, 11);
+    a.until("on the disk", |a| a.disk.get(&1) == Some(&11));
+    a.nodes[0] = sleeper;
+    a.until("deposed", |a| a.role(0) == Role::Standby);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(1) == MIRRORED);
+    a.command(1, Command::GiveBack);
+    a.until("back", |a| a.role(0) == MIRRORED);
+    let now = a.now;
+    assert!(!a.node(0).volume.may_issue(old, now));
+    let end = DestageEnd::NotIssued;
+    a.node(0).volume.destage_finish(old, end, now);
+    a.settle();
+    assert_eq!((a.read(0, 1), a.disk.get(&1)), (11, Some(&11)));
 }

@@ -2,7 +2,7 @@
 //! The real machine of a volume, with storage on the host's heap.
 
 use yoke_core::guards::Guards;
-use yoke_core::mirror::entry::Entry;
+use yoke_core::volume::log::entry::Entry;
 use yoke_core::volume::Ticket;
 use yoke_core::volume::{Config, Volume};
 

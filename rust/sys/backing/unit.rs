@@ -5,9 +5,11 @@
 //! FREE: whoever takes it; TAKEN: the `IoUnit`; ASYNC: the device; WAITED: the device, and a task
 //! waits; DONE: the waiting task; ABANDONED: the device, nobody waits any more.
 
-use super::{in_submit, Inner, IoClient};
-use crate::{bio::Flags, ffi, pages::Pages, status, status::IoResult, BLOCK, SECTORS};
-use core::{cell::UnsafeCell, mem::ManuallyDrop, mem::MaybeUninit};
+use super::{in_submit, queue::RawBio, Inner, IoClient};
+use crate::{
+    bio::Flags, ffi, pages::Pages, status, status::BlkStatus, status::IoResult, BLOCK, SECTORS,
+};
+use core::{cell::UnsafeCell, mem::ManuallyDrop, mem::MaybeUninit, ptr::NonNull};
 use kernel::{bindings, prelude::*, sync::atomic::*, types::Opaque};
 
 const FREE: u32 = 0;
@@ -70,6 +72,18 @@ impl<C: IoClient> Unit<C> {
         let _ = dev.freed.fetch_add(1, Full);
         // SAFETY: only the address is used, and the device lives.
         unsafe { ffi::yoke_sys_wake_var(dev.freed.as_ptr().cast()) };
+    }
+
+    /// It has ended, and a task waits for it, or has given up.
+    fn waiter_hears(&self, dev: &Inner<C>, raw: u8) {
+        self.status.store(raw.into(), Release);
+        if self.state.cmpxchg(WAITED, DONE, Full).is_ok() {
+            // SAFETY: only the address is used.
+            unsafe { ffi::yoke_sys_wake_var(self.state.as_ptr().cast()) };
+        } else {
+            // ABANDONED: the waiter has gone.
+            self.free(dev);
+        }
     }
 }
 
@@ -204,20 +218,25 @@ impl<'d, C: IoClient> IoUnit<'d, C> {
         Ok(())
     }
 
-    /// Hands the bio to the device in `state`.
-    fn start(self, state: u32) -> &'d Unit<C> {
+    /// Has the bio handed to the device, in `state`. Does not wait.
+    fn start(self, state: u32, meta: bool) -> &'d Unit<C> {
         let this = ManuallyDrop::new(self);
         this.unit.state.store(state, Release);
         this.dev.issued();
+        // SAFETY: part of the unit, so not null.
+        let bio = unsafe { NonNull::new_unchecked(this.unit.bio.get()) };
         // SAFETY: a complete bio; `end()` takes it back, and the unit stays where it is.
-        unsafe { bindings::submit_bio(this.unit.bio.get()) };
+        unsafe { this.dev.enqueue(bio, meta) };
         this.unit
     }
 
     /// Submits the unit: its blocks to or from the device, from block `block` on. Its end is told to
     /// [`IoClient::io_done`] with `ctx`, maybe before this returns.
     ///
-    /// Flags: `PREFLUSH` and `FUA` on writes, `SYNC` and `META` as hints. Context: task.
+    /// It does not wait for the device to take it: a thread of the device hands it over, after it has asked
+    /// [`IoClient::may_issue`].
+    ///
+    /// Flags: `PREFLUSH` and `FUA` on writes, `SYNC` as a hint; `META`: it does not queue up behind data. Context: any.
     ///
     /// # Errors
     /// `EINVAL`: blocks with a flush, or none without; `ERANGE`: beyond the device; `EROFS`. Nothing
@@ -234,7 +253,7 @@ impl<'d, C: IoClient> IoUnit<'d, C> {
         }
         // SAFETY: TAKEN: nobody else looks at it.
         unsafe { *self.unit.ctx.get() = Some(ctx) };
-        self.start(ASYNC);
+        self.start(ASYNC, flags.has(Flags::META));
         Ok(())
     }
 
@@ -260,7 +279,7 @@ impl<'d, C: IoClient> IoUnit<'d, C> {
         }
         self.aim(op, block, flags)?;
         let dev = self.dev;
-        let unit = self.start(WAITED);
+        let unit = self.start(WAITED, flags.has(Flags::META));
         // SAFETY: units live as long as the device.
         unsafe { ffi::yoke_sys_wait_while(unit.state.as_ptr(), WAITED, timeout_ns) };
         if unit.state.cmpxchg(WAITED, ABANDONED, Full).is_ok() {
@@ -311,6 +330,49 @@ impl<C: IoClient> Drop for IoUnit<'_, C> {
     }
 }
 
+impl<C: IoClient> Inner<C> {
+    /// Whether a unit may be handed to the device: nobody has changed his mind since it was submitted.
+    ///
+    /// # Safety
+    /// The bio is that of a unit of this device, submitted, and the caller's alone.
+    pub(super) unsafe fn may_issue(&self, bio: RawBio) -> bool {
+        // SAFETY: `aim()` stored the unit, which lives as long as the device.
+        let unit = unsafe { &*(*bio.as_ptr()).bi_private.cast::<Unit<C>>() };
+        match unit.state.load(Acquire) {
+            // SAFETY: ASYNC, and not with the device yet: nobody else looks at it.
+            ASYNC => {
+                unsafe { (*unit.ctx.get()).as_ref() }.is_none_or(|ctx| self.client.may_issue(ctx))
+            }
+            // Nobody waits any more.
+            ABANDONED => false,
+            _ => true,
+        }
+    }
+
+    /// A unit will not go to the device.
+    ///
+    /// # Safety
+    /// As for [`Self::may_issue`].
+    pub(super) unsafe fn unit_back(&self, bio: RawBio) {
+        // SAFETY: `aim()` stored the unit, which lives as long as the device; the bio was not submitted, and is ours alone.
+        let unit = unsafe {
+            bindings::bio_uninit(bio.as_ptr());
+            &*(*bio.as_ptr()).bi_private.cast::<Unit<C>>()
+        };
+        if unit.state.load(Acquire) == ASYNC {
+            // SAFETY: ASYNC: nobody else looks at it until the unit is free.
+            let ctx = unsafe { (*unit.ctx.get()).take() };
+            unit.free(self);
+            if let Some(ctx) = ctx {
+                self.client.not_issued(ctx);
+            }
+        } else {
+            unit.waiter_hears(self, BlkStatus::TRANSPORT.raw());
+        }
+        self.withdrawn();
+    }
+}
+
 /// The end of a unit's I/O.
 ///
 /// # Safety
@@ -331,14 +393,7 @@ unsafe extern "C" fn end<C: IoClient>(bio: *mut bindings::bio) {
             dev.client.io_done(ctx, status::from_raw(raw));
         }
     } else {
-        unit.status.store(raw.into(), Release);
-        if unit.state.cmpxchg(WAITED, DONE, Full).is_ok() {
-            // SAFETY: only the address is used.
-            unsafe { ffi::yoke_sys_wake_var(unit.state.as_ptr().cast()) };
-        } else {
-            // ABANDONED: the waiter has gone.
-            unit.free(dev);
-        }
+        unit.waiter_hears(dev, raw);
     }
     dev.ended();
 }

@@ -115,8 +115,15 @@ impl TypeTable {
     }
 
     /// The type of a directory: no attributes, but mkdir and rmdir.
-    pub(super) fn with_group_ops(ops: bindings::configfs_group_operations) -> Result<KBox<Self>> {
-        Self::make(pin_init::zeroed(), ops, KVec::new())
+    pub(super) fn with_group_ops(
+        ops: bindings::configfs_group_operations,
+        release: unsafe extern "C" fn(*mut bindings::config_item),
+    ) -> Result<KBox<Self>> {
+        let item_ops = bindings::configfs_item_operations {
+            release: Some(release),
+            ..pin_init::zeroed()
+        };
+        Self::make(item_ops, ops, KVec::new())
     }
 
     fn make(

@@ -3,6 +3,7 @@
 
 use super::{
     attrs::{Resolve, TypeTable},
+    gate::Gate,
     AnyDir, Directory, Item,
 };
 use crate::ffi;
@@ -14,6 +15,7 @@ use kernel::{bindings, prelude::*, sync::Arc, types::Opaque};
 pub(super) struct RootNode<R: Item> {
     raw: Opaque<bindings::configfs_subsystem>,
     root: Arc<R>,
+    gate: Arc<Gate>,
     ty: KBox<TypeTable>,
 }
 
@@ -36,7 +38,8 @@ impl<R: Item> RootNode<R> {
             Self {
                 raw: Opaque::new(pin_init::zeroed()),
                 root,
-                ty: TypeTable::with_attrs::<RootItem<R>>(None)?,
+                gate: Arc::new(Gate::new(), GFP_KERNEL)?,
+                ty: TypeTable::with_attrs::<RootItem<R>>(Some(root_released::<R>))?,
             },
             GFP_KERNEL,
         )?;
@@ -50,6 +53,10 @@ impl<R: Item> RootNode<R> {
             ffi::yoke_sys_subsys_init(node.raw());
         }
         Ok(node)
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(super) fn raw(&self) -> *mut bindings::configfs_subsystem {
@@ -67,6 +74,7 @@ impl<R: Item> RootNode<R> {
 pub(super) struct DirNode<D: Directory> {
     raw: Opaque<bindings::config_group>,
     dir: Arc<D>,
+    gate: Arc<Gate>,
     ty: KBox<TypeTable>,
     item_ty: KBox<TypeTable>,
 }
@@ -76,10 +84,14 @@ unsafe impl<D: Directory> Send for DirNode<D> {}
 // SAFETY: through `&DirNode` only the group's address is taken, and `D` is used, which is `Sync`.
 unsafe impl<D: Directory> Sync for DirNode<D> {}
 
-// SAFETY: `new()` initialises the group, which is part of the node.
+// SAFETY: `new()` initialises the group, which is part of the node, and its type with `dir_released()`.
 unsafe impl<D: Directory> AnyDir for DirNode<D> {
     fn group(&self) -> *mut bindings::config_group {
         self.raw.get()
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.gate
     }
 }
 
@@ -94,7 +106,8 @@ impl<D: Directory> DirNode<D> {
             Self {
                 raw: Opaque::new(pin_init::zeroed()),
                 dir,
-                ty: TypeTable::with_group_ops(ops)?,
+                gate: Arc::new(Gate::new(), GFP_KERNEL)?,
+                ty: TypeTable::with_group_ops(ops, dir_released::<D>)?,
                 item_ty: TypeTable::with_attrs::<UserItem<D::Item>>(Some(release::<D::Item>))?,
             },
             GFP_KERNEL,
@@ -116,6 +129,8 @@ impl<D: Directory> DirNode<D> {
 struct ItemNode<T: Item> {
     raw: Opaque<bindings::config_item>,
     item: Arc<T>,
+    /// That of its directory, which counts it.
+    gate: Arc<Gate>,
 }
 
 struct UserItem<T>(PhantomData<T>);
@@ -139,11 +154,16 @@ unsafe extern "C" fn make_item<D: Directory>(
 ) -> *mut bindings::config_item {
     // SAFETY: by the function's contract.
     let (node, name) = unsafe { (&*group.cast::<DirNode<D>>(), CStr::from_char_ptr(name)) };
+    if let Err(error) = node.gate.enter() {
+        return error.to_ptr();
+    }
     let made = D::make(&node.dir, name).and_then(|item| {
+        let gate = node.gate.clone();
         Ok(KBox::new(
             ItemNode {
                 raw: Opaque::new(pin_init::zeroed()),
                 item,
+                gate,
             },
             GFP_KERNEL,
         )?)
@@ -162,7 +182,10 @@ unsafe extern "C" fn make_item<D: Directory>(
             };
             item
         }
-        Err(e) => e.to_ptr(),
+        Err(e) => {
+            node.gate.exit();
+            e.to_ptr()
+        }
     }
 }
 
@@ -184,5 +207,24 @@ unsafe extern "C" fn drop_item<D: Directory>(
 /// Called by configfs with the last reference on an item of an `ItemNode<T>`.
 unsafe extern "C" fn release<T: Item>(item: *mut bindings::config_item) {
     // SAFETY: `make_item()` made it with `KBox::into_raw()`.
-    drop(unsafe { KBox::from_raw(item.cast::<ItemNode<T>>()) });
+    let node = unsafe { KBox::from_raw(item.cast::<ItemNode<T>>()) };
+    let gate = node.gate.clone();
+    drop(node);
+    gate.exit();
+}
+
+/// # Safety
+/// Called by configfs with the last reference on the root of a `RootNode<R>`.
+unsafe extern "C" fn root_released<R: Item>(item: *mut bindings::config_item) {
+    // SAFETY: by the function's contract; the node is there until its gate has counted this.
+    let gate = unsafe { (*item.cast::<RootNode<R>>()).gate.clone() };
+    gate.released();
+}
+
+/// # Safety
+/// Called by configfs with the last reference on the group of a `DirNode<D>`.
+unsafe extern "C" fn dir_released<D: Directory>(item: *mut bindings::config_item) {
+    // SAFETY: by the function's contract; the node is there until its gate has counted this.
+    let gate = unsafe { (*item.cast::<DirNode<D>>()).gate.clone() };
+    gate.released();
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is behind a disk, and how the block layer reaches it.
 
-use super::{DiskData, LIVE};
-use crate::{attr::Attr, bio::Bio, ffi, status::BlkStatus, BLOCK, SECTORS};
+use super::DiskData;
+use crate::{attr::Attr, bio::Bio, ffi, remains::HOME, status::BlkStatus, BLOCK, SECTORS};
 use core::ptr::NonNull;
 use kernel::{bindings, prelude::*, sync::Arc};
 
@@ -130,5 +130,5 @@ unsafe extern "C" fn release<T: DiskOps>(disk: *mut bindings::gendisk) {
 unsafe extern "C" fn free_disk<T: DiskOps>(disk: *mut bindings::gendisk) {
     // SAFETY: `Disk::new()` made it with `KBox::into_raw()`; nobody can reach it any more.
     drop(unsafe { KBox::from_raw(ffi::yoke_sys_disk_data(disk).cast::<DiskData<T>>()) });
-    LIVE.put();
+    HOME.leave();
 }

@@ -201,6 +201,21 @@ struct bio *yoke_sys_bio_clone(struct block_device *bdev, struct bio *src,
 	return bio_alloc_clone(bdev, src, GFP_NOWAIT | __GFP_NOWARN, bioset);
 }
 
+/* Have a read fail rather than wait in the block layer, if its device can. */
+bool yoke_sys_bio_set_nowait(struct bio *bio)
+{
+	if (bio_op(bio) != REQ_OP_READ || !bdev_nowait(bio->bi_bdev))
+		return false;
+	bio->bi_opf |= REQ_NOWAIT;
+	return true;
+}
+
+/* Whether a bio has ended because it was not to wait. */
+bool yoke_sys_bio_would_block(const struct bio *bio)
+{
+	return (bio->bi_opf & REQ_NOWAIT) && bio->bi_status == BLK_STS_AGAIN;
+}
+
 /* Whether the caller runs inside a ->submit_bio of its own task. */
 bool yoke_sys_in_submit(void)
 {

@@ -271,7 +271,8 @@ impl Item for Entry {
         Attr::rw(
             c"kind",
             |entry, text| {
-                text.line(match entry.state.lock().kind {
+                let kind = entry.state.lock().kind;
+                text.line(match kind {
                     Kind::Ram => "ram",
                     Kind::Queue => "queue",
                     Kind::Pass => "pass",

@@ -174,7 +174,8 @@ impl Links {
     }
 
     pub(crate) fn show(&self, text: &mut Text<'_>) -> Result {
-        for end in self.ends.lock().iter().flatten() {
+        let ends = self.ends.lock();
+        for end in ends.iter().flatten() {
             text.put(format_args!(
                 "{} {} {} {} {}\n",
                 u8::from(end.is_up()),

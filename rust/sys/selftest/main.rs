@@ -16,8 +16,8 @@ use yoke_sys::{
     attr::Attr,
     class::Class,
     configfs::{DirEntry, Item, Subsystem},
-    disk,
     panic::{PanicEvents, PanicHook},
+    remains::Remains,
 };
 
 module! {
@@ -61,10 +61,12 @@ struct SelfTest {
     subsystem: Option<Subsystem<Root>>,
     links: Arc<links::Links>,
     _hook: PanicHook<LastWord>,
+    _remains: Remains,
 }
 
 impl kernel::Module for SelfTest {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        let remains = Remains::keep();
         let class = Arc::new(Class::new(c"yoke_selftest")?, GFP_KERNEL)?;
         let disks = Arc::new(disks::Disks::new(class), GFP_KERNEL)?;
         let links = links::Links::new()?;
@@ -77,6 +79,7 @@ impl kernel::Module for SelfTest {
         )?;
         let dirs = kernel::kvec![DirEntry::new(c"disks", disks)?]?;
         Ok(Self {
+            _remains: remains,
             links,
             _hook: PanicHook::new(Arc::new(LastWord, GFP_KERNEL)?)?,
             subsystem: Some(Subsystem::new(c"yoke_selftest", root, dirs)?),
@@ -88,7 +91,6 @@ impl Drop for SelfTest {
     fn drop(&mut self) {
         self.subsystem = None;
         self.links.close();
-        disk::wait_gone();
         pr_info!("gone\n");
     }
 }

@@ -127,12 +127,12 @@ mod tests {
     }
 
     fn gone() {
-        // SAFETY: the kind is registered; so for all below.
+        // SAFETY: the kind is registered, and its first device is there.
         unsafe { ffi::yoke_sys_test_link_gone() };
     }
 
     fn back(size: usize) {
-        // SAFETY: see gone().
+        // SAFETY: the kind is registered as long as the test holds its `Kind`.
         unsafe { ffi::yoke_sys_test_link_back(size) };
     }
 
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_device_that_goes_while_it_starts_is_not_used() -> Result {
         let _kind = Kind::register()?;
-        // SAFETY: see gone().
+        // SAFETY: the kind is registered as long as the test holds its `Kind`.
         unsafe { ffi::yoke_sys_test_link_goes() };
         let a = open(c"a")?;
         assert_eq!(a.absence(), Some(ENODEV));
@@ -244,7 +244,7 @@ mod tests {
         let before = a.generation();
         let sample = a.fence(4096);
         assert_eq!((sample.word, sample.generation), (7, before));
-        // SAFETY: see gone().
+        // SAFETY: the kind is registered as long as the test holds its `Kind`.
         unsafe { ffi::yoke_sys_test_link_flaps() };
         let sample = a.fence(4096);
         assert_eq!(sample.word, 7);
@@ -256,7 +256,7 @@ mod tests {
     fn a_driver_is_called_to_prepare() -> Result {
         let _kind = Kind::register()?;
         let _a = open(c"a")?;
-        // SAFETY: see gone(); end `a` is open.
+        // SAFETY: the kind is registered, and its end `a` is open.
         unsafe {
             ffi::yoke_sys_test_link_prepare();
             assert!(soon(|| ffi::yoke_sys_test_link_prepared() == 1));

@@ -158,7 +158,8 @@ impl Port {
 
     /// The region is free again.
     pub(crate) fn give_back(&self, place: Place) {
-        if let Some(carver) = &mut *self.carver.lock() {
+        let mut carver = self.carver.lock();
+        if let Some(carver) = &mut *carver {
             carver.give_back(place);
         }
     }

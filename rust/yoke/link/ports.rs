@@ -123,7 +123,8 @@ impl Ports {
 
     /// Ends the ports that nobody holds any more. Context: task.
     pub(super) fn reap(&self) {
-        for place in self.places.lock().iter_mut() {
+        let mut places = self.places.lock();
+        for place in places.iter_mut() {
             if place.as_ref().is_some_and(Place::is_done) {
                 *place = None;
             }

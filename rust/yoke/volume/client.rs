@@ -37,6 +37,26 @@ struct Member {
     present: bool,
 }
 
+/// A volume hears of the session. Dropping it ends that, and tells the twin; nobody uses the volume's links any more then.
+/// Context of drop: task.
+pub(super) struct Membership<O: Outlet> {
+    mirror: Arc<Mirror>,
+    volume: Arc<Shared>,
+    out: Arc<O>,
+}
+
+impl<O: Outlet> Drop for Membership<O> {
+    fn drop(&mut self) {
+        let mut state = self.mirror.state.lock();
+        state
+            .members
+            .retain(|other| !Arc::ptr_eq(&other.volume, &self.volume));
+        drop(state);
+        self.volume.drop_lanes();
+        self.out.send(PORT, &self.volume.says(Presence::Closed));
+    }
+}
+
 /// The links that carry slots, and what was agreed over each.
 type Links = [Option<(Hold, Contact)>; LINK_COUNT];
 
@@ -68,8 +88,13 @@ impl Mirror {
         Arc::pin_init(pin_init!(Mirror { state <- new_mutex!(state) }), GFP_KERNEL)
     }
 
-    /// Adds a volume, and tells its twin. Errors: `ENOMEM`; `EEXIST`: the volume is open already.
-    pub(super) fn join(&self, volume: &Arc<Shared>, out: &dyn Outlet) -> Result {
+    /// Adds a volume, and tells its twin, over `out`; as long as the membership lives. Errors: `ENOMEM`; `EEXIST`: the
+    /// volume is open already.
+    pub(super) fn join<O: Outlet>(
+        self: &Arc<Self>,
+        volume: &Arc<Shared>,
+        out: &Arc<O>,
+    ) -> Result<Membership<O>> {
         // The clients' thread waits for this lock, and volumes for that.
         let _no_io = NoIo::enter();
         let mut state = self.state.lock();
@@ -86,18 +111,11 @@ impl Mirror {
         };
         state.members.push(member, GFP_KERNEL)?;
         out.send(PORT, &volume.says(Presence::Opened));
-        Ok(())
-    }
-
-    /// Removes a volume, and tells its twin: it hears of nothing any more.
-    pub(super) fn leave(&self, volume: &Arc<Shared>, out: &dyn Outlet) {
-        let mut state = self.state.lock();
-        state
-            .members
-            .retain(|other| !Arc::ptr_eq(&other.volume, volume));
-        drop(state);
-        volume.drop_lanes();
-        out.send(PORT, &volume.says(Presence::Closed));
+        Ok(Membership {
+            mirror: self.clone(),
+            volume: volume.clone(),
+            out: out.clone(),
+        })
     }
 
     /// A message makes no sense. How many of them come is up to the peer.
@@ -196,13 +214,15 @@ impl Client for Mirror {
     }
 
     fn window_gone(&self, link: &Hold) {
-        for member in &self.state.lock().members {
+        let state = self.state.lock();
+        for member in &state.members {
             member.volume.window_gone(link);
         }
     }
 
     fn link_going(&self, link: LinkId) {
-        for member in &self.state.lock().members {
+        let state = self.state.lock();
+        for member in &state.members {
             member.volume.link_going(link);
         }
     }

@@ -2,8 +2,9 @@
 
 //! The control thread of a volume: carries out what the machine asks for, in the order in which it asks.
 //!
-//! It keeps the leases, so it waits for nothing: I/O that it began ends in [`super::shared::Ends`], which wakes it, and
-//! what takes its time is the worker's.
+//! It keeps the leases, so it waits for nothing: what it submits is handed to the disk by threads of the backing device,
+//! since a disk may not take it for long; I/O that it began ends in [`super::shared::Ends`], which wakes it; and what
+//! takes its time is the worker's.
 
 use super::{
     blocks::NodeBlocks,

@@ -63,7 +63,7 @@ impl Shared {
         self.run_ended(run, end);
     }
 
-    fn run_ended(&self, run: RunId, end: DestageEnd) {
+    pub(super) fn run_ended(&self, run: RunId, end: DestageEnd) {
         self.with(|inner, now| {
             inner.runs.over(run);
             inner.core.destage_finish(run, end, now);
@@ -118,10 +118,8 @@ impl Bounce {
     ) -> Result<(), DestageEnd> {
         let unit = self.prepare(dev, shared, plan)?;
         let block = plan.range.block.saturating_add(HEADER_BLOCKS);
-        // The copies and their checks took their time: now, right before the command goes out.
-        if !shared.with(|inner, now| inner.core.may_issue(plan.run, now)) {
-            return Err(DestageEnd::NotIssued);
-        }
+        // The copies and their checks take their time, and so does the disk: whether it may still be written is asked
+        // when it goes out (`Ends::may_issue`).
         unit.submit(IoOp::Write, block, Flags::NONE, Own::Destage(plan.run))
             .map_err(|_| DestageEnd::Failed)
     }

@@ -88,6 +88,8 @@ impl DiskOps for Front {
             // The volume goes on. What is begun again of this device ends.
             return this.shared.restart();
         }
+        // What the disk did not take comes back, and is parked until it is answered here.
+        this.dev.recall(0);
         loop {
             match this.shared.with(|inner, _| inner.desk.close()) {
                 Job::Kept => return,

@@ -153,7 +153,8 @@ impl Keeper {
             }
             self.replace(disk, |_| ());
         } else if fate == Fate::Moved || spoilt {
-            if let Some(disk) = &*self.shared.disk.lock() {
+            let disk = self.shared.disk.lock();
+            if let Some(disk) = &*disk {
                 disk.drop_cache();
             }
         }

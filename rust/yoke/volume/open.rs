@@ -4,7 +4,7 @@
 
 use super::{
     blocks::NodeBlocks,
-    client::Mirror,
+    client::{Membership, Mirror},
     control::Control,
     destage::Bounce,
     face::Stats,
@@ -26,7 +26,7 @@ use yoke_core::{
     disk::Identity,
     guards::Guards,
     ids::NodeId,
-    mirror::entry::Entry,
+    volume::log::entry::Entry,
     volume::{self, Command, Config, Input, Keep, PowerLoss, Reason, Role, Status, Ticket},
 };
 use yoke_sys::{
@@ -57,12 +57,19 @@ pub(crate) struct Settings {
     pub(crate) stateless: bool,
 }
 
+impl Settings {
+    /// How long an I/O may wait, in nanoseconds.
+    fn bound_ns(&self) -> u64 {
+        self.io_life_ns.saturating_add(self.patience_ns)
+    }
+}
+
 /// An open volume. Dropping it closes the disk; [`Volume::wind_up`] comes first.
 pub(crate) struct Volume {
-    // Dropped in this order: no disk and no bios, no thread, no device.
+    // Dropped in this order: no disk and no bios, no thread, no member of the mirror, no device.
     keeper: Option<Thread>,
     threads: [Option<Thread>; 2],
-    mirror: Arc<Mirror>,
+    membership: Option<Membership<Manager>>,
     manager: Arc<Manager>,
     shared: Arc<Shared>,
 }
@@ -116,7 +123,8 @@ impl Volume {
             GFP_KERNEL,
         )?;
         let posts = Control::batches()?;
-        mirror.join(&shared, &**manager).inspect_err(|error| {
+        // Before anything runs that acts for the volume: there is one machine of it at most.
+        let membership = mirror.join(&shared, manager).inspect_err(|error| {
             if *error == EEXIST {
                 say(name, format_args!("it is open already, on another disk"));
             }
@@ -135,12 +143,13 @@ impl Volume {
             dev,
             bounce,
             piece,
+            bound_ns: settings.bound_ns(),
             round_ns: settings.patience_ns / 16,
         };
         let mut volume = Volume {
             keeper: None,
             threads: [None, None],
-            mirror: mirror.clone(),
+            membership: Some(membership),
             manager: manager.clone(),
             shared,
         };
@@ -273,12 +282,12 @@ impl Drop for Volume {
         let shown = self.shared.disk.lock().take();
         drop(shown);
         drop(core::mem::take(&mut self.threads));
-        self.mirror.leave(&self.shared, &*self.manager);
+        drop(self.membership.take());
     }
 }
 
 /// The machine's settings.
-fn config(settings: &Settings, controller: Controller, found: &Found) -> Config {
+pub(super) fn config(settings: &Settings, controller: Controller, found: &Found) -> Config {
     Config {
         volume: found.identity.volume,
         node: controller.node,
@@ -343,15 +352,14 @@ fn fill(
 
 /// The machine with everything that is shared.
 #[inline(never)]
-fn share(
+pub(super) fn share(
     name: &CStr,
     settings: &Settings,
     identity: Identity,
     config: Config,
 ) -> Result<Arc<Shared>> {
     let core = machine(name, settings.slots as usize, config)?;
-    let bound_ns = settings.io_life_ns.saturating_add(settings.patience_ns);
-    let inner = Inner::new(core, bound_ns, settings.stateless)?;
+    let inner = Inner::new(core, settings.bound_ns(), settings.stateless)?;
     let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let work = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let attend = Arc::pin_init(Event::new(), GFP_KERNEL)?;

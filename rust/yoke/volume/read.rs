@@ -82,6 +82,15 @@ impl Front {
     }
 }
 
+/// All of a read from the disk.
+fn plan_of(passed: Passed) -> ReadPlan {
+    ReadPlan {
+        ticket: passed.ticket,
+        range: passed.range,
+        sources: [Source::Disk; BLOCKS_MAX],
+    }
+}
+
 /// What follows when the disk has given a read.
 #[allow(clippy::large_enum_variant)] // Lives on the stack of the caller for one call; nothing is allocated here.
 enum Next {
@@ -101,13 +110,14 @@ impl Shared {
         self.settle(job);
     }
 
+    /// The disk never got a read that was passed on to it. Context: any.
+    pub(super) fn untouched(&self, io: Caller, passed: Passed) {
+        self.sampled(io, &plan_of(passed), Sampled::Later);
+    }
+
     /// The disk has given a read, all of it, or has not. Context: any.
     pub(super) fn landed(&self, io: Caller, passed: Passed, good: bool) {
-        let mut plan = ReadPlan {
-            ticket: passed.ticket,
-            range: passed.range,
-            sources: [Source::Disk; BLOCKS_MAX],
-        };
+        let mut plan = plan_of(passed);
         let next = self.with(|inner, now| {
             if core::mem::take(&mut inner.short) {
                 inner.desk.wake();
@@ -143,11 +153,7 @@ impl Shared {
 
     /// Lays adopted slots over a read that the disk has given. Context: the worker.
     pub(super) fn finish_laid(&self, io: Caller, passed: Passed, bounce: &Pages) {
-        let mut plan = ReadPlan {
-            ticket: passed.ticket,
-            range: passed.range,
-            sources: [Source::Disk; BLOCKS_MAX],
-        };
+        let mut plan = plan_of(passed);
         let next = self.with(|inner, now| match inner.core.read_lay(&mut plan, now) {
             Err(end) => Next::Do(inner.desk.end_read(io, end)),
             Ok(()) => Next::Lay(io),

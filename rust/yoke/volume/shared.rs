@@ -11,13 +11,13 @@ use kernel::{
 use yoke_core::{
     disk::Identity,
     ids::{LinkId, LINK_COUNT},
-    mirror::entry::Entry,
     openers::{Fate, Openers, Tenure},
+    volume::log::entry::Entry,
     volume::{
         self,
         desk::{self, Ask, Io, Job, Line, Seat},
-        Input, LongRange, PassEnd, PassId, PassOp, PostTo, Range, ReadTicket, Reason, RunId,
-        Ticket, Token,
+        DestageEnd, Input, LongRange, PassEnd, PassId, PassOp, PostTo, Range, ReadTicket, Reason,
+        RunId, Ticket, Token,
     },
 };
 use yoke_sys::{
@@ -288,6 +288,21 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The command of something past the log is over. Context: any.
+    fn pass_over(&self, pass: PassId, end: PassEnd) {
+        self.with(|inner, now| inner.core.handle(Input::PassedDown { pass, end }, now));
+        self.wake.set();
+    }
+
+    /// Own I/O has ended of which the control thread tells the machine. Context: any.
+    fn own_over(&self, own: Own, ok: bool) {
+        // One place for each unit, so there is room.
+        let _ = self.inner.lock().ended.push_within_capacity((own, ok));
+        self.wake.set();
+    }
+}
+
 /// The ends of I/O on the backing disk. Context of its calls: any.
 pub(crate) struct Ends(pub(crate) Arc<Shared>);
 
@@ -309,18 +324,40 @@ impl IoClient for Ends {
                     Err(BlkStatus::NOTSUPP) => PassEnd::Refused,
                     Err(_) => PassEnd::Failed,
                 };
-                shared.with(|inner, now| inner.core.handle(Input::PassedDown { pass, end }, now));
-                shared.wake.set();
+                shared.pass_over(pass, end);
             }
-            Own::ReadBlocks(_) | Own::WriteBlock(_) | Own::Flush(_) => {
-                // One place for each unit, so there is room.
-                let _ = shared.inner.lock().ended.push_within_capacity((own, ok));
-                shared.wake.set();
-            }
+            Own::ReadBlocks(_) | Own::WriteBlock(_) | Own::Flush(_) => shared.own_over(own, ok),
         }
     }
 
     fn forward_done(&self, bio: Bio, passed: Passed, result: IoResult) {
         self.0.landed(Caller(bio), passed, result.is_ok());
+    }
+
+    /// What changes data that others may own by now is asked about when it goes out, not when it was prepared: the disk
+    /// may not have taken it for a long time.
+    fn may_issue(&self, own: &Own) -> bool {
+        match *own {
+            Own::Destage(run) => self.0.with(|inner, now| inner.core.may_issue(run, now)),
+            Own::Pass(pass) => self.0.with(|inner, now| inner.core.issue_pass(pass, now)),
+            // The first and the last change nothing, and a node block has one writer.
+            Own::ReadBlocks(_) | Own::WriteBlock(_) | Own::Flush(_) => true,
+        }
+    }
+
+    fn not_issued(&self, own: Own) {
+        let shared = &self.0;
+        match own {
+            Own::Destage(run) => {
+                shared.run_ended(run, DestageEnd::NotIssued);
+                shared.work.set();
+            }
+            Own::Pass(pass) => shared.pass_over(pass, PassEnd::NotIssued),
+            Own::ReadBlocks(_) | Own::WriteBlock(_) | Own::Flush(_) => shared.own_over(own, false),
+        }
+    }
+
+    fn forward_back(&self, bio: Bio, passed: Passed) {
+        self.0.untouched(Caller(bio), passed);
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The worker of a volume: whatever takes its time. It begins parked bios again, lays adopted slots over reads, brings
-//! the log to the disk, and answers those who have waited for too long. It keeps no lease, so it may be slow; it
-//! allocates nothing, since memory may be short because of what it is to bring to the disk.
+//! the log on its way to the disk, and answers those who have waited for too long. It keeps no lease, so it may be slow;
+//! but it waits for no disk. It allocates nothing, since memory may be short because of what it is to bring to the disk.
 
 use super::{
     destage::Bounce,
@@ -26,6 +26,8 @@ pub(super) struct Worker {
     pub(super) bounce: Bounce,
     /// One block, for adopted slots that are read.
     pub(super) piece: Arc<Pages>,
+    /// No bio waits for longer, in nanoseconds.
+    pub(super) bound_ns: u64,
     /// How often those who wait are looked at, in nanoseconds.
     pub(super) round_ns: u64,
 }
@@ -43,6 +45,8 @@ impl Worker {
             if due {
                 next = now.saturating_add(round);
                 self.expire();
+                // Those that the disk did not take come back, and are answered as they are begun again.
+                self.dev.recall(self.bound_ns);
             }
             self.restart(due);
             self.lay();

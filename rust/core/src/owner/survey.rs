@@ -36,7 +36,7 @@ impl Survey {
             holder_now: None,
         };
         for block in blocks {
-            survey.look(block, node);
+            survey.add(block, node);
         }
         if let Some(RecordState::Shadow(shadow)) = survey.top.map(|top| top.record.state) {
             survey.holder_now = blocks
@@ -47,7 +47,7 @@ impl Survey {
         survey
     }
 
-    fn look(&mut self, block: &NodeBlock, node: NodeId) {
+    fn add(&mut self, block: &NodeBlock, node: NodeId) {
         let generation = block.record.generation;
         if block.node == node {
             self.own = Some(*block);

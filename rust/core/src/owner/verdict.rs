@@ -49,11 +49,11 @@ impl Facts<'_> {
         top.lease == Lease::NONE || top.node == self.config.node
     }
 
-    fn holder_dead(&self, shadow: &Shadow, now: Option<Incarnation>) -> bool {
+    fn holder_dead(&self, shadow: &Shadow, holder_now: Option<Incarnation>) -> bool {
         if shadow.holder == self.config.node {
             return shadow.holder_incarnation != self.config.incarnation;
         }
-        now.is_some_and(|now| now != shadow.holder_incarnation)
+        holder_now.is_some_and(|life| life != shadow.holder_incarnation)
     }
 
     /// What a takeover would start from; `intact`: whether a region of ours still has what was posted under an epoch.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the machine asks for, and what it is told.
 
-use super::pass::{PassEnd, PassId};
 use super::plan::{FenceSample, PassOp, PostTo, Range, TicketId};
 use super::status::{Reason, Role};
 use crate::disk::node_block::NodeBlock;
@@ -9,6 +8,7 @@ use crate::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId};
 use crate::mirror::header::{SlotHeader, HEADER_SIZE};
 use crate::mirror::message::Message;
 use crate::terms::Terms;
+use crate::volume::requests::pass::{PassEnd, PassId};
 use crate::window::Place;
 
 /// Names one action whose result the machine waits for. An input with another token than the awaited one changes
@@ -100,7 +100,8 @@ pub enum Action {
         victim: NodeId,
     },
     /// Issue the operation to the backing disk, then [`Input::PassedDown`]. Now, as a destage: the lease was checked at
-    /// `now`, and the bound on a command's life counts from here.
+    /// `now_ns`, and the bound on a command's life counts from here. If it cannot be issued at once, ask
+    /// [`super::Volume::issue_pass`] when it can.
     PassDown {
         /// To be given back.
         pass: PassId,

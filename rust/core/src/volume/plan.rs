@@ -2,6 +2,7 @@
 //! What one I/O is to do outside the lock, and what becomes of it.
 
 use super::config::BLOCKS_MAX;
+use super::requests::tickets::TicketIndex;
 use super::status::Reason;
 use crate::ids::{Epoch, Generation, LinkEpoch, LinkId};
 pub use crate::mirror::header::PassOp;
@@ -19,7 +20,7 @@ pub struct Range {
 /// One I/O that the machine knows. Stale ones are told from current ones by the serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TicketId {
-    pub(crate) index: u32,
+    pub(crate) index: TicketIndex,
     pub(crate) serial: u32,
 }
 

@@ -2,37 +2,38 @@
 //! Inputs in, actions out.
 
 use super::action::{Action, Input};
-use super::leaving::LeavingEvent;
-use super::machine::{Volume, Wanted, PIECE};
+use super::machine::{Volume, PIECE};
 use super::plan::FenceSample;
-use super::regions::{Going, Lent, LentState, Link, Question};
 use super::states::LentEvent;
-use super::status::{Reason, Role};
-use super::tickets::Ticket;
+use super::status::Role;
 use super::Token;
 use crate::ids::{Incarnation, LinkEpoch, LinkId};
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::mirror::message::Message;
 use crate::terms::Terms;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
+use crate::volume::mirror::regions::{Lent, LentState, Question, Removal};
+use crate::volume::ownership::leaving::LeavingEvent;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::Reason;
 use crate::window::Place;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Something happened. Afterwards poll.
-    pub fn handle(&mut self, input: Input<'_>, now: u64) {
+    pub fn handle(&mut self, input: Input<'_>, now_ns: u64) {
         match input {
             Input::Room { link, place } => self.room(link, place),
             Input::SessionUp { incarnation, terms } => self.session_up(incarnation, terms),
             Input::SessionGone => self.session_gone(),
             Input::LinkUp { link, life, downs } => self.link_up(link, life, downs),
             Input::LinkDown { link } => self.link_down(link),
-            Input::LinkGoing { link } => self.link_going(link),
+            Input::LinkGoing { link } => self.remove_link(link),
             Input::Message(message) => {
-                self.heard(now);
+                self.heard(now_ns);
                 self.message(message);
             }
-            Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now),
-            Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now),
+            Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now_ns),
+            Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now_ns),
             Input::Fenced { token, sample } => self.fenced(token, sample),
             Input::WordSet { token } | Input::Cleared { token } => self.lent_done(token),
             Input::Slot {
@@ -41,29 +42,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 raw,
                 crc,
             } => self.scanned_slot(token, slot, raw, crc),
-            Input::Scanned { token } => self.scanned(token, now),
+            Input::Scanned { token } => self.scanned(token, now_ns),
             Input::DiskFlushed { token, ok } => {
-                if self.flushes.token == Some(token) {
-                    self.flushed(ok, now);
+                if self.log.flushes().awaits(token) {
+                    self.flushed(ok, now_ns);
                 }
             }
-            Input::Preempted { token, ok } => self.preempted(token, ok, now),
+            Input::Preempted { token, ok } => self.preempted(token, ok, now_ns),
             Input::PassedDown { pass, end } => self.passed_down(pass, end),
-            Input::Command(command) => self.command(command, now),
-        }
-    }
-
-    pub(crate) fn edit_link(&mut self, link: LinkId, edit: impl FnOnce(&mut Link)) {
-        self.reach = self.reach.max(link.get().saturating_add(1));
-        if let Some(link) = self.links.get_mut(link.index()) {
-            edit(link);
+            Input::Command(command) => self.command(command, now_ns),
         }
     }
 
     /// Our own window has, or has no, room for a region. What was in it before is gone.
     fn room(&mut self, link: LinkId, place: Option<Place>) {
-        self.edit_link(link, |link| (link.room, link.going) = (place, Going::No));
-        let adopted = self.lent(link).state == LentState::Adopted;
+        self.mirror
+            .edit_link(link, |link| (link.room, link.going) = (place, Removal::No));
+        let adopted = self.mirror.lent(link).state == LentState::Adopted;
         if adopted {
             self.log.condemn_link(link.get());
         }
@@ -71,7 +66,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             // Nobody can tell any more which blocks it had.
             self.stop(Reason::EpochUnknown);
         }
-        self.edit_lent(link, |lent| {
+        self.mirror.edit_lent(link, |lent| {
             lent.on(LentEvent::WindowGone);
             *lent = Lent {
                 state: lent.state,
@@ -82,39 +77,31 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn session_up(&mut self, incarnation: Incarnation, terms: Terms) {
-        self.partner_terms = Some(terms);
-        (self.partner_standing, self.said) = (None, None);
-        self.heard_at = None;
-        self.peer = Some(incarnation);
-        self.looked_at = None;
+        self.partner.session_up(incarnation, terms);
+        self.ownership.survey_soon();
     }
 
     fn session_gone(&mut self) {
-        for link in LinkId::all() {
+        for link in self.mirror.known_links() {
             self.link_down(link);
         }
-        self.peer = None;
-        self.partner_standing = None;
-        if self.wanted == Some(Wanted::Rescue) {
-            // Said in a session that is over: by the next one it may have been opened anew, and own the volume well.
-            self.wanted = None;
-        }
-        self.forget_questions();
-        self.outbox.clear();
-        self.looked_at = None;
+        self.partner.session_gone();
+        self.ownership.forget_rescue();
+        self.mirror.forget_questions();
+        self.ownership.survey_soon();
     }
 
     fn link_up(&mut self, link: LinkId, life: LinkEpoch, downs: u64) {
-        self.lose(link);
-        self.edit_link(link, |link| {
-            (link.life, link.downs, link.going) = (Some(life), downs, Going::No);
+        self.lose_region(link);
+        self.mirror.edit_link(link, |link| {
+            (link.life, link.downs, link.going) = (Some(life), downs, Removal::No);
         });
-        self.early_question(life);
+        self.mirror.take_questions_ahead(self.guards, life);
     }
 
     fn link_down(&mut self, link: LinkId) {
-        self.lose(link);
-        self.edit_link(link, |link| link.life = None);
+        self.lose_region(link);
+        self.mirror.edit_link(link, |link| link.life = None);
     }
 
     fn message(&mut self, message: Message) {
@@ -124,7 +111,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 generation,
                 number,
                 slots,
-            } => self.asked(Question {
+            } => self.mirror.question_came(Question {
                 life,
                 number,
                 generation,
@@ -136,13 +123,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 epoch,
                 place,
             } => self.grant(life, number, epoch, place),
-            Message::Retire { epoch } => self.retired(epoch),
+            Message::Retire { epoch } => self.mirror.retired(self.guards, epoch),
             Message::Released { generation } => self.offered(generation),
             Message::Leaving => self.partner_leaves(),
             Message::Standing(standing) => self.partner_stands(standing),
             Message::Want => {
-                if matches!(self.role, Role::Owner(_)) {
-                    self.leave(LeavingEvent::GiveBack);
+                if matches!(self.ownership.role(), Role::Owner(_)) {
+                    self.ownership.leaving_event(LeavingEvent::GiveBack);
                 }
             }
         }
@@ -150,8 +137,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The partner wants to close: its regions are given up, so that the record becomes `disk`.
     fn partner_leaves(&mut self) {
-        if matches!(self.role, Role::Owner(_)) {
-            self.lose_all();
+        if matches!(self.ownership.role(), Role::Owner(_)) {
+            self.lose_all_regions();
         }
     }
 
@@ -165,80 +152,85 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The next thing to do; `None`: nothing before `next_deadline`, or before something happens.
-    pub fn poll_action(&mut self, now: u64) -> Option<Action> {
-        self.deadline = None;
+    pub fn poll_action(&mut self, now_ns: u64) -> Option<Action> {
+        self.agenda.begin_poll();
         if self.log.is_emptying() {
             self.log.empty_some(PIECE);
             return Some(Action::Yield);
         }
         let more = self.forget_some();
-        self.poke = false;
-        self.tick(now);
-        if let Some(action) = self.next_action(now) {
+        self.agenda.look_at_all();
+        self.tick(now_ns);
+        if let Some(action) = self.next_action(now_ns) {
             return Some(action);
         }
-        while let Some(index) = self.tickets.pop() {
-            if let Some(action) = self.look(index, now) {
+        while let Some(index) = self.requests.next_queued() {
+            if let Some(action) = self.advance_ticket(index, now_ns) {
                 return Some(action);
             }
         }
-        if core::mem::take(&mut self.wake) {
+        if self.requests.take_retry() {
             return Some(Action::Wake);
         }
-        let told = Some((self.role, self.why()));
-        if self.told != told {
-            self.told = told;
-            return Some(Action::Notify(self.role));
+        let news = Some((self.ownership.role(), self.why()));
+        if self.notified != news {
+            self.notified = news;
+            return Some(Action::Notify(self.ownership.role()));
         }
         more.then_some(Action::Yield)
     }
 
-    fn tick(&mut self, now: u64) {
-        match self.role {
-            Role::Standby => self.standby_tick(now),
-            Role::Taking => self.taking_tick(now),
-            Role::Owner(mode) => self.owner_tick(mode, now),
+    fn tick(&mut self, now_ns: u64) {
+        match self.ownership.role() {
+            Role::Standby => self.standby_tick(now_ns),
+            Role::Taking => self.takeover_tick(now_ns),
+            Role::Owner(mode) => self.owner_tick(mode, now_ns),
             Role::Opening | Role::Stopped | Role::Closed => (),
         }
-        self.say_standing(now);
-        for time in [self.serve_from, self.write_from, self.destage_from] {
-            if time > now {
-                self.at(time);
-            } else if time > self.ticked_at {
-                self.stir_all();
+        self.say_standing(now_ns);
+        let [serve_from_ns, write_from_ns] = self.ownership.not_before_ns();
+        for time in [
+            serve_from_ns,
+            write_from_ns,
+            self.log.runs().not_before_ns(),
+        ] {
+            if time > now_ns {
+                self.agenda.wake_at(time);
+            } else if time > self.agenda.polled_at_ns() {
+                self.requests.retry_all();
             }
         }
-        self.ticked_at = now;
+        self.agenda.set_polled_at(now_ns);
     }
 
-    fn next_action(&mut self, now: u64) -> Option<Action> {
-        if let Some(message) = self.outbox.pop() {
+    fn next_action(&mut self, now_ns: u64) -> Option<Action> {
+        if let Some(message) = self.partner.next_message() {
             return Some(Action::Send(message));
         }
-        if matches!(self.role, Role::Stopped | Role::Closed) {
-            return self.next_ping(now);
+        if matches!(self.ownership.role(), Role::Stopped | Role::Closed) {
+            return self.next_ping(now_ns);
         }
         if let Some(action) = self.next_lending() {
             return Some(action);
         }
-        if let Some(action) = self.next_block(now) {
+        if let Some(action) = self.next_block(now_ns) {
             return Some(action);
         }
-        if let Some(action) = self.next_taking() {
+        if let Some(action) = self.next_takeover() {
             return Some(action);
         }
-        if let Some(action) = self.next_ping(now) {
+        if let Some(action) = self.next_ping(now_ns) {
             return Some(action);
         }
-        if let Some(action) = self.next_copy(now) {
+        if let Some(action) = self.next_copy(now_ns) {
             return Some(action);
         }
-        if let Some(action) = self.next_pass(now) {
+        if let Some(action) = self.next_pass(now_ns) {
             return Some(action);
         }
-        if let Some(action) = self.next_free(now) {
+        if let Some(action) = self.next_free(now_ns) {
             return Some(action);
         }
-        self.next_flush(now)
+        self.next_flush(now_ns)
     }
 }

@@ -2,43 +2,45 @@
 //! What people are told (DESIGN rule 8: degraded is said aloud).
 
 use super::machine::Volume;
-use super::regions::{HeldState, Lent};
-use super::status::{Keep, Mode, Reason, Role, Status};
-use super::tickets::Ticket;
+use super::status::{Mode, Reason, Role, Status};
 use crate::ids::Generation;
-use crate::mirror::entry::Entry;
-use crate::mirror::log::Slab;
 use crate::openers::Tenure;
 use crate::owner::verdict::Base;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
+use crate::volume::mirror::regions::{HeldState, Lent};
+use crate::volume::requests::tickets::Ticket;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A look at the machine.
-    pub fn status(&self, now: u64) -> Status {
-        let top = self.survey.as_ref().and_then(|survey| survey.top);
+    pub fn status(&self, now_ns: u64) -> Status {
+        let top = self.ownership.survey().and_then(|survey| survey.top);
         let live = self
-            .held
-            .iter()
+            .mirror
+            .all_held()
             .filter(|held| held.state == HeldState::Live);
-        let owner = match self.role {
+        let owner = match self.ownership.role() {
             Role::Owner(_) => Some(self.config.node),
             _ => top.map(|top| top.node),
         };
+        let permit = self.permit();
         Status {
-            role: self.role,
-            record: self.cycle.mine.record,
+            role: self.ownership.role(),
+            record: *self.ownership.stands(),
             generation: self
+                .ownership
                 .known_generation()
-                .max(self.cycle.mine.record.generation),
+                .max(self.ownership.generation()),
             owner,
-            serving: self.right_to_acknowledge(now),
-            takeover: self.takeover(now),
+            serving: permit.may_acknowledge(now_ns),
+            takeover: self.takeover(now_ns),
             dirty: self.log.dirty(),
             adopted: self.log.adopted_dirty(),
-            adopted_total: self.adopted_total,
+            adopted_total: self.log.adopted_total(),
             condemned: self.log.condemned(),
             free: self.log.free_slots(),
             regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
-            keep: self.keep(),
+            keep: permit.obligations().forget().err(),
             reason: self.why(),
         }
     }
@@ -48,8 +50,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// # Errors
     ///
     /// Why nothing is served.
-    pub fn serving(&self, now: u64) -> Result<(), Reason> {
-        self.right_to_acknowledge(now)
+    pub fn serving(&self, now_ns: u64) -> Result<(), Reason> {
+        self.permit().may_acknowledge(now_ns)
     }
 
     /// As [`Status::dirty`] in [`Self::status`], for those who ask often.
@@ -59,7 +61,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The generation of the own record, for those who ask often.
     pub fn own_generation(&self) -> Generation {
-        self.cycle.mine.record.generation
+        self.ownership.generation()
     }
 
     /// What keeps it from being all that it should be.
@@ -67,67 +69,60 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.log.condemned() > 0 {
             return Some(Reason::Corrupt);
         }
-        let resting = self.destage_rest_ns > 0 && self.log.dirty() > 0;
-        self.reason.or(resting.then_some(Reason::Disk))
+        let resting = self.log.runs().is_resting() && self.log.dirty() > 0;
+        self.ownership.reason().or(resting.then_some(Reason::Disk))
     }
 
     /// What this controller is to the volume, for those who have its disk open. One that has stopped may have been
     /// replaced by its partner, so its openers must not rely on it any more.
     pub fn tenure(&self) -> Tenure {
-        match self.role {
+        match self.ownership.role() {
             Role::Opening => Tenure::Unknown,
             Role::Owner(_) => Tenure::Owner {
-                generation: self.began,
-                leaving: self.leaving.is_under_way(),
+                generation: self.ownership.began(),
+                leaving: self.ownership.is_leaving(),
             },
             Role::Standby | Role::Taking | Role::Stopped | Role::Closed => Tenure::None,
         }
-    }
-
-    /// Why the volume is not to be closed now.
-    fn keep(&self) -> Option<Keep> {
-        if self.is_only_copy() {
-            return Some(Keep::OnlyCopy);
-        }
-        (self.role == Role::Taking).then_some(Keep::Claiming)
     }
 
     /// Whether acknowledged writes may be in this memory and nowhere else. The partner has what a mirrored owner has;
     /// an owner has what it acknowledged, as long as it answers in the life in which it was granted its region. Where
     /// the disk cannot be read nobody can tell whether a shadow is needed any more: then it is.
     pub(crate) fn is_only_copy(&self) -> bool {
-        let kept =
-            |lent: &Lent| lent.is_intact() && (self.peer.is_none() || lent.owner != self.peer);
-        match self.role {
+        let kept = |lent: &Lent| {
+            lent.is_intact() && (self.partner.life().is_none() || lent.owner != self.partner.life())
+        };
+        match self.ownership.role() {
             Role::Opening | Role::Closed | Role::Owner(Mode::Mirrored) => false,
             Role::Owner(_) => self.log.dirty() > 0 || self.log.adopted_dirty() > 0,
             Role::Standby | Role::Taking | Role::Stopped => {
-                self.log.dirty() > 0 && self.peer.is_none()
+                self.log.dirty() > 0 && self.partner.life().is_none()
                     || self.log.adopted_dirty() > 0
-                    || self.lent.iter().any(kept)
+                    || self.mirror.all_lent().any(kept)
             }
         }
     }
 
     /// Whether the volume would survive the loss of a controller now; if not, why.
-    fn takeover(&self, now: u64) -> Result<(), Reason> {
-        match self.role {
+    fn takeover(&self, now_ns: u64) -> Result<(), Reason> {
+        match self.ownership.role() {
             Role::Opening => Err(Reason::Opening),
             Role::Taking => Err(Reason::Recording),
-            Role::Stopped | Role::Closed => Err(self.not_owner()),
-            Role::Owner(mode) => self.partner_could(mode, now),
+            Role::Stopped | Role::Closed => Err(self.ownership.not_owner()),
+            Role::Owner(mode) => self.partner_could(mode, now_ns),
             Role::Standby => self.i_could(),
         }
     }
 
     /// On the owner: whether the partner could take over without losing anything.
-    fn partner_could(&self, mode: Mode, now: u64) -> Result<(), Reason> {
-        if self.peer.is_none() {
+    fn partner_could(&self, mode: Mode, now_ns: u64) -> Result<(), Reason> {
+        if self.partner.life().is_none() {
             return Err(Reason::NoPartner);
         }
         self.partner_is_ready()?;
         match mode {
-            Mode::Mirrored => self.right_to_acknowledge(now),
+            Mode::Mirrored => self.permit().may_acknowledge(now_ns),
             // The record says `disk`: anybody can.
             Mode::Solo => Ok(()),
             Mode::Joining => Err(Reason::Copying),
@@ -138,10 +133,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// On another controller: whether this one could take over, the death of the owner apart.
     pub(crate) fn i_could(&self) -> Result<(), Reason> {
-        let survey = self.survey.as_ref().ok_or(Reason::Opening)?;
+        let survey = self.ownership.survey().ok_or(Reason::Opening)?;
         let verdict = self
             .facts(false)
-            .verdict(survey, |epoch| self.is_intact(epoch));
+            .verdict(survey, |epoch| self.mirror.is_intact(epoch));
         match verdict? {
             Base::Released | Base::Disk { .. } | Base::Shadow => Ok(()),
         }

@@ -3,8 +3,8 @@
 //! to the partner. One transition function each; the whole tables stand in tests/snapshots, drawn in
 //! docs/protocol-mirror.md. What each state guarantees stands at the enums.
 
-pub use super::regions::{HeldState, LentState};
 use super::status::{Mode, Role};
+pub use crate::volume::mirror::regions::{HeldState, LentState};
 
 /// What an event does to a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

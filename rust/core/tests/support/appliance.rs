@@ -10,9 +10,9 @@ use yoke_core::crc::crc32c;
 use yoke_core::disk::node_block::NodeBlock;
 use yoke_core::guards::Guards;
 use yoke_core::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId, Uuid};
-use yoke_core::mirror::entry::Entry;
 use yoke_core::mirror::header::{Content, SlotHeader, HEADER_SIZE};
 use yoke_core::mirror::message::Message;
+use yoke_core::volume::log::entry::Entry;
 use yoke_core::volume::*;
 use yoke_core::window::Place;
 

@@ -100,7 +100,8 @@ impl ServerPage {
 
     fn u64_at(&self, offset: usize) -> &AtomicU64 {
         assert!(offset % 8 == 0 && offset + 8 <= layout::PAGE_SIZE as usize);
-        // SAFETY: as in `u32_at`.
+        // SAFETY: in bounds and aligned (asserted; the page itself is page-aligned), mapped
+        // as long as `self`, and reached only through atomics by all who map it.
         unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(offset).cast()) }
     }
 

@@ -286,6 +286,9 @@ fn serve_with(disk: &str, sequence: u64, state: RecordState, counter: u64, terms
         .unwrap();
 }
 
+/// How often an owner that lives renews its lease.
+const RENEWAL: std::time::Duration = std::time::Duration::from_millis(100);
+
 #[test]
 fn no_force_overwrites_a_volume_that_lives() {
     let machine = Machine::new();
@@ -300,14 +303,14 @@ fn no_force_overwrites_a_volume_that_lives() {
     assert_eq!(create(&[]).status.code(), Some(0));
     // Its owner renews its lease. That it may have to be discarded does not matter.
     serve(&disk, 2, RecordState::Disk, 1);
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let (theirs, path) = (stop.clone(), disk.clone());
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let path = disk.clone();
     let owner = std::thread::spawn(move || {
         let mut at = 2;
-        while !theirs.load(std::sync::atomic::Ordering::Relaxed) {
+        // Until it is told to stop.
+        while stopped.recv_timeout(RENEWAL) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             at += 1;
             serve(&path, at, RecordState::Disk, at);
-            std::thread::sleep(std::time::Duration::from_millis(100));
         }
         at
     });
@@ -317,7 +320,7 @@ fn no_force_overwrites_a_volume_that_lives() {
         let said = text(&refused.stderr);
         assert!(said.contains("serves at this moment: the block of node 0 moves"));
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    drop(stop);
     let at = owner.join().unwrap();
     // It has a partner now, and does not touch the disk.
     let shadow = Shadow {

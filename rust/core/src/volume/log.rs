@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The log: every version of every block that is not (or not provably) on the disk alone.
+//!
+//! Entries `0..slots` are the own slots, numbered as the slots of the partner's regions; `slots..2 * slots` are the
+//! adopted ones. Of each block the newest version is in a hash bucket, the older ones hang below it. An entry stands
+//! in one of three lists: free, not done (in the order of insertion), done (in the order of having been done). All
+//! operations take constant time but for walks over versions, each of which is taken once in the life of a version.
+
+use core::ops::DerefMut;
+
+mod destage;
+pub mod entry;
+mod flushes;
+mod lists;
+mod ready;
+mod runs;
+mod slots;
+pub(crate) mod state;
+mod versions;
+
+pub use runs::RUNS_MAX;
+
+use crate::guards::Guards;
+use entry::{Entry, EntryId, List, NONE};
+use flushes::Flushes;
+use lists::Which;
+use runs::Runs;
+use state::Place;
+
+/// Storage that a machine is given: a vector of the host, or of the kernel.
+pub trait Slab<T>: DerefMut<Target = [T]> {}
+
+impl<T, S: DerefMut<Target = [T]>> Slab<T> for S {}
+
+/// The log of one volume.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Log<E, B> {
+    entries: E,
+    buckets: B,
+    guards: Guards,
+    /// Spreads blocks over the buckets in a way that nobody knows: whoever writes chooses the blocks.
+    salt: u64,
+    slots: u32,
+    free: List,
+    /// Not done, oldest first.
+    order: List,
+    /// Done and not freed, in the order in which they were done.
+    done: List,
+    /// May be destaged; at most one version of each block.
+    ready: List,
+    /// Whether unproved entries may be destaged too.
+    unproved_too: bool,
+    stamp: u64,
+    sequence: u64,
+    done_no: u64,
+    /// Proved somewhere and not done.
+    proved_dirty: u32,
+    /// Adopted and not done.
+    adopted_dirty: u32,
+    adopted_live: u32,
+    condemned: u32,
+    /// The next entry to be discarded, while all of them are; `None` otherwise.
+    emptying: Option<u32>,
+    /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
+    spare: Entry,
+    runs: Runs,
+    flushes: Flushes,
+    /// Adopted slots of the last takeover.
+    adopted_total: u32,
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
+    pub(crate) fn new(entries: E, buckets: B, slots: u32, guards: Guards, salt: u64) -> Self {
+        let mut log = Self {
+            entries,
+            buckets,
+            guards,
+            salt,
+            slots,
+            free: List::EMPTY,
+            order: List::EMPTY,
+            done: List::EMPTY,
+            ready: List::EMPTY,
+            unproved_too: false,
+            stamp: 0,
+            sequence: 0,
+            done_no: 0,
+            proved_dirty: 0,
+            adopted_dirty: 0,
+            adopted_live: 0,
+            condemned: 0,
+            emptying: None,
+            spare: Entry::EMPTY,
+            runs: Runs::NONE,
+            flushes: Flushes::NONE,
+            adopted_total: 0,
+        };
+        log.entries.fill(Entry::EMPTY);
+        log.buckets.fill(NONE.index());
+        for slot in 0..slots {
+            log.push(Which::Free, EntryId::new(slot));
+        }
+        log
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, entry: EntryId) -> &Entry {
+        self.entries
+            .get(entry.index() as usize)
+            .unwrap_or(&self.spare)
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, entry: EntryId) -> &mut Entry {
+        match self.entries.get_mut(entry.index() as usize) {
+            Some(entry) => entry,
+            None => {
+                self.spare = Entry::EMPTY;
+                &mut self.spare
+            }
+        }
+    }
+
+    pub(crate) fn free_slots(&self) -> u32 {
+        self.free.len
+    }
+
+    /// Entries that are not done.
+    pub(crate) fn dirty(&self) -> u32 {
+        if self.is_emptying() {
+            0
+        } else {
+            self.order.len
+        }
+    }
+
+    pub(crate) fn proved_dirty(&self) -> u32 {
+        self.proved_dirty
+    }
+
+    pub(crate) fn adopted_dirty(&self) -> u32 {
+        if self.is_emptying() {
+            0
+        } else {
+            self.adopted_dirty
+        }
+    }
+
+    /// Adopted slots that are in use, done or not.
+    pub(crate) fn adopted_live(&self) -> u32 {
+        self.adopted_live
+    }
+
+    /// Adopted slots whose data is not what was adopted.
+    pub(crate) fn condemned(&self) -> u32 {
+        self.condemned
+    }
+
+    #[inline]
+    pub(crate) fn is_live(&self, entry: EntryId) -> bool {
+        self.at(entry).is_live()
+    }
+
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// The entry of an adopted slot.
+    #[inline]
+    pub(crate) fn adopted(&self, slot: u32) -> EntryId {
+        EntryId::new(self.slots.saturating_add(slot))
+    }
+
+    /// Whether an entry is an adopted slot, not an own one.
+    #[inline]
+    pub(crate) fn is_adopted(&self, entry: EntryId) -> bool {
+        entry.index() >= self.slots
+    }
+
+    /// Whether unproved entries may go to the disk too.
+    pub(crate) fn unproved_too(&self) -> bool {
+        self.unproved_too
+    }
+
+    /// The oldest entry that is not done.
+    pub(crate) fn oldest_dirty(&self) -> Option<EntryId> {
+        self.order.head.some()
+    }
+
+    /// The entry that was done first of those not freed.
+    pub(crate) fn first_done(&self) -> Option<EntryId> {
+        self.done.head.some()
+    }
+
+    pub(crate) fn done_no(&self) -> u64 {
+        self.done_no
+    }
+
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    pub(crate) fn flushes(&self) -> &Flushes {
+        &self.flushes
+    }
+
+    pub(crate) fn flushes_mut(&mut self) -> &mut Flushes {
+        &mut self.flushes
+    }
+
+    /// Adopted slots of the last takeover.
+    pub(crate) fn adopted_total(&self) -> u32 {
+        self.adopted_total
+    }
+
+    /// All regions that a takeover adopts are scanned.
+    pub(crate) fn count_adopted(&mut self) {
+        self.adopted_total = self.adopted_live;
+    }
+
+    /// The stamp that the next entry gets.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// The data of an adopted entry is not what was adopted. It waits for nothing any more: nobody can write it down.
+    /// A tombstone has no data: all of it was read when it was adopted.
+    pub(crate) fn condemn(&mut self, entry: EntryId) {
+        let at = self.at(entry);
+        if !self.is_adopted(entry) || at.state.place() != Place::Dirty || at.tomb {
+            return;
+        }
+        self.unready(entry);
+        self.remove(Which::Order, entry);
+        self.at_mut(entry).state.put(Place::Condemned);
+        self.condemned = self.condemned.saturating_add(1);
+    }
+
+    /// Condemns what was adopted from the region of a link, which is gone.
+    pub(crate) fn condemn_link(&mut self, link: u8) {
+        for slot in 0..self.slots {
+            let entry = self.adopted(slot);
+            if self.at(entry).link == link {
+                self.condemn(entry);
+            }
+        }
+    }
+
+    /// What was condemned is given up: of these blocks the disk's version is served.
+    pub(crate) fn give_up_condemned(&mut self) {
+        for slot in 0..self.slots {
+            let entry = self.adopted(slot);
+            if self.at(entry).is_condemned() {
+                self.mark_done(entry);
+            }
+        }
+    }
+
+    /// The entry leaves the list of what is not done, and what is counted of it.
+    fn undirty(&mut self, entry: EntryId) {
+        if self.at(entry).is_condemned() {
+            self.condemned = self.condemned.saturating_sub(1);
+        } else {
+            self.remove(Which::Order, entry);
+        }
+        if self.at(entry).proved != 0 {
+            self.proved_dirty = self.proved_dirty.saturating_sub(1);
+        }
+        if self.is_adopted(entry) {
+            self.adopted_dirty = self.adopted_dirty.saturating_sub(1);
+        }
+    }
+
+    /// The entry was proved to be in the region of a link.
+    pub(crate) fn prove(&mut self, entry: EntryId, link: u8) {
+        let at = self.at_mut(entry);
+        let first = at.proved == 0 && at.is_live() && !at.is_done();
+        at.proved |= link;
+        if first {
+            self.proved_dirty = self.proved_dirty.saturating_add(1);
+        }
+        self.consider(entry);
+    }
+
+    /// The regions of these links are gone: what was in them counts for nothing any more. Looks at `count` own entries
+    /// from `first` on, and says where to go on, if there are more.
+    pub(crate) fn forget_regions(&mut self, links: u8, first: u32, count: u32) -> Option<u32> {
+        let end = first.saturating_add(count).min(self.slots);
+        for entry in first..end {
+            let at = self.at_mut(EntryId::new(entry));
+            let was = at.proved != 0;
+            at.carried &= !links;
+            at.proved &= !links;
+            if was && at.proved == 0 && at.is_live() && !at.is_done() {
+                self.proved_dirty = self.proved_dirty.saturating_sub(1);
+            }
+        }
+        (end < self.slots).then_some(end)
+    }
+
+    /// The entry, or a newer version of its block, is on the disk.
+    pub(crate) fn mark_done(&mut self, entry: EntryId) {
+        if self.at(entry).is_done() || !self.is_live(entry) {
+            return;
+        }
+        self.unready(entry);
+        self.undirty(entry);
+        self.done_no = self.done_no.wrapping_add(1);
+        let number = self.done_no;
+        let at = self.at_mut(entry);
+        at.state.put(Place::Done);
+        at.done_no = number;
+        self.push(Which::Done, entry);
+    }
+
+    /// Begins to free an entry: it leaves the list of what is done.
+    pub(crate) fn set_freeing(&mut self, entry: EntryId) {
+        self.at_mut(entry).state.put(Place::Freeing);
+    }
+}

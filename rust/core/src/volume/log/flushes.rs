@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The flushes of the disk's cache: which is in flight, and what is on the disk for good.
+
+use crate::volume::action::Token;
+
+/// The flushes of the disk's cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Flushes {
+    token: Option<Token>,
+    /// Number of the flush that is, or was last, in flight.
+    number: u64,
+    /// How many entries were done when it was issued.
+    covers: u64,
+    /// Entries that were done up to here are on the disk for good.
+    safe_upto: u64,
+    /// Number of the last flush that succeeded.
+    finished: u64,
+    /// Not before, after one that failed.
+    not_before_ns: u64,
+    /// Nor, while nobody is in a hurry, before this.
+    idle_until_ns: u64,
+}
+
+impl Flushes {
+    pub(super) const NONE: Self = Self {
+        token: None,
+        number: 0,
+        covers: 0,
+        safe_upto: 0,
+        finished: 0,
+        not_before_ns: 0,
+        idle_until_ns: 0,
+    };
+
+    /// The flush that somebody has to wait for who wants one now: the one in flight may have been issued too early.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.number.wrapping_add(1)
+    }
+
+    /// Whether the flush of this number has been begun.
+    pub(crate) fn has_begun(&self, number: u64) -> bool {
+        number <= self.number
+    }
+
+    /// Whether the flush of this number, or a later one, has succeeded.
+    pub(crate) fn has_finished(&self, number: u64) -> bool {
+        self.finished >= number
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.token.is_some()
+    }
+
+    pub(crate) fn awaits(&self, token: Token) -> bool {
+        self.token == Some(token)
+    }
+
+    /// When the next may be issued.
+    pub(crate) fn not_before_ns(&self, urgent: bool) -> u64 {
+        if urgent {
+            self.not_before_ns
+        } else {
+            self.idle_until_ns
+        }
+    }
+
+    /// A flush is issued; so many entries are done by now.
+    pub(crate) fn begin(&mut self, token: Token, done_no: u64, idle_until_ns: u64) {
+        self.token = Some(token);
+        self.number = self.next_number();
+        (self.covers, self.idle_until_ns) = (done_no, idle_until_ns);
+    }
+
+    /// The flush that was in flight failed; the next is not issued before this time.
+    pub(crate) fn failed(&mut self, not_before_ns: u64) {
+        self.token = None;
+        self.not_before_ns = not_before_ns;
+    }
+
+    /// The flush that was in flight succeeded.
+    pub(crate) fn succeeded(&mut self) {
+        self.token = None;
+        self.finished = self.number;
+        self.cover(self.covers);
+    }
+
+    /// Entries that were done up to here are on the disk for good.
+    pub(crate) fn cover(&mut self, done_no: u64) {
+        self.safe_upto = self.safe_upto.max(done_no);
+    }
+
+    /// Whether the entry that was done with this number is on the disk for good.
+    pub(crate) fn covers(&self, done_no: u64) -> bool {
+        done_no <= self.safe_upto
+    }
+}
+
+#[cfg(any(test, yoke_kunit))]
+#[cfg_attr(yoke_kunit, kernel::macros::kunit_tests(yoke_core_flushes))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flush_covers_what_was_done_when_it_was_issued() {
+        let mut flushes = Flushes::NONE;
+        let wanted = flushes.next_number();
+        flushes.begin(Token(1), 5, 70);
+        assert!(flushes.awaits(Token(1)) && !flushes.awaits(Token(2)));
+        assert!(flushes.has_begun(wanted) && !flushes.has_finished(wanted));
+        assert!(!flushes.covers(5));
+        flushes.succeeded();
+        assert!(flushes.has_finished(wanted) && !flushes.is_in_flight());
+        assert!(flushes.covers(5) && !flushes.covers(6));
+        assert_eq!(
+            (flushes.not_before_ns(true), flushes.not_before_ns(false)),
+            (0, 70)
+        );
+    }
+
+    #[test]
+    fn one_that_failed_covers_nothing() {
+        let mut flushes = Flushes::NONE;
+        flushes.begin(Token(1), 5, 0);
+        flushes.failed(30);
+        assert!(!flushes.covers(1) && !flushes.has_finished(1) && flushes.has_begun(1));
+        assert_eq!(flushes.not_before_ns(true), 30);
+        flushes.cover(4);
+        flushes.cover(2);
+        assert!(flushes.covers(4));
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The destage runs that are in flight, and how long destaging rests after a failure.
+
+use super::entry::{EntryId, NONE};
+use crate::volume::plan::RunId;
+
+/// Destage runs that can be in flight at a time.
+pub const RUNS_MAX: usize = 16;
+
+/// The longest rest after failures, in poll times.
+const REST_MAX: u64 = 32;
+
+/// A destage in flight: its entries hang together by `ready_next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Run {
+    serial: u32,
+    pub(super) first: EntryId,
+    pub(super) active: bool,
+}
+
+/// All of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Runs {
+    table: [Run; RUNS_MAX],
+    /// How long destaging rests after a failure; 0 after one that went well.
+    rest_ns: u64,
+    /// No destage before, after one that failed.
+    not_before_ns: u64,
+}
+
+impl Runs {
+    pub(super) const NONE: Self = Self {
+        table: [Run {
+            serial: 0,
+            first: NONE,
+            active: false,
+        }; RUNS_MAX],
+        rest_ns: 0,
+        not_before_ns: 0,
+    };
+
+    /// No destage before.
+    pub(crate) fn not_before_ns(&self) -> u64 {
+        self.not_before_ns
+    }
+
+    /// Whether the last one failed.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.rest_ns > 0
+    }
+
+    /// Whether one is in flight.
+    pub(crate) fn any(&self) -> bool {
+        self.table.iter().any(|run| run.active)
+    }
+
+    /// Those in flight.
+    pub(super) fn active(&self) -> impl Iterator<Item = &Run> {
+        self.table.iter().filter(|run| run.active)
+    }
+
+    /// Room for one more, if there is.
+    pub(super) fn vacant(&self) -> Option<usize> {
+        self.table.iter().position(|run| !run.active)
+    }
+
+    pub(super) fn at_mut(&mut self, index: usize) -> Option<&mut Run> {
+        self.table.get_mut(index)
+    }
+
+    pub(super) fn find(&self, id: RunId) -> Option<Run> {
+        let run = self.table.get(usize::from(id.index))?;
+        (run.active && run.serial == id.serial).then_some(*run)
+    }
+
+    /// A run whose entries begin with `first` goes to the disk.
+    pub(super) fn begin(&mut self, index: usize, first: EntryId) -> Option<RunId> {
+        let run = self.table.get_mut(index)?;
+        *run = Run {
+            serial: run.serial.wrapping_add(1),
+            first,
+            active: true,
+        };
+        Some(RunId {
+            index: index as u8,
+            serial: run.serial,
+        })
+    }
+
+    /// A run is over; what it was.
+    pub(super) fn end(&mut self, id: RunId) -> Option<Run> {
+        let found = self.find(id)?;
+        let run = self.table.get_mut(usize::from(id.index))?;
+        (run.active, run.first) = (false, NONE);
+        Some(found)
+    }
+
+    /// One went well.
+    pub(super) fn went_well(&mut self) {
+        self.rest_ns = 0;
+    }
+
+    /// Destaging rests after a failure, the longer the more often one follows another, and goes on without end: the log
+    /// may be the only copy. Runs that were in flight together are one failure. Whether it rests anew.
+    pub(super) fn rest(&mut self, poll_ns: u64, now_ns: u64) -> bool {
+        if now_ns < self.not_before_ns {
+            return false;
+        }
+        let twice = self.rest_ns.saturating_mul(2);
+        self.rest_ns = twice.clamp(poll_ns, poll_ns.saturating_mul(REST_MAX));
+        self.not_before_ns = now_ns.saturating_add(self.rest_ns);
+        true
+    }
+}
+
+#[cfg(any(test, yoke_kunit))]
+#[cfg_attr(yoke_kunit, kernel::macros::kunit_tests(yoke_core_runs))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_found_by_its_serial_number_while_it_is_in_flight() {
+        let mut runs = Runs::NONE;
+        let Some(first) = runs.begin(0, EntryId::new(7)) else {
+            return;
+        };
+        assert_eq!(runs.find(first).map(|run| run.first), Some(EntryId::new(7)));
+        assert!(runs.any() && runs.vacant() == Some(1));
+        assert_eq!(runs.end(first).map(|run| run.first), Some(EntryId::new(7)));
+        assert!(runs.end(first).is_none() && !runs.any());
+        let Some(second) = runs.begin(0, EntryId::new(8)) else {
+            return;
+        };
+        assert!(runs.find(first).is_none() && runs.find(second).is_some());
+    }
+
+    #[test]
+    fn destaging_rests_longer_after_each_failure_and_not_after_one_that_went_well() {
+        let mut runs = Runs::NONE;
+        assert!(runs.rest(10, 100) && !runs.rest(10, 105));
+        assert_eq!(runs.not_before_ns(), 110);
+        assert!(runs.rest(10, 110) && runs.is_resting());
+        assert_eq!(runs.not_before_ns(), 130);
+        for _ in 0..9 {
+            let now_ns = runs.not_before_ns();
+            assert!(runs.rest(10, now_ns));
+            assert!(runs.not_before_ns() - now_ns <= 10 * REST_MAX);
+        }
+        runs.went_well();
+        assert!(!runs.is_resting());
+    }
+}

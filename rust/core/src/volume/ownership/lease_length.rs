@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The disk lease follows what the disk can do (PROTOCOL P3).
+//!
+//! A lease counts from the issue of the write that renews it, and only when all blocks were read after it: on a disk
+//! where that takes longer than the lease it would always be over before it is known to be good. So the lease that
+//! a controller takes is some times as long as its last passes over the disk took_ns. It stands in its block, and who
+//! watches it waits for as long as it says.
+
+use crate::volume::config::Config;
+use crate::volume::ownership::Ownership;
+use crate::volume::partner::Partner;
+
+/// The lease is at least so many passes long: it is renewed when a third of it is over, and one pass may fail.
+const PASSES: u64 = 4;
+
+/// The longest lease, as many times T_io: a write and a read take at most two.
+const LIVES: u64 = 8;
+
+const MS: u64 = 1_000_000;
+
+impl Ownership {
+    /// A pass over the disk, the write of the own block and the read of all, has taken this long.
+    pub(crate) fn fit_lease(&mut self, config: &Config, partner: &Partner, took_ns: u64) {
+        let shortest = config.disk_lease_ns;
+        let longest = shortest.max(
+            self.agreed(config, partner)
+                .io_life_ns()
+                .saturating_mul(LIVES),
+        );
+        let fits = took_ns.saturating_mul(PASSES).clamp(shortest, longest);
+        // Longer at once, shorter by and by: a disk that was slow is slow again.
+        let less = self.lease_ns.saturating_sub(self.lease_ns / 4);
+        let whole = fits.max(less).div_ceil(MS).saturating_mul(MS);
+        self.lease_ns = whole.min(longest).max(shortest);
+    }
+
+    /// The lease that stands in the own block, as it landed last.
+    pub(crate) fn own_lease_ns(&self) -> u64 {
+        u64::from(self.cycle.mine.lease.expiry_ms).saturating_mul(MS)
+    }
+
+    /// A block with this lease is on its way: from now on others may watch for no longer than it says.
+    pub(crate) fn shorten_lease(&mut self, now_ns: u64) {
+        let says = u64::from(self.cycle.block.lease.expiry_ms).saturating_mul(MS);
+        let until_ns = now_ns.saturating_add(says);
+        self.lease_until_ns = self.lease_until_ns.map(|old| old.min(until_ns));
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+//! An owner that is to give its volume away, as a table (PROTOCOL P9). What it does stands in modes.rs.
+
+use crate::volume::states::Step;
+
+/// Whether, and how, an owner lets go of the volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leaving {
+    /// It stays the owner.
+    Stays,
+    /// It empties its log, to give the volume to its partner. It answers what it has, and begins no write.
+    GivingBack,
+    /// It empties its log, to close the volume.
+    Closing,
+    /// The `released` record is being written, or was: nothing is answered any more. The partner is asked to claim.
+    ReleasingToPartner,
+    /// The same; nobody is asked, and the volume is closed.
+    ReleasingToNobody,
+}
+
+/// What can happen to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LeavingEvent {
+    /// The volume is to be given to the partner.
+    GiveBack,
+    /// The volume is to be closed.
+    Close,
+    /// It is to stay, after all.
+    Abort,
+    /// Nothing is left to be done for the volume, and the commands of an earlier owner are over.
+    Emptied,
+    /// It has become the owner anew, or is the owner no more.
+    Over,
+}
+
+impl LeavingEvent {
+    /// All events.
+    pub const ALL: [Self; 5] = [
+        Self::GiveBack,
+        Self::Close,
+        Self::Abort,
+        Self::Emptied,
+        Self::Over,
+    ];
+}
+
+impl Leaving {
+    /// All states.
+    pub const ALL: [Self; 5] = [
+        Self::Stays,
+        Self::GivingBack,
+        Self::Closing,
+        Self::ReleasingToPartner,
+        Self::ReleasingToNobody,
+    ];
+
+    /// The transition function.
+    pub const fn on(self, event: LeavingEvent) -> Step<Self> {
+        use LeavingEvent as E;
+        use Step::{Invalid, NoOp, To};
+
+        match (self, event) {
+            (Self::Stays, E::GiveBack) => To(Self::GivingBack),
+            (_, E::GiveBack) => NoOp,
+            (Self::Stays | Self::GivingBack, E::Close) => To(Self::Closing),
+            (Self::ReleasingToPartner, E::Close) => To(Self::ReleasingToNobody),
+            (Self::Closing | Self::ReleasingToNobody, E::Close) => NoOp,
+            (Self::GivingBack | Self::Closing, E::Abort) => To(Self::Stays),
+            (_, E::Abort) => NoOp,
+            (Self::GivingBack, E::Emptied) => To(Self::ReleasingToPartner),
+            (Self::Closing, E::Emptied) => To(Self::ReleasingToNobody),
+            (_, E::Emptied) => Invalid,
+            (Self::Stays, E::Over) => NoOp,
+            (_, E::Over) => To(Self::Stays),
+        }
+    }
+
+    /// Whether the log is to be emptied, or was, so that no write is begun.
+    pub(crate) const fn is_under_way(self) -> bool {
+        !matches!(self, Self::Stays)
+    }
+
+    /// Whether the `released` record is being written, or was: others may own the volume as soon as it lands.
+    pub(crate) const fn is_releasing(self) -> bool {
+        matches!(self, Self::ReleasingToPartner | Self::ReleasingToNobody)
+    }
+}

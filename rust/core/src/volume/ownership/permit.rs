@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What this controller may do for the volume at this moment, and what it owes (PROTOCOL P3, P7.5, P8, P9).
+//!
+//! Everything that serves, writes to the disk, frees, releases or closes asks the permit, and nothing else. It is issued
+//! in one place, from what is known there and then, and is not kept: between two looks the world may have changed.
+
+use super::leaving::Leaving;
+use crate::ids::{Generation, NodeId};
+use crate::volume::status::{Keep, Mode, Reason};
+
+/// Until when something may be done: before both of these times. `u64::MAX` where that lease is not needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseEnd {
+    pub(super) link: u64,
+    pub(super) disk: u64,
+}
+
+impl LeaseEnd {
+    pub(super) const ALWAYS: Self = Self {
+        link: u64::MAX,
+        disk: u64::MAX,
+    };
+
+    /// No link lease stands behind it, and none comes.
+    pub(super) const NEVER: Self = Self {
+        link: 0,
+        disk: u64::MAX,
+    };
+
+    fn check(self, now_ns: u64) -> Result<(), Reason> {
+        if now_ns >= self.link {
+            Err(Reason::NoLinkLease)
+        } else if now_ns >= self.disk {
+            Err(Reason::NoDiskLease)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Something that this controller has to see through before it lets go of the volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obligation {
+    /// Entries of the log, I/O or commands to the disk are not done with.
+    Unfinished,
+    /// A record or a claim, the own or another's, is not decided.
+    Undecided,
+    /// Commands of the owner that died before us may land until this time. Whoever claims a released volume waits for
+    /// nobody's commands.
+    OldCommands {
+        /// From then on they are over.
+        until_ns: u64,
+    },
+}
+
+/// What this controller owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Obligations {
+    /// Until when commands of an earlier owner may land; 0: there are none.
+    pub(super) old_commands_until_ns: u64,
+    pub(super) unfinished: bool,
+    pub(super) undecided: bool,
+    /// Acknowledged writes may be in this memory and nowhere else.
+    pub(super) only_copy: bool,
+    /// A takeover of ours is under way: its claim may stand on the disk.
+    pub(super) taking: bool,
+    /// The owner's record, as it was last seen, names what is in this memory.
+    pub(super) shadow: bool,
+}
+
+impl Obligations {
+    /// Whether the volume may be released. What has an end in time comes last: who has nothing else to see through waits.
+    pub(crate) fn release(&self, now_ns: u64) -> Result<(), Obligation> {
+        if self.unfinished {
+            Err(Obligation::Unfinished)
+        } else if self.undecided {
+            Err(Obligation::Undecided)
+        } else if now_ns < self.old_commands_until_ns {
+            Err(Obligation::OldCommands {
+                until_ns: self.old_commands_until_ns,
+            })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether what is in this memory may be forgotten at once, by one that does not serve.
+    pub(crate) fn forget(&self) -> Result<(), Keep> {
+        if self.only_copy {
+            Err(Keep::OnlyCopy)
+        } else if self.taking {
+            Err(Keep::Claiming)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the owner counts on what is in this memory.
+    pub(crate) fn is_shadow_named(&self) -> bool {
+        self.shadow
+    }
+}
+
+/// What the rest of the volume says for a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// When the newest good fence was issued, on any region of the partner.
+    pub(crate) proved_at_ns: Option<u64>,
+    /// Acknowledged writes may be in this memory and nowhere else.
+    pub(crate) only_copy: bool,
+    /// Entries of the log, I/O or commands to the disk are not done with.
+    pub(crate) unfinished: bool,
+}
+
+/// What this controller may do, and what it owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Permit {
+    /// Of the record under which it acts.
+    pub(super) generation: Generation,
+    /// How it serves; if it does not, why.
+    pub(super) mode: Result<Mode, Reason>,
+    pub(super) leaving: Leaving,
+    pub(super) claimant: Option<NodeId>,
+    /// A record that stands on the disk is not confirmed: nothing is acknowledged.
+    pub(super) recording: bool,
+    /// New writes are let in, as far as the mode is concerned.
+    pub(super) open: bool,
+    pub(super) answers_from_ns: u64,
+    pub(super) answers_until: Result<LeaseEnd, Reason>,
+    pub(super) commands_from_ns: u64,
+    pub(super) commands_until: Result<LeaseEnd, Reason>,
+    pub(super) obligations: Obligations,
+}
+
+impl Permit {
+    /// The generation that goes into what is written now.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(crate) fn obligations(&self) -> &Obligations {
+        &self.obligations
+    }
+
+    /// Whether what was sampled before `now_ns` may be told.
+    pub(crate) fn may_read(&self, now_ns: u64) -> Result<(), Reason> {
+        self.mode?;
+        if self.leaving.is_releasing() {
+            return Err(Reason::Leaving);
+        }
+        if now_ns < self.answers_from_ns {
+            return Err(Reason::OldCommands);
+        }
+        self.answers_until?.check(now_ns)
+    }
+
+    /// Whether a safe write may be acknowledged. While a record is being changed nothing is.
+    pub(crate) fn may_acknowledge(&self, now_ns: u64) -> Result<(), Reason> {
+        self.may_read(now_ns)?;
+        if self.recording {
+            return Err(Reason::Recording);
+        }
+        Ok(())
+    }
+
+    /// Whether a command to the disk's data may be issued.
+    pub(crate) fn may_command(&self, now_ns: u64) -> Result<(), Reason> {
+        self.mode?;
+        if now_ns < self.commands_from_ns {
+            return Err(Reason::OldCommands);
+        }
+        self.commands_until?.check(now_ns)
+    }
+
+    /// Whether a write may be begun.
+    pub(crate) fn may_begin_write(&self, now_ns: u64) -> bool {
+        self.open
+            && self.claimant.is_none()
+            && !self.leaving.is_under_way()
+            && now_ns >= self.answers_from_ns
+    }
+
+    /// Whether anything may be thrown away that is done: never with a claim pending, nor while nobody else has it.
+    pub(crate) fn may_free(&self, now_ns: u64) -> bool {
+        self.mode.is_ok_and(|mode| mode != Mode::Holding) && self.may_read(now_ns).is_ok()
+    }
+
+    /// Whether there is a right; where its guard is off (`enforced` is false) an expired lease counts for nothing.
+    pub(crate) fn is_granted(&self, right: Result<(), Reason>, enforced: bool) -> bool {
+        match right {
+            Ok(()) => true,
+            Err(Reason::NoLinkLease | Reason::NoDiskLease) => {
+                !enforced && self.mode != Ok(Mode::Holding)
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+#[cfg(any(test, yoke_kunit))]
+#[cfg_attr(yoke_kunit, kernel::macros::kunit_tests(yoke_core_permit))]
+mod tests {
+    use super::*;
+
+    const LEASE: LeaseEnd = LeaseEnd {
+        link: 100,
+        disk: 80,
+    };
+
+    const DONE: Obligations = Obligations {
+        old_commands_until_ns: 0,
+        unfinished: false,
+        undecided: false,
+        only_copy: false,
+        taking: false,
+        shadow: false,
+    };
+
+    const SOLO: Permit = Permit {
+        generation: Generation::NONE,
+        mode: Ok(Mode::Solo),
+        leaving: Leaving::Stays,
+        claimant: None,
+        recording: false,
+        open: true,
+        answers_from_ns: 20,
+        answers_until: Ok(LEASE),
+        commands_from_ns: 40,
+        commands_until: Ok(LEASE),
+        obligations: DONE,
+    };
+
+    #[test]
+    fn a_lease_ends_before_its_time_and_names_the_one_that_is_over() {
+        assert_eq!(LEASE.check(79), Ok(()));
+        assert_eq!(LEASE.check(80), Err(Reason::NoDiskLease));
+        assert_eq!(LEASE.check(100), Err(Reason::NoLinkLease));
+        assert_eq!(LeaseEnd::NEVER.check(0), Err(Reason::NoLinkLease));
+        assert_eq!(LeaseEnd::ALWAYS.check(u64::MAX - 1), Ok(()));
+    }
+
+    #[test]
+    fn nothing_is_answered_and_no_command_issued_before_its_time() {
+        assert_eq!(SOLO.may_read(19), Err(Reason::OldCommands));
+        assert_eq!(SOLO.may_read(20), Ok(()));
+        assert!(!SOLO.may_begin_write(19) && SOLO.may_begin_write(20));
+        assert_eq!(SOLO.may_command(39), Err(Reason::OldCommands));
+        assert_eq!(SOLO.may_command(40), Ok(()));
+        assert_eq!(SOLO.may_command(80), Err(Reason::NoDiskLease));
+    }
+
+    #[test]
+    fn who_does_not_own_may_do_nothing() {
+        let none = Permit {
+            mode: Err(Reason::NotOwner),
+            ..SOLO
+        };
+        assert_eq!(none.may_read(50), Err(Reason::NotOwner));
+        assert_eq!(none.may_acknowledge(50), Err(Reason::NotOwner));
+        assert_eq!(none.may_command(50), Err(Reason::NotOwner));
+        assert!(!none.may_free(50));
+    }
+
+    #[test]
+    fn a_claim_stops_answers_writes_and_freeing() {
+        let why = match NodeId::new(3) {
+            Some(node) => Reason::ClaimPending(node),
+            None => return,
+        };
+        let claimed = Permit {
+            claimant: NodeId::new(3),
+            answers_until: Err(why),
+            ..SOLO
+        };
+        assert_eq!(claimed.may_read(50), Err(why));
+        assert!(!claimed.may_begin_write(50) && !claimed.may_free(50));
+        assert!(!claimed.is_granted(claimed.may_read(50), false));
+    }
+
+    #[test]
+    fn while_a_record_is_changed_reads_are_answered_and_writes_are_not() {
+        let recording = Permit {
+            recording: true,
+            ..SOLO
+        };
+        assert_eq!(recording.may_read(50), Ok(()));
+        assert_eq!(recording.may_acknowledge(50), Err(Reason::Recording));
+    }
+
+    #[test]
+    fn who_gives_the_volume_away_begins_no_write_and_at_last_answers_nothing() {
+        let leaving = |leaving| Permit { leaving, ..SOLO };
+        let empties = leaving(Leaving::GivingBack);
+        assert!(!empties.may_begin_write(50) && empties.may_read(50).is_ok());
+        let releases = leaving(Leaving::ReleasingToPartner);
+        assert_eq!(releases.may_read(50), Err(Reason::Leaving));
+        assert!(!releases.may_begin_write(50));
+    }
+
+    #[test]
+    fn an_owner_that_holds_frees_nothing_and_no_guard_lets_it_answer() {
+        let holding = Permit {
+            mode: Ok(Mode::Holding),
+            answers_until: Ok(LeaseEnd::NEVER),
+            ..SOLO
+        };
+        assert!(!holding.may_free(50));
+        assert!(!holding.is_granted(holding.may_read(50), false));
+        let late = SOLO.may_read(90);
+        assert!(SOLO.is_granted(late, false) && !SOLO.is_granted(late, true));
+    }
+
+    #[test]
+    fn whoever_owes_something_does_not_release() {
+        assert_eq!(DONE.release(0), Ok(()));
+        let old = Obligations {
+            old_commands_until_ns: 50,
+            ..DONE
+        };
+        assert_eq!(
+            old.release(49),
+            Err(Obligation::OldCommands { until_ns: 50 })
+        );
+        assert_eq!(old.release(50), Ok(()));
+        let undecided = Obligations {
+            undecided: true,
+            ..old
+        };
+        assert_eq!(undecided.release(0), Err(Obligation::Undecided));
+        let unfinished = Obligations {
+            unfinished: true,
+            ..undecided
+        };
+        assert_eq!(unfinished.release(99), Err(Obligation::Unfinished));
+    }
+
+    #[test]
+    fn whoever_has_the_only_copy_or_a_claim_does_not_forget() {
+        assert_eq!(DONE.forget(), Ok(()));
+        let taking = Obligations {
+            taking: true,
+            ..DONE
+        };
+        assert_eq!(taking.forget(), Err(Keep::Claiming));
+        let only = Obligations {
+            only_copy: true,
+            ..taking
+        };
+        assert_eq!(only.forget(), Err(Keep::OnlyCopy));
+    }
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Taking over (PROTOCOL P7): what is done in each step of [`Takeover`].
+
+use crate::disk::node_block::{NodeBlock, Record, RecordState, Shadow};
+use crate::guards::{Guard, Guards};
+use crate::ids::{Generation, LinkId};
+use crate::owner::survey::Survey;
+use crate::owner::verdict::Base;
+use crate::terms::Terms;
+use crate::volume::action::{Action, Token};
+use crate::volume::config::Config;
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::ownership::takeover::{Takeover, TakeoverEvent};
+use crate::volume::ownership::Ownership;
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::states::RoleEvent;
+use crate::volume::status::{Reason, Role};
+
+/// A value of the owner's block, and since when it has been standing still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Watch {
+    block: NodeBlock,
+    since_ns: u64,
+}
+
+/// A takeover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Taking {
+    step: Takeover,
+    /// Resting: until then.
+    until_ns: u64,
+    /// Scanning: this one.
+    pub(crate) link: Option<LinkId>,
+    forced: bool,
+    /// When the last word was changed.
+    voided_at_ns: u64,
+    /// What was observed before the claim: the owner's block, if there was an owner.
+    pub(crate) observed: Option<NodeBlock>,
+    pub(crate) base: Base,
+    claim: Generation,
+    watch: Option<Watch>,
+    /// When the own record had landed.
+    pub(crate) landed_at_ns: u64,
+    pub(crate) preempted: bool,
+    pub(crate) token: Option<Token>,
+    /// Not again before, after one that was withdrawn.
+    pub(crate) not_before_ns: u64,
+}
+
+impl Taking {
+    pub(crate) const NONE: Self = Self {
+        step: Takeover::Idle,
+        until_ns: 0,
+        link: None,
+        forced: false,
+        voided_at_ns: 0,
+        observed: None,
+        base: Base::Released,
+        claim: Generation::NONE,
+        watch: None,
+        landed_at_ns: 0,
+        preempted: false,
+        token: None,
+        not_before_ns: 0,
+    };
+}
+
+impl Taking {
+    pub(crate) fn step(&self) -> Takeover {
+        self.step
+    }
+
+    /// The one place where the step changes.
+    pub(crate) fn on(&mut self, event: TakeoverEvent) {
+        self.step = self.step.on(event).after(self.step);
+    }
+
+    /// Nothing to claim yet: looks again at this time.
+    fn rest(&mut self, until_ns: u64) {
+        self.on(TakeoverEvent::NotYet);
+        self.until_ns = until_ns;
+    }
+}
+
+impl Ownership {
+    fn give_up(&mut self, reason: Option<Reason>) {
+        self.taking.on(TakeoverEvent::End);
+        self.role_event(RoleEvent::GiveUp);
+        if reason.is_some() {
+            self.reason = reason;
+            self.wanted = None;
+        }
+    }
+
+    /// `shadow`: whether the observation was made when the old owner's link lease had run out.
+    fn link_lease_passed(&mut self, config: &Config, guards: Guards, survey: &Survey) -> bool {
+        // The one that the owner promised, whatever is set here.
+        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
+        let wait = config.stretch(promised.link_lease_ns());
+        let until_ns = self.taking.voided_at_ns.saturating_add(wait);
+        if self.cycle.read_issued_ns >= until_ns || !guards.on(Guard::WaitLinkLease) {
+            return true;
+        }
+        self.taking.rest(until_ns);
+        false
+    }
+
+    /// `disk`: whether the owner's block has stood still for a whole expiry, from the end of the first read of its
+    /// value to the issue of the last.
+    fn watch_lease(
+        &mut self,
+        config: &Config,
+        guards: Guards,
+        survey: &Survey,
+        now_ns: u64,
+    ) -> bool {
+        let Some(top) = survey.top else { return true };
+        if !guards.on(Guard::WatchDiskLease) {
+            return true;
+        }
+        let expiry = u64::from(top.lease.expiry_ms).saturating_mul(1_000_000);
+        let whole = config.stretch(expiry);
+        match self.taking.watch {
+            Some(watch) if watch.block != top => {
+                self.give_up(Some(Reason::OwnerAlive));
+                false
+            }
+            Some(watch) if self.cycle.read_issued_ns >= watch.since_ns.saturating_add(whole) => {
+                true
+            }
+            seen => {
+                let since_ns = seen.map_or(now_ns, |watch| watch.since_ns);
+                self.taking.watch = Some(Watch {
+                    block: top,
+                    since_ns,
+                });
+                let step = now_ns.saturating_add(expiry / 8 + 1);
+                let end = since_ns.saturating_add(whole);
+                let until_ns = if end > now_ns { step.min(end) } else { step };
+                self.taking.rest(until_ns);
+                false
+            }
+        }
+    }
+
+    /// What the first record says: where the data is that is served from now on.
+    fn first_state(&self, config: &Config, guards: Guards) -> RecordState {
+        let observed = self.taking.observed.map(|top| top.record.state);
+        match (self.taking.base, observed) {
+            (Base::Shadow, Some(RecordState::Shadow(shadow)))
+                if guards.on(Guard::DegradedRecord) =>
+            {
+                RecordState::Shadow(Shadow {
+                    holder: config.node,
+                    holder_incarnation: config.incarnation,
+                    ..shadow
+                })
+            }
+            _ => RecordState::Disk,
+        }
+    }
+
+    /// Who may have commands in the disk's queue.
+    pub(crate) fn victim(&self) -> Option<NodeBlock> {
+        match self.taking.base {
+            Base::Released => None,
+            Base::Disk { .. } | Base::Shadow => self.taking.observed,
+        }
+    }
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Begins a takeover.
+    pub(crate) fn begin_takeover(&mut self, forced: bool, now_ns: u64) {
+        if now_ns < self.ownership.taking.not_before_ns {
+            return;
+        }
+        self.ownership.taking = Taking {
+            forced,
+            not_before_ns: self.ownership.taking.not_before_ns,
+            ..Taking::NONE
+        };
+        self.ownership.taking.on(TakeoverEvent::Begin);
+        self.ownership.role_event(RoleEvent::Begin);
+        self.agenda.wake_at(now_ns);
+    }
+
+    /// What time brings about in a takeover.
+    pub(crate) fn takeover_tick(&mut self, now_ns: u64) {
+        let step = self.ownership.taking.step;
+        match step {
+            Takeover::Voiding
+                if !self.guards.on(Guard::VoidBeforeClaim) || self.mirror.void_all() =>
+            {
+                self.ownership.taking.voided_at_ns = now_ns;
+                self.ownership.taking.on(TakeoverEvent::Voided);
+                self.ownership.cycle.read(now_ns);
+            }
+            Takeover::Resting if self.agenda.due(self.ownership.taking.until_ns, now_ns) => {
+                self.ownership.taking.on(TakeoverEvent::Due);
+                self.ownership.cycle.read(now_ns);
+            }
+            _ => (),
+        }
+    }
+
+    /// All blocks were read during a takeover.
+    pub(crate) fn takeover_read(&mut self, survey: Survey, now_ns: u64) {
+        match self.ownership.taking.step {
+            Takeover::Observing => self.observe(survey, now_ns),
+            Takeover::Claiming => self.confirm(survey, now_ns),
+            Takeover::Recording => self.recorded(survey, now_ns),
+            Takeover::Withdrawing => {
+                let random = self.random();
+                let backoff = self.config.backoff_ns.max(1);
+                self.ownership.taking.not_before_ns = now_ns.saturating_add(random % backoff);
+                self.ownership.give_up(None);
+            }
+            _ => (),
+        }
+    }
+
+    fn observe(&mut self, survey: Survey, now_ns: u64) {
+        let verdict = self
+            .facts(self.ownership.taking.forced)
+            .verdict(&survey, |epoch| self.mirror.is_intact(epoch));
+        let base = match verdict {
+            Ok(base) => base,
+            Err(reason) => return self.ownership.give_up(Some(reason)),
+        };
+        if (self.ownership.wanted.is_none() || self.ownership.taking.forced)
+            && self
+                .ownership
+                .owner_answers(&self.config, &self.partner, &survey)
+        {
+            // It had only stood still for a while. Nothing is claimed yet, so nothing was taken from it.
+            return self.ownership.give_up(Some(Reason::OwnerAlive));
+        }
+        let ready = match base {
+            Base::Released => true,
+            Base::Shadow => self
+                .ownership
+                .link_lease_passed(&self.config, self.guards, &survey),
+            // An owner whose record names a shadow may answer under its link lease, whatever its disk lease says.
+            Base::Disk { watch } => {
+                (!survey.names_shadow()
+                    || self
+                        .ownership
+                        .link_lease_passed(&self.config, self.guards, &survey))
+                    && (!watch
+                        || self
+                            .ownership
+                            .watch_lease(&self.config, self.guards, &survey, now_ns))
+            }
+        };
+        if self.ownership.role != Role::Taking || !ready {
+            return;
+        }
+        let Some(claim) = survey.highest.next() else {
+            return self.ownership.give_up(Some(Reason::Exhausted));
+        };
+        self.ownership.taking.base = base;
+        self.ownership.taking.observed = survey.top;
+        self.ownership.taking.claim = claim;
+        self.ownership.taking.on(TakeoverEvent::Allowed);
+        let mine = self.ownership.cycle.mine;
+        self.ownership.write_block(
+            &self.config,
+            self.guards,
+            mine.record,
+            mine.lease,
+            Some(claim),
+            now_ns,
+        );
+    }
+
+    /// The claim has landed, and all blocks were read again.
+    fn confirm(&mut self, survey: Survey, now_ns: u64) {
+        let stands = match (self.ownership.taking.observed, survey.top) {
+            (None, None) => true,
+            (Some(old), Some(new)) => {
+                old.node == new.node && old.record == new.record && old.lease == new.lease
+            }
+            _ => false,
+        };
+        // The first look may have caught the blocks one before, one after somebody's start. This one was taken with the
+        // claim on the disk: what it shows has to allow the same takeover.
+        let verdict = self
+            .facts(self.ownership.taking.forced)
+            .verdict(&survey, |epoch| self.mirror.is_intact(epoch));
+        let stands = stands && verdict.is_ok_and(|base| base.is_like(self.ownership.taking.base));
+        let rival = survey
+            .claim
+            .is_some_and(|(_, claim)| claim >= self.ownership.taking.claim);
+        if (!stands || rival) && self.guards.on(Guard::ConfirmClaim) {
+            self.ownership.reason = Some(match survey.claim {
+                Some((node, _)) if rival => Reason::ClaimPending(node),
+                _ => Reason::OwnerAlive,
+            });
+            self.ownership.taking.on(TakeoverEvent::Contested);
+            let mine = self.ownership.cycle.mine;
+            return self.ownership.write_block(
+                &self.config,
+                self.guards,
+                mine.record,
+                mine.lease,
+                None,
+                now_ns,
+            );
+        }
+        self.ownership.taking.on(TakeoverEvent::Confirmed);
+        let state = self.ownership.first_state(&self.config, self.guards);
+        self.ownership.write_record(
+            &self.config,
+            self.guards,
+            Record {
+                generation: self.ownership.taking.claim,
+                state,
+                terms: self.ownership.agreed(&self.config, &self.partner),
+            },
+            now_ns,
+        );
+    }
+
+    /// The record has landed, and all blocks were read again.
+    fn recorded(&mut self, survey: Survey, now_ns: u64) {
+        if survey.generation() > self.ownership.cycle.mine.record.generation {
+            return self.depose(now_ns);
+        }
+        self.ownership.taking.landed_at_ns = now_ns;
+        self.see_claims(&survey, now_ns);
+        let victim = self.ownership.victim();
+        if self.config.reservations && victim.is_some() {
+            self.ownership.taking.on(TakeoverEvent::Stands);
+            self.ownership.taking.token = None;
+        } else {
+            self.begin_scan(now_ns);
+        }
+    }
+
+    /// The next preemption or scan.
+    pub(crate) fn next_takeover(&mut self) -> Option<Action> {
+        if self.ownership.taking.token.is_some() || self.ownership.role != Role::Taking {
+            return None;
+        }
+        match self.ownership.taking.step {
+            Takeover::CuttingOff => {
+                let victim = self.ownership.victim()?.node;
+                let token = self.agenda.token();
+                self.ownership.taking.token = Some(token);
+                Some(Action::Preempt { token, victim })
+            }
+            Takeover::Scanning => {
+                let link = self.ownership.taking.link?;
+                let epoch = self.mirror.lent(link).epoch?;
+                let token = self.agenda.token();
+                self.ownership.taking.token = Some(token);
+                Some(Action::ScanRegion { token, link, epoch })
+            }
+            _ => None,
+        }
+    }
+
+    /// The old owner's commands are cut off, or could not be.
+    pub(crate) fn preempted(&mut self, token: Token, ok: bool, now_ns: u64) {
+        if self.ownership.taking.step == Takeover::CuttingOff
+            && self.ownership.taking.token == Some(token)
+        {
+            self.ownership.taking.preempted = ok;
+            self.begin_scan(now_ns);
+        }
+    }
+}

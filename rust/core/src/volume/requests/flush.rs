@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+//! FLUSH, and the flushes of the disk's cache (PROTOCOL P10).
+
+use crate::guards::Guard;
+use crate::volume::action::Action;
+use crate::volume::log::entry::{Entry, EntryId};
+use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::plan::{LongBegin, TicketId};
+use crate::volume::requests::tickets::{Stage, Ticket, TicketIndex};
+use crate::volume::status::Reason;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// A FLUSH: completes when everything acknowledged so far is on the disk for good.
+    pub fn flush(&mut self, now_ns: u64) -> LongBegin {
+        if self.ownership.mode().is_none() {
+            return self
+                .turn_away(now_ns)
+                .map_or(LongBegin::Park, LongBegin::Fail);
+        }
+        // The volume is given away when its log is empty and nobody waits: flushes that follow each other do not put it off.
+        let leaves = self.ownership.is_leaving() && self.log.dirty() == 0;
+        if self.ownership.is_releasing() || leaves && self.requests.in_use() > 0 {
+            self.requests.park();
+            return LongBegin::Park;
+        }
+        let stage = Stage::Draining {
+            bound: self.log.stamp(),
+        };
+        match self.requests.tickets.take(stage) {
+            Some(ticket) => {
+                self.requests.tickets.queue(ticket.index);
+                LongBegin::Wait(ticket)
+            }
+            None => {
+                self.requests.park();
+                LongBegin::Park
+            }
+        }
+    }
+
+    /// Whether somebody waits for done entries to be flushed and freed.
+    pub(crate) fn wants_freeing(&self) -> bool {
+        !self.requests.passes.is_empty() || self.ownership.is_leaving()
+    }
+
+    /// Looks at one ticket that something happened to. At most one action comes of it.
+    pub(crate) fn advance_ticket(&mut self, index: TicketIndex, now_ns: u64) -> Option<Action> {
+        let id = self.requests.tickets.id(index);
+        match self.requests.tickets.at(index).stage {
+            Stage::Doomed(reason) => {
+                self.requests.tickets.release(index);
+                Some(Action::Fail(id, reason))
+            }
+            Stage::Waiting => self
+                .try_answer(index, now_ns)
+                .then_some(Action::Complete(id)),
+            Stage::Draining { bound } => {
+                self.advance_draining(index, bound);
+                None
+            }
+            Stage::Flushing { number } => {
+                if self.log.flushes().has_finished(number) {
+                    self.requests.tickets.at_mut(index).stage = Stage::Answer;
+                    return self.answer(index, id, now_ns);
+                }
+                None
+            }
+            Stage::Answer => self.answer(index, id, now_ns),
+            _ => None,
+        }
+    }
+
+    fn advance_draining(&mut self, index: TicketIndex, bound: u64) {
+        let oldest = self.log.oldest_dirty();
+        let drained = oldest.is_none_or(|entry| self.log.at(entry).stamp > bound);
+        if !drained && self.guards.on(Guard::FlushDestages) {
+            return;
+        }
+        let stage = if self.config.volatile_cache {
+            Stage::Flushing {
+                number: self.log.flushes().next_number(),
+            }
+        } else {
+            Stage::Answer
+        };
+        self.requests.tickets.at_mut(index).stage = stage;
+        self.requests.tickets.queue(index);
+    }
+
+    fn answer(&mut self, index: TicketIndex, id: TicketId, now_ns: u64) -> Option<Action> {
+        let permit = self.permit();
+        let enforced = self.guards.on(Guard::LeaseAfterFlush);
+        if !permit.is_granted(permit.may_acknowledge(now_ns), enforced) {
+            return None;
+        }
+        self.requests.tickets.release(index);
+        self.requests.retry_parked();
+        Some(Action::Complete(id))
+    }
+
+    /// Nobody waits for this ticket any more: what has not been begun is not. A write goes on to be made safe, since its
+    /// data may be in two memories already, and so does what is in a shadow as a tombstone.
+    pub(crate) fn nobody_waits(&mut self, ticket: TicketId) {
+        let Some(index) = self.requests.tickets.find(ticket) else {
+            return;
+        };
+        let stage = self.requests.tickets.at(index).stage;
+        match stage {
+            Stage::Draining { .. } | Stage::Flushing { .. } => (),
+            Stage::Passing if self.forget_pass(ticket) => (),
+            _ => return,
+        }
+        self.requests.tickets.at_mut(index).stage = Stage::Doomed(Reason::TooLong);
+        self.requests.tickets.queue(index);
+        self.requests.retry_parked();
+    }
+
+    /// Whether the disk's cache is to be flushed, and when that is issued.
+    pub(crate) fn next_flush(&mut self, now_ns: u64) -> Option<Action> {
+        if !self.config.volatile_cache
+            || self.log.flushes().is_in_flight()
+            || self.ownership.mode().is_none()
+        {
+            return None;
+        }
+        let unsafe_done = !self.log.flushes().covers(self.log.done_no());
+        let low = self.log.free_slots() <= self.log.slots() / 4;
+        let urgent = self.is_flush_wanted() || unsafe_done && (low || self.wants_freeing());
+        if !urgent && !unsafe_done
+            || !self
+                .agenda
+                .due(self.log.flushes().not_before_ns(urgent), now_ns)
+        {
+            return None;
+        }
+        let token = self.agenda.token();
+        let done_no = self.log.done_no();
+        let idle_until_ns = now_ns.saturating_add(self.config.poll_ns);
+        self.log.flushes_mut().begin(token, done_no, idle_until_ns);
+        Some(Action::FlushDisk { token })
+    }
+
+    fn is_flush_wanted(&self) -> bool {
+        let tickets = &self.requests.tickets;
+        tickets.used() > 0
+            && tickets.all().any(|index| {
+                matches!(tickets.at(index).stage,
+                    Stage::Flushing { number } if !self.log.flushes().has_begun(number))
+            })
+    }
+
+    /// The disk's cache was flushed, or not.
+    pub(crate) fn flushed(&mut self, ok: bool, now_ns: u64) {
+        if ok {
+            self.log.flushes_mut().succeeded();
+            self.requests.tickets.queue_all();
+            return;
+        }
+        let again = now_ns.saturating_add(self.config.poll_ns);
+        self.log.flushes_mut().failed(again);
+        // Those who wait need a new one.
+        let flushes = self.log.flushes();
+        for index in self.requests.tickets.all() {
+            if let Stage::Flushing { number } = &mut self.requests.tickets.at_mut(index).stage {
+                if flushes.has_begun(*number) {
+                    *number = flushes.next_number();
+                }
+            }
+        }
+    }
+
+    /// Whether an entry that is done is on the disk for good.
+    pub(crate) fn is_flushed(&self, entry: EntryId) -> bool {
+        !self.config.volatile_cache
+            || !self.guards.on(Guard::FlushBeforeFree)
+            || self.log.flushes().covers(self.log.at(entry).done_no)
+    }
+}

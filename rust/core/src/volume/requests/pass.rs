@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One discard or write-zeroes on its way past the log, and the table of them (PROTOCOL P10, P12). How one goes on
+//! stands in `passing.rs`.
+
+use crate::ids::LinkId;
+use crate::volume::action::{LongRange, Token};
+use crate::volume::log::entry::{EntryId, NONE};
+use crate::volume::plan::{PassOp, TicketId};
+use crate::volume::states::Step;
+
+/// How many are known at a time; what more is asked for waits.
+pub(crate) const PASSING_MAX: usize = 4;
+
+/// Names one. Stale ones are told from current ones by the serial number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PassId {
+    index: u8,
+    serial: u32,
+}
+
+/// How a command that was passed down ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PassEnd {
+    /// It was done.
+    Done,
+    /// It failed: some of it may have been done, and the rest may be, until T_io has passed since its issue.
+    Failed,
+    /// The disk does not know it, or it was never issued: nothing was done, and nothing will be.
+    Refused,
+    /// It was never issued, since [`super::Volume::issue_pass`] said no: it is tried again when it may be.
+    NotIssued,
+}
+
+/// Where one stands. In every state writes to its range wait: until it is gone no other version of its blocks comes
+/// into the log or into a shadow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PassStage {
+    /// It waits until its range is gone from the log and from every shadow. Nothing of it is anywhere, unless it was
+    /// adopted.
+    Clearing,
+    /// Its range is clear. It waits for a slot.
+    Logging,
+    /// Its tombstone is in the log, or was adopted. It waits for the proof that a shadow has it, where one is needed,
+    /// and for the right to touch the disk.
+    Logged,
+    /// As `Logged`, and its tombstone was posted; the fence is not read yet.
+    Posted,
+    /// A command of it is in the disk's queue.
+    Passing,
+    /// A command of it has failed, and may still land.
+    Doubtful,
+    /// No command of it is under way, and none comes any more. Its tombstone is being freed.
+    Done,
+}
+
+/// What can happen to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PassEvent {
+    /// Nothing of its range is left in the log.
+    Cleared,
+    /// The same, of one that was adopted: it has a slot.
+    ClearedAdopted,
+    /// It has a slot.
+    Taken,
+    /// Its tombstone was posted.
+    Posted,
+    /// The fence after that was read, good or not.
+    Fenced,
+    /// A command was issued.
+    Issued,
+    /// A piece of an adopted one is done, and it is not the last.
+    Part,
+    /// All of it is done.
+    Landed,
+    /// The command failed.
+    Failed,
+    /// The disk refuses it for certain.
+    Refused,
+    /// The command was never issued.
+    NotIssued,
+    /// The failed command has landed by now, or never will: the client's is over.
+    Expired,
+    /// The same; an adopted one is tried again.
+    Retry,
+}
+
+impl PassEvent {
+    /// All events.
+    pub const ALL: [Self; 13] = [
+        Self::Cleared,
+        Self::ClearedAdopted,
+        Self::Taken,
+        Self::Posted,
+        Self::Fenced,
+        Self::Issued,
+        Self::Part,
+        Self::Landed,
+        Self::Failed,
+        Self::Refused,
+        Self::NotIssued,
+        Self::Expired,
+        Self::Retry,
+    ];
+}
+
+impl PassStage {
+    /// All states.
+    pub const ALL: [Self; 7] = [
+        Self::Clearing,
+        Self::Logging,
+        Self::Logged,
+        Self::Posted,
+        Self::Passing,
+        Self::Doubtful,
+        Self::Done,
+    ];
+
+    /// The transition function.
+    pub const fn on(self, event: PassEvent) -> Step<Self> {
+        use PassEvent as E;
+        use PassStage as S;
+        use Step::{Invalid, To};
+
+        match (self, event) {
+            (S::Clearing, E::Cleared) => To(S::Logging),
+            (S::Clearing, E::ClearedAdopted) | (S::Logging, E::Taken) => To(S::Logged),
+            (S::Logged, E::Posted) => To(S::Posted),
+            (S::Posted, E::Fenced) => To(S::Logged),
+            (S::Logged, E::Issued) => To(S::Passing),
+            (S::Passing, E::Part | E::NotIssued) => To(S::Logged),
+            (S::Passing, E::Landed | E::Refused) => To(S::Done),
+            (S::Passing, E::Failed) => To(S::Doubtful),
+            (S::Doubtful, E::Expired) => To(S::Done),
+            (S::Doubtful, E::Retry) => To(S::Logged),
+            _ => Invalid,
+        }
+    }
+}
+
+/// One that is not gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pass {
+    serial: u32,
+    pub(crate) op: PassOp,
+    pub(crate) range: LongRange,
+    /// The client that waits for it: none if it was adopted, or is answered.
+    pub(crate) ticket: Option<TicketId>,
+    pub(crate) stage: PassStage,
+    /// Clearing: how much was looked at. Adopted: how many blocks are zeroes on the disk.
+    pub(crate) next: u64,
+    /// The tombstone's entry in the log, once there is one.
+    pub(crate) entry: EntryId,
+    /// When its last command was issued.
+    pub(crate) issued_ns: u64,
+    /// How many blocks that command is for.
+    pub(crate) piece: u64,
+    /// Its client is to be told that it failed.
+    pub(crate) failed: bool,
+}
+
+impl Pass {
+    /// Whether one of its commands may land on the disk.
+    pub(crate) fn may_land(&self) -> bool {
+        matches!(self.stage, PassStage::Passing | PassStage::Doubtful)
+    }
+}
+
+/// Those that are not gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Passes {
+    table: [Option<Pass>; PASSING_MAX],
+    serial: u32,
+    /// The region to which the tombstone of one is being posted.
+    pub(crate) post: Option<(LinkId, PassId)>,
+    /// The fence after that.
+    pub(crate) fence: Option<Token>,
+}
+
+impl Passes {
+    pub(crate) const NONE: Self = Self {
+        table: [None; PASSING_MAX],
+        serial: 0,
+        post: None,
+        fence: None,
+    };
+
+    fn all(&self) -> impl Iterator<Item = &Pass> {
+        self.table.iter().flatten()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all().next().is_none()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.table.iter().all(Option::is_some)
+    }
+
+    pub(crate) fn any(&self, which: impl FnMut(&Pass) -> bool) -> bool {
+        self.all().any(which)
+    }
+
+    pub(crate) fn at(&self, index: usize) -> Option<Pass> {
+        self.table.get(index).copied().flatten()
+    }
+
+    pub(crate) fn at_mut(&mut self, index: usize) -> Option<&mut Pass> {
+        self.table.get_mut(index)?.as_mut()
+    }
+
+    /// Puts one in; `None`: there is no room.
+    pub(crate) fn add(
+        &mut self,
+        op: PassOp,
+        range: LongRange,
+        ticket: Option<TicketId>,
+        stage: PassStage,
+        entry: EntryId,
+    ) -> Option<()> {
+        let place = self.table.iter_mut().find(|place| place.is_none())?;
+        self.serial = self.serial.wrapping_add(1);
+        *place = Some(Pass {
+            serial: self.serial,
+            op,
+            range,
+            ticket,
+            stage,
+            next: 0,
+            entry,
+            issued_ns: 0,
+            piece: 0,
+            failed: false,
+        });
+        Some(())
+    }
+
+    pub(crate) fn id(&self, index: usize) -> PassId {
+        PassId {
+            index: index as u8,
+            serial: self.at(index).map_or(0, |pass| pass.serial),
+        }
+    }
+
+    /// The place of one, if it is not gone.
+    pub(crate) fn find(&self, id: PassId) -> Option<usize> {
+        let index = usize::from(id.index);
+        (self.at(index)?.serial == id.serial).then_some(index)
+    }
+
+    /// The place of the one whose tombstone is this entry of the log.
+    pub(crate) fn of_entry(&self, entry: EntryId) -> Option<usize> {
+        let mine = |pass: &Option<Pass>| pass.is_some_and(|pass| pass.entry == entry);
+        (entry != NONE)
+            .then(|| self.table.iter().position(mine))
+            .flatten()
+    }
+
+    pub(crate) fn take(&mut self, index: usize) -> Option<Pass> {
+        self.table.get_mut(index)?.take()
+    }
+
+    /// Something happens to one.
+    pub(crate) fn on(&mut self, index: usize, event: PassEvent) {
+        if let Some(pass) = self.at_mut(index) {
+            pass.stage = pass.stage.on(event).after(pass.stage);
+        }
+    }
+
+    /// Forgets all. A fence that is in flight is waited for.
+    pub(crate) fn clear(&mut self) {
+        self.table = [None; PASSING_MAX];
+        if self.fence.is_none() {
+            self.post = None;
+        }
+    }
+
+    /// Whether a tombstone is being posted to the region of a link.
+    pub(crate) fn waits_for(&self, link: LinkId) -> bool {
+        self.post.is_some_and(|(to, _)| to == link)
+    }
+
+    /// Whether one waits for a slot of the log: it gets the next.
+    pub(crate) fn wants_slot(&self) -> bool {
+        self.any(|pass| pass.stage == PassStage::Logging)
+    }
+
+    pub(crate) fn overlaps(&self, range: LongRange) -> bool {
+        self.any(|pass| pass.range.overlaps(range))
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Reads (PROTOCOL P3, P4).
+//!
+//! A read is on one of two *sides*. Freeing begins with a flip of the sides and ends when nobody is left on the old one:
+//! what a read was told to copy stays where it is until the read is handed back, and a block that was written to the
+//! disk under a read is still in the log when it is.
+
+use crate::guards::Guard;
+use crate::volume::config::BLOCKS_MAX;
+use crate::volume::log::entry::{Entry, EntryId};
+use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::plan::{Range, ReadBegin, ReadEnd, ReadPlan, ReadTicket, Source};
+use crate::volume::requests::tickets::Ticket;
+use crate::volume::status::Reason;
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Begins a read of 1 to [`BLOCKS_MAX`] blocks.
+    pub fn read_begin(&mut self, range: Range, now_ns: u64) -> ReadBegin {
+        if range.count as usize > BLOCKS_MAX {
+            return ReadBegin::Fail(Reason::Range);
+        }
+        if let Err(reason) = self.check_range(range.block, u64::from(range.count)) {
+            return ReadBegin::Fail(reason);
+        }
+        if self.ownership.mode().is_none() {
+            return self
+                .turn_away(now_ns)
+                .map_or(ReadBegin::Park, ReadBegin::Fail);
+        }
+        if !self.may_tell(now_ns) {
+            self.requests.park_unanswerable(now_ns);
+            return ReadBegin::Park;
+        }
+        let mut sources = [Source::Disk; BLOCKS_MAX];
+        for (block, source) in (range.block..).take(range.count as usize).zip(&mut sources) {
+            match self.source_of(block, now_ns) {
+                Some(found) => *source = found,
+                None if self.is_condemned(block) => return ReadBegin::Fail(Reason::Corrupt),
+                None => {
+                    self.requests.park();
+                    return ReadBegin::Park;
+                }
+            }
+        }
+        let side = self.requests.reads.begin();
+        ReadBegin::Plan(ReadPlan {
+            ticket: ReadTicket {
+                term: self.ownership.term(),
+                side,
+                laid: false,
+            },
+            range,
+            sources,
+        })
+    }
+
+    /// Whether what was sampled before `now_ns` may be told.
+    fn may_tell(&self, now_ns: u64) -> bool {
+        let permit = self.permit();
+        permit.is_granted(
+            permit.may_read(now_ns),
+            self.guards.on(Guard::LeaseAfterRead),
+        )
+    }
+
+    /// Where a block is; `None` if its newest version must not be seen yet.
+    fn source_of(&self, block: u64, now_ns: u64) -> Option<Source> {
+        let fresh = |entry: &EntryId| !self.log.at(*entry).is_freeing();
+        let newest = self.log.newest(block).filter(fresh);
+        let version = newest.map_or((0, 0), |entry| self.log.at(entry).version());
+        if self.is_zeroed(block, version) {
+            return Some(Source::Zero);
+        }
+        let Some(entry) = newest else {
+            return Some(Source::Disk);
+        };
+        if self.log.at(entry).is_condemned() || !self.is_acknowledgeable(entry, now_ns) {
+            return None;
+        }
+        Some(self.log.source(entry))
+    }
+
+    /// Whether the only copy of the newest version of a block is corrupt.
+    fn is_condemned(&self, block: u64) -> bool {
+        let newest = self.log.newest(block);
+        newest.is_some_and(|entry| self.log.at(entry).is_condemned())
+    }
+
+    /// Ends a read: the data was sampled before `now_ns`.
+    pub fn read_finish(&mut self, plan: &ReadPlan, now_ns: u64) -> ReadEnd {
+        let side = plan.ticket.side & 1;
+        self.read_over(side);
+        if self.ownership.mode().is_none() {
+            return ReadEnd::Fail(self.ownership.not_owner());
+        }
+        if plan.ticket.term != self.ownership.term() {
+            return ReadEnd::Again;
+        }
+        if !self.may_tell(now_ns) {
+            self.requests.park_unanswerable(now_ns);
+            return ReadEnd::Park;
+        }
+        let blocks = (plan.range.block..).take(plan.range.count as usize);
+        for (block, source) in blocks.zip(&plan.sources) {
+            if *source == Source::Disk && !plan.ticket.laid && !self.is_undisturbed(block, side) {
+                return ReadEnd::Again;
+            }
+        }
+        ReadEnd::Complete
+    }
+
+    /// A read is handed back. The last one on the old side is what freeing waits for.
+    fn read_over(&mut self, side: u8) {
+        let last = self.requests.reads.end(side);
+        self.agenda.want_poll(last);
+    }
+
+    /// The disk has given all blocks of a read, those too that are in the log: says in `plan` what is to be laid over
+    /// them, and takes what the disk gave of the others as sampled now. Then copy, and [`Self::read_finish`]. May be
+    /// asked again before that.
+    ///
+    /// # Errors
+    ///
+    /// The read is handed back by this, and this is what becomes of it; it is not [`ReadEnd::Complete`].
+    pub fn read_lay(&mut self, plan: &mut ReadPlan, now_ns: u64) -> Result<(), ReadEnd> {
+        if self.ownership.mode().is_none() || plan.ticket.term != self.ownership.term() {
+            return Err(self.read_finish(plan, now_ns));
+        }
+        let side = plan.ticket.side & 1;
+        let blocks = (plan.range.block..).take(plan.range.count as usize);
+        for (block, source) in blocks.zip(&mut plan.sources) {
+            *source = match self.log.newest(block) {
+                Some(entry) if !self.is_undisturbed(block, side) => {
+                    if self.is_zeroed(block, self.log.at(entry).version()) {
+                        *source = Source::Zero;
+                        continue;
+                    }
+                    if self.log.at(entry).is_condemned() {
+                        self.read_over(side);
+                        return Err(ReadEnd::Fail(Reason::Corrupt));
+                    }
+                    if !self.is_acknowledgeable(entry, now_ns) {
+                        self.read_over(side);
+                        self.requests.park();
+                        return Err(ReadEnd::Park);
+                    }
+                    // It stays where it is until the read is handed back.
+                    self.log.source(entry)
+                }
+                _ if self.is_zeroed(block, (0, 0)) => Source::Zero,
+                _ => Source::Disk,
+            };
+        }
+        plan.ticket.laid = true;
+        Ok(())
+    }
+
+    /// Whether no write of the block to the disk can have been under way during a read on `side` that found it on the
+    /// disk alone.
+    fn is_undisturbed(&self, block: u64, side: u8) -> bool {
+        match self.log.newest(block) {
+            None => true,
+            Some(entry) => self.log.at(entry).is_freeing() && self.requests.reads.is_new(side),
+        }
+    }
+
+    /// A read could not be done: the disk, or an adopted slot, is at fault. What to tell its issuer.
+    pub fn read_failed(&mut self, plan: &ReadPlan, corrupt: bool, now_ns: u64) -> ReadEnd {
+        match self.read_finish(plan, now_ns) {
+            ReadEnd::Complete if corrupt => ReadEnd::Fail(Reason::Corrupt),
+            ReadEnd::Complete => ReadEnd::Fail(Reason::Disk),
+            other => other,
+        }
+    }
+}
