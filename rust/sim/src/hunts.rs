@@ -60,7 +60,7 @@ pub const HUNTS: &[Hunt] = &[
     hunt(
         Guard::DestageOrder,
         "mixed",
-        100,
+        400,
         &[Kind::Lost, Kind::Disorder],
     ),
     hunt(Guard::DestageProved, "unproved", 300, LOST),
@@ -77,11 +77,12 @@ pub const HUNTS: &[Hunt] = &[
     hunt(Guard::VoidBeforeClaim, "asleep", 200, OWNERS),
     hunt(Guard::WaitLinkLease, "asleep", 1000, OWNERS),
     hunt(Guard::WatchDiskLease, "asleep", 200, OWNERS),
+    // Two owners that nobody asks for anything have not acted: they are stuck with each other.
     hunt(
         Guard::ConfirmClaim,
         "apart",
         400,
-        &[Kind::TwoOwners, Kind::Lost],
+        &[Kind::TwoOwners, Kind::Lost, Kind::Stuck],
     ),
     hunt(Guard::ScanChecks, "header-first", 50, TORN),
     hunt(Guard::OldCommands, "apart", 150, OWNERS),

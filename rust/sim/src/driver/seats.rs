@@ -218,12 +218,4 @@ mod tests {
         };
         assert!(search(first).is_some());
     }
-
-    #[test]
-    fn planted_volumes_with_one_epoch_word_are_seen() {
-        let first = |world: &mut World| {
-            Arc::make_mut(&mut world.setting).room.place.epoch_word = 0;
-        };
-        assert!(search(first).is_some());
-    }
 }

@@ -184,6 +184,11 @@ pub fn read_all(driver: &mut Driver) -> bool {
             driver.world.violated(Kind::Refused, words);
             return false;
         } else {
+            // One that was told to close before keeps its mirror, and looks healthy, until its log is empty: it may close
+            // as late as this.
+            for at in 0..CONTROLLERS as u8 {
+                driver.restart_if_stopped(at);
+            }
             let later = driver.world.now_ns + 20 * MS;
             driver.run(later, |_| false);
         }
