@@ -5,7 +5,7 @@
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
 
-use appliance::{Appliance, MS};
+use appliance::{link, Appliance, MS};
 use yoke_core::volume::*;
 
 /// What an I/O that was parked is told by.
@@ -87,6 +87,26 @@ fn where_no_takeover_can_come_it_is_refused() {
     a.pass(5_000 * MS);
     assert_eq!(refusal(&mut a), Some(Reason::NotOwner));
     assert!(a.status(1).reason.is_some());
+}
+
+/// The owner has given the volume away and is gone before anybody was heard to say so; nobody here wants to own it.
+#[test]
+fn where_no_takeover_is_wanted_it_is_refused() {
+    let mut a = mirrored(|_| ());
+    a.command(0, Command::Close);
+    a.until("closed", |a| a.role(0) == Role::Closed);
+    a.tell(1, Input::LinkDown { link: link(0) });
+    a.tell(1, Input::SessionGone);
+    assert_eq!(
+        refusal(&mut a),
+        PARKED,
+        "as far as is known it has to be taken over"
+    );
+    let wakes = a.node(1).wakes;
+    a.nodes[0] = None;
+    a.pass(500 * MS);
+    assert!(a.node(1).wakes > wakes, "whoever was parked looks again");
+    assert_eq!(refusal(&mut a), Some(Reason::NotOwner));
 }
 
 #[test]

@@ -230,6 +230,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     .is_wanted(&self.config, &self.partner, base, &survey, now_ns)
                 {
                     self.begin_takeover(self.ownership.wanted == Some(Wanted::Force), now_ns);
+                } else {
+                    // It could own the volume and does not want to, or not yet: what waits for that looks again.
+                    self.requests.retry_parked();
                 }
             }
         }
