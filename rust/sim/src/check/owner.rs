@@ -51,6 +51,11 @@ impl Owner {
         self.claims.entry(generation).or_insert(now_ns);
     }
 
+    /// Of the claims only those are left that `stand`, or have won: a generation that was given up may be claimed anew.
+    pub fn keep_claims(&mut self, stand: impl Fn(u64) -> bool) {
+        self.claims.retain(|generation, _| stand(*generation));
+    }
+
     /// Whether an owner of `generation` that holds cannot have seen yet that it is claimed.
     fn may_hold(&self, generation: u64, now_ns: u64) -> bool {
         let later = self.claims.range(generation + 1..);
@@ -179,6 +184,20 @@ mod tests {
         assert!(o.completes(A, 1).is_err(), "answers nothing");
         assert!(o.writes(B, 2, false, 105).is_ok());
         assert!(o.writes(A, 1, true, 106).is_err(), "the new owner writes");
+    }
+
+    #[test]
+    fn a_claim_that_was_given_up_and_made_anew_counts_from_then_on() {
+        let mut o = Owner::new(10);
+        assert!(o.completes(A, 1).is_ok());
+        o.claimed(2, 100);
+        o.keep_claims(|generation| generation != 2);
+        o.claimed(2, 200);
+        o.keep_claims(|_| true);
+        o.claimed(2, 205);
+        assert!(o.completes(B, 2).is_ok());
+        assert!(o.writes(A, 1, true, 210).is_ok());
+        assert!(o.writes(A, 1, true, 211).is_err(), "too late");
     }
 
     #[test]

@@ -102,6 +102,12 @@ impl World {
         for claim in blocks.iter().filter_map(|block| block.claim) {
             self.owner.claimed(claim.get(), self.now_ns);
         }
+        self.owner.keep_claims(|generation| {
+            blocks.iter().any(|block| {
+                block.record.generation.get() >= generation
+                    || block.claim.is_some_and(|claim| claim.get() == generation)
+            })
+        });
         let newest = blocks.iter().max_by_key(|block| block.record.generation);
         let lost = newest.is_some_and(|newest| self.is_lost(newest));
         self.note_lost_memory(lost);
