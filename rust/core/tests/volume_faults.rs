@@ -360,3 +360,104 @@ fn what_can_go_on_wakes_who_polls() {
     assert_eq!(a.role(1), Role::Owner(Mode::Holding));
     last_run(&mut a, 1);
 }
+
+/// Mirrored, with node 0 as the owner, and nothing goes to the disk on its own.
+fn mirrored(tune: fn(&mut Config)) -> Appliance {
+    let mut a = Appliance::new(1, tune);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    a.hold_destage = true;
+    a
+}
+
+/// Takes the next run of node 0.
+fn next_run(a: &mut Appliance) -> Option<DestagePlan> {
+    let now = a.now;
+    a.node(0).volume.next_destage(now, 1)
+}
+
+fn end_run(a: &mut Appliance, plan: &DestagePlan, end: DestageEnd) {
+    let now = a.now;
+    a.node(0).volume.destage_finish(plan.run, end, now);
+    a.settle();
+}
+
+#[test]
+fn a_failed_write_that_lands_late_does_not_undo_a_newer_one() {
+    let mut a = mirrored(|_| ());
+    a.write(0, 1, 10);
+    let (issued, plan) = (a.now, next_run(&mut a).unwrap());
+    a.pass(20 * MS);
+    end_run(&mut a, &plan, DestageEnd::Failed);
+    a.write(0, 1, 11);
+    a.write(0, 9, 90);
+    a.hold_destage = false;
+    a.until("another block is not kept up", |a| a.disk.contains_key(&9));
+    let life = a.node(0).volume.config().io_life_ns;
+    while a.now < issued + life {
+        assert_eq!(a.disk.get(&1), None, "at {} ms", (a.now - issued) / MS);
+        assert_eq!(a.read(0, 1), 11);
+        a.pass(MS);
+    }
+    a.disk.insert(1, 10);
+    a.until("the newer is there", |a| a.disk.get(&1) == Some(&11));
+    assert!(a.now < issued + life + 20 * MS);
+    a.until("all is done", |a| a.status(0).dirty == 0);
+}
+
+#[test]
+fn a_run_counts_from_when_it_was_issued_and_not_from_when_it_was_planned() {
+    let mut a = mirrored(|_| ());
+    a.write(0, 1, 10);
+    let plan = next_run(&mut a).unwrap();
+    a.pass(300 * MS);
+    let issued = a.now;
+    assert!(a.node(0).volume.may_issue(plan.run, issued));
+    end_run(&mut a, &plan, DestageEnd::Failed);
+    let life = a.node(0).volume.config().io_life_ns;
+    a.hold_destage = false;
+    a.pass(life - MS);
+    assert_eq!(a.disk.get(&1), None);
+    a.until("written", |a| a.disk.get(&1) == Some(&10));
+    assert!(a.now < issued + life + 20 * MS);
+}
+
+#[test]
+fn what_was_certainly_not_written_is_tried_again_after_the_rest() {
+    let mut a = mirrored(|_| ());
+    a.write(0, 1, 10);
+    let began = a.now;
+    let plan = next_run(&mut a).unwrap();
+    end_run(&mut a, &plan, DestageEnd::Refused);
+    assert_eq!(next_run(&mut a), None, "it rests");
+    a.hold_destage = false;
+    a.until("written", |a| a.disk.get(&1) == Some(&10));
+    let config = *a.node(0).volume.config();
+    assert!(a.now - began < config.poll_ns + 20 * MS && config.poll_ns < config.io_life_ns / 2);
+}
+
+#[test]
+fn more_failed_writes_than_there_are_runs_do_not_keep_up_other_blocks() {
+    let mut a = mirrored(|config| (config.slots, config.dirty_limit) = (64, 64));
+    let failing = yoke_core::volume::log::RUNS_MAX as u64 + 4;
+    for block in 0..failing {
+        a.write(0, 2 * block, 10 + block);
+    }
+    let began = a.now;
+    for _ in 0..2 {
+        let mut plans = Vec::new();
+        while plans.is_empty() {
+            plans.extend(std::iter::from_fn(|| next_run(&mut a)));
+            a.pass(5 * MS);
+        }
+        for plan in &plans {
+            end_run(&mut a, plan, DestageEnd::Failed);
+        }
+    }
+    a.write(0, 63, 99);
+    a.hold_destage = false;
+    a.until("another block is not kept up", |a| a.disk.contains_key(&63));
+    assert!(a.now - began < a.node(0).volume.config().io_life_ns);
+    a.until("all is written", |a| a.disk.len() as u64 == failing + 1);
+}

@@ -9,6 +9,7 @@
 use core::ops::DerefMut;
 
 mod destage;
+mod doubts;
 pub mod entry;
 mod flushes;
 mod lists;
@@ -19,7 +20,10 @@ mod versions;
 pub use runs::RUNS_MAX;
 
 use crate::guards::Guards;
-use entry::{Entry, List, BUSY, CONDEMNED, DONE, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB};
+use doubts::Doubts;
+use entry::{
+    Entry, List, BUSY, CONDEMNED, DONE, DOUBT, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB,
+};
 use flushes::Flushes;
 use lists::Which;
 use runs::Runs;
@@ -61,6 +65,7 @@ pub(crate) struct Log<E, B> {
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
     runs: Runs,
+    doubts: Doubts,
     flushes: Flushes,
     /// Adopted slots of the last takeover.
     adopted_total: u32,
@@ -89,6 +94,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             emptying: NONE,
             spare: Entry::EMPTY,
             runs: Runs::NONE,
+            doubts: Doubts::NONE,
             flushes: Flushes::NONE,
             adopted_total: 0,
         };
@@ -181,6 +187,10 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     pub(crate) fn runs(&self) -> &Runs {
         &self.runs
+    }
+
+    pub(crate) fn doubts(&self) -> &Doubts {
+        &self.doubts
     }
 
     pub(crate) fn flushes(&self) -> &Flushes {
@@ -305,9 +315,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// Takes an entry out of the index and of all lists. An own slot becomes free, unless somebody outside the lock
-    /// still has it, or a write of it is in flight: then it is an orphan.
+    /// still has it, or a write of it is in flight: then it is an orphan. One in doubt is none: nobody has its data, and who
+    /// owns the volume next waits until nothing lands any more.
     pub(crate) fn discard(&mut self, entry: u32) {
         self.unready(entry);
+        self.settle(entry);
         let at = *self.at(entry);
         if !at.is(LIVE) {
             return;
@@ -438,7 +450,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     pub(crate) fn prove(&mut self, entry: u32, link: u8) {
         let at = self.at_mut(entry);
         let first = at.proved == 0 && at.is(LIVE) && !at.is(DONE);
+        let doubted = at.proved == 0 && at.is(DOUBT);
         at.proved |= link;
+        if doubted {
+            self.doubts.unproved = self.doubts.unproved.saturating_sub(1);
+        }
         if first {
             self.proved_dirty = self.proved_dirty.saturating_add(1);
         }
@@ -454,8 +470,15 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             let was = at.proved != 0;
             at.carried &= !links;
             at.proved &= !links;
-            if was && at.proved == 0 && at.is(LIVE) && !at.is(DONE) {
+            if !was || at.proved != 0 {
+                continue;
+            }
+            let (dirty, doubted) = (at.is(LIVE) && !at.is(DONE), at.is(DOUBT));
+            if dirty {
                 self.proved_dirty = self.proved_dirty.saturating_sub(1);
+            }
+            if doubted {
+                self.doubts.unproved = self.doubts.unproved.saturating_add(1);
             }
         }
         (end < self.slots).then_some(end)

@@ -15,6 +15,8 @@ pub struct Entry {
     pub(crate) stamp: u64,
     /// When it was done, in the order of such events; 0: not yet.
     pub(crate) done_no: u64,
+    /// Until when a write of it that failed may land.
+    pub(crate) doubt_until_ns: u64,
     /// Of the newest version of a block only: the next block in the bucket.
     pub(crate) chain: u32,
     /// Of the newest version of a block only: the version that is in the list of what may be destaged.
@@ -28,7 +30,7 @@ pub struct Entry {
     /// Neighbours in the list of what is not done, of what is done, or of free slots.
     pub(crate) prev: u32,
     pub(crate) next: u32,
-    /// Neighbours in the list of what may be destaged, or the next one in a run that is in flight.
+    /// Neighbours in the list of what may be destaged, or of what is in doubt, or the next one in a run that is in flight.
     pub(crate) ready_prev: u32,
     pub(crate) ready_next: u32,
     /// The write that waits for it, and the next entry of that write.
@@ -53,6 +55,8 @@ pub(crate) const FILLING: u16 = 1 << 1;
 pub(crate) const READY: u16 = 1 << 2;
 /// A write of it to the disk is in flight.
 pub(crate) const BUSY: u16 = 1 << 3;
+/// A write of it to the disk failed and may still land: it is busy until that is over.
+pub(crate) const DOUBT: u16 = 1 << 4;
 /// It, or a newer version, is on the disk by a completed write.
 pub(crate) const DONE: u16 = 1 << 5;
 /// It is being freed.
@@ -66,8 +70,8 @@ pub(crate) const TOMB: u16 = 1 << 9;
 
 // Each is a bit of its own.
 const _: () = {
-    let all = LIVE | FILLING | READY | BUSY | DONE | FREEING | ORPHAN | CONDEMNED | TOMB;
-    assert!(all.count_ones() == 9);
+    let all = LIVE | FILLING | READY | BUSY | DONE | FREEING | ORPHAN | CONDEMNED | TOMB | DOUBT;
+    assert!(all.count_ones() == 10);
 };
 
 impl Entry {
@@ -78,6 +82,7 @@ impl Entry {
         sequence: 0,
         stamp: 0,
         done_no: 0,
+        doubt_until_ns: 0,
         chain: NONE,
         block_ready: NONE,
         block_busy: NONE,

@@ -59,40 +59,22 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     fn make_ready(&mut self, entry: u32) {
-        let tail = self.ready.tail;
-        self.ready.tail = entry;
-        self.ready.len = self.ready.len.saturating_add(1);
-        if tail == NONE {
-            self.ready.head = entry;
-        } else {
-            self.at_mut(tail).ready_next = entry;
-        }
-        let at = self.at_mut(entry);
-        (at.ready_prev, at.ready_next) = (tail, NONE);
-        at.set(READY);
+        let mut list = self.ready;
+        self.link(&mut list, entry);
+        self.ready = list;
+        self.at_mut(entry).set(READY);
         self.set_block_ready(entry, entry);
     }
 
     /// Takes an entry out of what may be destaged.
     pub(super) fn unready(&mut self, entry: u32) {
-        let at = *self.at(entry);
-        if !at.is(READY) {
+        if !self.at(entry).is(READY) {
             return;
         }
-        self.ready.len = self.ready.len.saturating_sub(1);
-        if at.ready_prev == NONE {
-            self.ready.head = at.ready_next;
-        } else {
-            self.at_mut(at.ready_prev).ready_next = at.ready_next;
-        }
-        if at.ready_next == NONE {
-            self.ready.tail = at.ready_prev;
-        } else {
-            self.at_mut(at.ready_next).ready_prev = at.ready_prev;
-        }
-        let at = self.at_mut(entry);
-        (at.ready_prev, at.ready_next) = (NONE, NONE);
-        at.unset(READY);
+        let mut list = self.ready;
+        self.unlink(&mut list, entry);
+        self.ready = list;
+        self.at_mut(entry).unset(READY);
         self.set_block_ready(entry, NONE);
     }
 
@@ -138,6 +120,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
                 done = self.at(done).newer;
             }
         }
+        self.reconsider(entry);
+    }
+
+    /// No write of the block of this entry is in flight any more: the newest version that may go is next.
+    pub(super) fn reconsider(&mut self, entry: u32) {
         let mut newer = self.at(entry).newer;
         let mut newest = entry;
         while newer != NONE {

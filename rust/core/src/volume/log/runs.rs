@@ -15,6 +15,8 @@ const REST_MAX: u64 = 32;
 pub(super) struct Run {
     serial: u32,
     pub(super) first: u32,
+    /// When it was issued, or was last about to be.
+    pub(super) issued_ns: u64,
     pub(super) active: bool,
 }
 
@@ -33,6 +35,7 @@ impl Runs {
         table: [Run {
             serial: 0,
             first: NONE,
+            issued_ns: 0,
             active: false,
         }; RUNS_MAX],
         rest_ns: 0,
@@ -73,12 +76,22 @@ impl Runs {
         (run.active && run.serial == id.serial).then_some(*run)
     }
 
+    /// A run that is in flight is issued only now.
+    pub(super) fn issued(&mut self, id: RunId, now_ns: u64) {
+        if self.find(id).is_some() {
+            if let Some(run) = self.table.get_mut(usize::from(id.index)) {
+                run.issued_ns = now_ns;
+            }
+        }
+    }
+
     /// A run whose entries begin with `first` goes to the disk.
-    pub(super) fn begin(&mut self, index: usize, first: u32) -> Option<RunId> {
+    pub(super) fn begin(&mut self, index: usize, first: u32, now_ns: u64) -> Option<RunId> {
         let run = self.table.get_mut(index)?;
         *run = Run {
             serial: run.serial.wrapping_add(1),
             first,
+            issued_ns: now_ns,
             active: true,
         };
         Some(RunId {
@@ -121,14 +134,16 @@ mod tests {
     #[test]
     fn a_run_is_found_by_its_serial_number_while_it_is_in_flight() {
         let mut runs = Runs::NONE;
-        let Some(first) = runs.begin(0, 7) else {
+        let Some(first) = runs.begin(0, 7, 5) else {
             return;
         };
         assert_eq!(runs.find(first).map(|run| run.first), Some(7));
         assert!(runs.any() && runs.vacant() == Some(1));
+        runs.issued(first, 9);
+        assert_eq!(runs.find(first).map(|run| run.issued_ns), Some(9));
         assert_eq!(runs.end(first).map(|run| run.first), Some(7));
         assert!(runs.end(first).is_none() && !runs.any());
-        let Some(second) = runs.begin(0, 8) else {
+        let Some(second) = runs.begin(0, 8, 6) else {
             return;
         };
         assert!(runs.find(first).is_none() && runs.find(second).is_some());

@@ -160,7 +160,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let evidence = Evidence {
             proved_at_ns: self.mirror.proved_at_ns(),
             only_copy: self.is_only_copy(),
-            unfinished: self.log.dirty() > 0 || self.requests.in_use() > 0 || self.log.runs().any(),
+            unfinished: self.log.dirty() > 0
+                || self.requests.in_use() > 0
+                || self.log.runs().any()
+                || self.log.doubts().any(),
         };
         self.ownership.permit(&self.config, self.guards, &evidence)
     }
