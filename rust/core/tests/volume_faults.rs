@@ -461,3 +461,109 @@ fn more_failed_writes_than_there_are_runs_do_not_keep_up_other_blocks() {
     assert!(a.now - began < a.node(0).volume.config().io_life_ns);
     a.until("all is written", |a| a.disk.len() as u64 == failing + 1);
 }
+
+/// Ends the flush of the disk's cache that node 0 has under way, and says how.
+fn end_flush(a: &mut Appliance, ok: bool) {
+    a.until("a flush is under way", |a| !a.held.is_empty());
+    for (n, action) in std::mem::take(&mut a.held) {
+        match action {
+            Action::FlushDisk { token } => a.tell(n, Input::DiskFlushed { token, ok }),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A disk that reports once what it has lost of its cache, as SCSI does with a deferred error: the next flush is good.
+#[test]
+fn what_a_failed_flush_may_have_lost_is_written_again() {
+    let mut a = mirrored(|_| ());
+    a.hold_destage = false;
+    a.hold_disk = true;
+    a.write(0, 1, 10);
+    a.write(0, 1, 11);
+    a.write(0, 2, 20);
+    a.until("in its cache", |a| {
+        a.disk.contains_key(&1) && a.disk.contains_key(&2)
+    });
+    let now = a.now;
+    let LongBegin::Wait(flush) = a.node(0).volume.flush(now) else {
+        panic!("not begun");
+    };
+    a.until("flushing", |a| !a.held.is_empty());
+    a.disk.clear();
+    a.hold_destage = true;
+    end_flush(&mut a, false);
+    a.settle();
+    assert_eq!((a.status(0).dirty, a.read(0, 1), a.read(0, 2)), (3, 11, 20));
+    // Nothing of it is done, so a flush is no answer yet, and nothing is free.
+    let key = format!("{flush:?}");
+    a.pass(300 * MS);
+    assert_eq!(a.node(0).answers.get(&key), None);
+    (a.hold_destage, a.hold_disk) = (false, false);
+    for (n, action) in std::mem::take(&mut a.held) {
+        a.act(n, action);
+    }
+    a.until("answered", |a| a.node(0).answers.contains_key(&key));
+    assert_eq!(a.node(0).answers[&key], Ok(()));
+    assert_eq!((a.disk.get(&1), a.disk.get(&2)), (Some(&11), Some(&20)));
+    a.until("all is free", |a| a.status(0).free == appliance::SLOTS);
+}
+
+#[test]
+fn what_is_in_flight_when_the_cache_is_lost_is_written_again() {
+    let mut a = mirrored(|_| ());
+    a.hold_destage = false;
+    a.hold_disk = true;
+    a.write(0, 1, 10);
+    a.until("flushing", |a| !a.held.is_empty());
+    a.hold_destage = true;
+    a.write(0, 2, 20);
+    let plan = next_run(&mut a).unwrap();
+    assert_eq!(plan.range.block, 2);
+    end_flush(&mut a, false);
+    // It was in the cache before it was lost.
+    end_run(&mut a, &plan, DestageEnd::Written);
+    assert_eq!(a.status(0).dirty, 2);
+    a.hold_destage = false;
+    a.until("written", |a| {
+        a.disk.contains_key(&1) && a.disk.contains_key(&2)
+    });
+}
+
+#[test]
+fn a_record_that_says_disk_waits_until_what_was_adopted_would_stay_there() {
+    let mut a = survivor(2);
+    (a.hold_destage, a.hold_disk) = (false, true);
+    a.until("flushing", |a| !a.held.is_empty() && a.disk.len() == 2);
+    a.pass(50 * MS);
+    a.disk.clear();
+    a.hold_destage = true;
+    end_flush(&mut a, false);
+    a.hold_disk = false;
+    a.pass(1_000 * MS);
+    assert_eq!((a.role(1), a.status(1).adopted), (DEGRADED, 2));
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(1) == SOLO);
+    assert_eq!(a.disk.len(), 2);
+}
+
+#[test]
+fn a_write_of_the_own_block_that_fails_says_the_same_of_the_cache() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("solo", |a| a.role(0) == SOLO);
+    (a.hold_disk, a.fail_blocks) = (true, true);
+    a.write(0, 1, 10);
+    assert_eq!(a.status(0).dirty, 0);
+    a.until("flushing", |a| !a.held.is_empty());
+    a.hold_destage = true;
+    a.until("a renewal fails", |a| a.status(0).dirty == 1);
+    // What was under way meanwhile says nothing.
+    end_flush(&mut a, true);
+    a.disk.clear();
+    (a.hold_destage, a.fail_blocks) = (false, false);
+    a.until("written", |a| a.disk.get(&1) == Some(&10));
+    assert!(a.status(0).free < appliance::SLOTS);
+    a.hold_disk = false;
+    end_flush(&mut a, true);
+    a.until("free", |a| a.status(0).free == appliance::SLOTS);
+}

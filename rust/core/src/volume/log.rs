@@ -13,6 +13,7 @@ mod doubts;
 pub mod entry;
 mod flushes;
 mod lists;
+mod losses;
 mod ready;
 mod runs;
 mod versions;
@@ -22,7 +23,7 @@ pub use runs::RUNS_MAX;
 use crate::guards::Guards;
 use doubts::Doubts;
 use entry::{
-    Entry, List, BUSY, CONDEMNED, DONE, DOUBT, FILLING, FREEING, LIVE, NONE, ORPHAN, TOMB,
+    Entry, List, BUSY, CONDEMNED, DONE, DOUBT, FILLING, FREEING, GIVEN_UP, LIVE, NONE, ORPHAN, TOMB,
 };
 use flushes::Flushes;
 use lists::Which;
@@ -54,6 +55,10 @@ pub(crate) struct Log<E, B> {
     stamp: u64,
     sequence: u64,
     done_no: u64,
+    /// The number of the last one that was done of those that a record names: adopted, or proved somewhere.
+    named_no: u64,
+    /// The next entry that may be lost and counts as done, while there are some; `NONE` otherwise.
+    undoing: u32,
     /// Proved somewhere and not done.
     proved_dirty: u32,
     /// Adopted and not done.
@@ -87,6 +92,8 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             stamp: 0,
             sequence: 0,
             done_no: 0,
+            named_no: 0,
+            undoing: NONE,
             proved_dirty: 0,
             adopted_dirty: 0,
             adopted_live: 0,
@@ -183,6 +190,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     pub(crate) fn done_no(&self) -> u64 {
         self.done_no
+    }
+
+    /// Whether all that is done of what a record names is on the disk for good.
+    pub(crate) fn named_are_flushed(&self) -> bool {
+        self.flushes.covers(self.named_no)
     }
 
     pub(crate) fn runs(&self) -> &Runs {
@@ -353,6 +365,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     pub(crate) fn begin_emptying(&mut self) {
         self.unproved_too = false;
         self.emptying = 0;
+        self.undoing = NONE;
     }
 
     /// Discards all that is there, at once: only for what is empty already, but for a test or a mistake.
@@ -426,6 +439,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         for entry in self.slots..self.slots.saturating_mul(2) {
             if self.at(entry).is(CONDEMNED) {
                 self.mark_done(entry);
+                self.at_mut(entry).set(GIVEN_UP);
             }
         }
     }
@@ -496,6 +510,10 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let at = self.at_mut(entry);
         at.set(DONE);
         at.done_no = number;
+        let named = at.proved != 0;
+        if named || entry >= self.slots {
+            self.named_no = number;
+        }
         self.push(Which::Done, entry);
     }
 

@@ -158,6 +158,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.log.empty_some(PIECE);
             return Some(Action::Yield);
         }
+        if self.log.is_undoing() {
+            self.undo_some();
+            return Some(Action::Yield);
+        }
         let mut more = self.forget_some();
         more |= self.settle_doubts(now_ns);
         self.agenda.look_at_all();

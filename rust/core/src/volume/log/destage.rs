@@ -81,6 +81,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         mut each: impl FnMut(u32),
     ) -> Option<Over> {
         let run = self.runs.end(id)?;
+        let written = end == DestageEnd::Written && !run.lost;
         let until_ns = run.issued_ns.saturating_add(life_ns);
         let doubtful = end == DestageEnd::Failed && now_ns < until_ns;
         let mut left = match end {
@@ -107,7 +108,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             if doubtful && live {
                 self.doubt(entry, until_ns);
             } else {
-                self.finish(entry, end == DestageEnd::Written, |ticket| {
+                self.finish(entry, written, |ticket| {
                     if ticket != NONE {
                         each(ticket);
                     }

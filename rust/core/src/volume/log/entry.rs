@@ -68,10 +68,23 @@ pub(crate) const ORPHAN: u16 = 1 << 7;
 /// A tombstone: no version of a block. It is in no bucket, and is never destaged.
 pub(crate) const TOMB: u16 = 1 << 9;
 
+/// A person gave it up: it is done, though no write of it was.
+pub(crate) const GIVEN_UP: u16 = 1 << 10;
+
 // Each is a bit of its own.
 const _: () = {
-    let all = LIVE | FILLING | READY | BUSY | DONE | FREEING | ORPHAN | CONDEMNED | TOMB | DOUBT;
-    assert!(all.count_ones() == 10);
+    let all = GIVEN_UP
+        | LIVE
+        | FILLING
+        | READY
+        | BUSY
+        | DONE
+        | FREEING
+        | ORPHAN
+        | CONDEMNED
+        | TOMB
+        | DOUBT;
+    assert!(all.count_ones() == 11);
 };
 
 impl Entry {

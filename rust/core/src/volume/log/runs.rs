@@ -17,6 +17,8 @@ pub(super) struct Run {
     pub(super) first: u32,
     /// When it was issued, or was last about to be.
     pub(super) issued_ns: u64,
+    /// The disk's cache was lost while it was in flight.
+    pub(super) lost: bool,
     pub(super) active: bool,
 }
 
@@ -36,6 +38,7 @@ impl Runs {
             serial: 0,
             first: NONE,
             issued_ns: 0,
+            lost: false,
             active: false,
         }; RUNS_MAX],
         rest_ns: 0,
@@ -85,6 +88,11 @@ impl Runs {
         }
     }
 
+    /// The disk's cache is lost, and with it perhaps what is in flight.
+    pub(super) fn cache_lost(&mut self) {
+        self.table.iter_mut().for_each(|run| run.lost = true);
+    }
+
     /// A run whose entries begin with `first` goes to the disk.
     pub(super) fn begin(&mut self, index: usize, first: u32, now_ns: u64) -> Option<RunId> {
         let run = self.table.get_mut(index)?;
@@ -92,6 +100,7 @@ impl Runs {
             serial: run.serial.wrapping_add(1),
             first,
             issued_ns: now_ns,
+            lost: false,
             active: true,
         };
         Some(RunId {
