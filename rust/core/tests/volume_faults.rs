@@ -360,3 +360,210 @@ fn what_can_go_on_wakes_who_polls() {
     assert_eq!(a.role(1), Role::Owner(Mode::Holding));
     last_run(&mut a, 1);
 }
+
+/// Mirrored, with node 0 as the owner, and nothing goes to the disk on its own.
+fn mirrored(tune: fn(&mut Config)) -> Appliance {
+    let mut a = Appliance::new(1, tune);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    a.hold_destage = true;
+    a
+}
+
+/// Takes the next run of node 0.
+fn next_run(a: &mut Appliance) -> Option<DestagePlan> {
+    let now = a.now;
+    a.node(0).volume.next_destage(now, 1)
+}
+
+fn end_run(a: &mut Appliance, plan: &DestagePlan, end: DestageEnd) {
+    let now = a.now;
+    a.node(0).volume.destage_finish(plan.run, end, now);
+    a.settle();
+}
+
+#[test]
+fn a_failed_write_that_lands_late_does_not_undo_a_newer_one() {
+    let mut a = mirrored(|_| ());
+    a.write(0, 1, 10);
+    let (issued, plan) = (a.now, next_run(&mut a).unwrap());
+    a.pass(20 * MS);
+    end_run(&mut a, &plan, DestageEnd::Failed);
+    a.write(0, 1, 11);
+    a.write(0, 9, 90);
+    a.hold_destage = false;
+    a.until("another block is not kept up", |a| a.disk.contains_key(&9));
+    let life = a.node(0).volume.config().io_life_ns;
+    while a.now < issued + life {
+        assert_eq!(a.disk.get(&1), None, "at {} ms", (a.now - issued) / MS);
+        assert_eq!(a.read(0, 1), 11);
+        a.pass(MS);
+    }
+    a.disk.insert(1, 10);
+    a.until("the newer is there", |a| a.disk.get(&1) == Some(&11));
+    assert!(a.now < issued + life + 20 * MS);
+    a.until("all is done", |a| a.status(0).dirty == 0);
+}
+
+#[test]
+fn a_run_counts_from_when_it_was_issued_and_not_from_when_it_was_planned() {
+    let mut a = mirrored(|_| ());
+    a.write(0, 1, 10);
+    let plan = next_run(&mut a).unwrap();
+    a.pass(300 * MS);
+    let issued = a.now;
+    assert!(a.node(0).volume.may_issue(plan.run, issued));
+    end_run(&mut a, &plan, DestageEnd::Failed);
+    let life = a.node(0).volume.config().io_life_ns;
+    a.hold_destage = false;
+    a.pass(life - MS);
+    assert_eq!(a.disk.get(&1), None);
+    a.until("written", |a| a.disk.get(&1) == Some(&10));
+    assert!(a.now < issued + life + 20 * MS);
+}
+
+#[test]
+fn what_was_certainly_not_written_is_tried_again_after_the_rest() {
+    let mut a = mirrored(|_| ());
+    a.write(0, 1, 10);
+    let began = a.now;
+    let plan = next_run(&mut a).unwrap();
+    end_run(&mut a, &plan, DestageEnd::Refused);
+    assert_eq!(next_run(&mut a), None, "it rests");
+    a.hold_destage = false;
+    a.until("written", |a| a.disk.get(&1) == Some(&10));
+    let config = *a.node(0).volume.config();
+    assert!(a.now - began < config.poll_ns + 20 * MS && config.poll_ns < config.io_life_ns / 2);
+}
+
+#[test]
+fn more_failed_writes_than_there_are_runs_do_not_keep_up_other_blocks() {
+    let mut a = mirrored(|config| (config.slots, config.dirty_limit) = (64, 64));
+    let failing = yoke_core::volume::log::RUNS_MAX as u64 + 4;
+    for block in 0..failing {
+        a.write(0, 2 * block, 10 + block);
+    }
+    let began = a.now;
+    for _ in 0..2 {
+        let mut plans = Vec::new();
+        while plans.is_empty() {
+            plans.extend(std::iter::from_fn(|| next_run(&mut a)));
+            a.pass(5 * MS);
+        }
+        for plan in &plans {
+            end_run(&mut a, plan, DestageEnd::Failed);
+        }
+    }
+    a.write(0, 63, 99);
+    a.hold_destage = false;
+    a.until("another block is not kept up", |a| a.disk.contains_key(&63));
+    assert!(a.now - began < a.node(0).volume.config().io_life_ns);
+    a.until("all is written", |a| a.disk.len() as u64 == failing + 1);
+}
+
+/// Ends the flush of the disk's cache that node 0 has under way, and says how.
+fn end_flush(a: &mut Appliance, ok: bool) {
+    a.until("a flush is under way", |a| !a.held.is_empty());
+    for (n, action) in std::mem::take(&mut a.held) {
+        match action {
+            Action::FlushDisk { token } => a.tell(n, Input::DiskFlushed { token, ok }),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A disk that reports once what it has lost of its cache, as SCSI does with a deferred error: the next flush is good.
+#[test]
+fn what_a_failed_flush_may_have_lost_is_written_again() {
+    let mut a = mirrored(|_| ());
+    a.hold_destage = false;
+    a.hold_disk = true;
+    a.write(0, 1, 10);
+    a.write(0, 1, 11);
+    a.write(0, 2, 20);
+    a.until("in its cache", |a| {
+        a.disk.contains_key(&1) && a.disk.contains_key(&2)
+    });
+    let now = a.now;
+    let LongBegin::Wait(flush) = a.node(0).volume.flush(now) else {
+        panic!("not begun");
+    };
+    a.until("flushing", |a| !a.held.is_empty());
+    a.disk.clear();
+    a.hold_destage = true;
+    end_flush(&mut a, false);
+    a.settle();
+    assert_eq!((a.status(0).dirty, a.read(0, 1), a.read(0, 2)), (3, 11, 20));
+    // Nothing of it is done, so a flush is no answer yet, and nothing is free.
+    let key = format!("{flush:?}");
+    a.pass(300 * MS);
+    assert_eq!(a.node(0).answers.get(&key), None);
+    (a.hold_destage, a.hold_disk) = (false, false);
+    for (n, action) in std::mem::take(&mut a.held) {
+        a.act(n, action);
+    }
+    a.until("answered", |a| a.node(0).answers.contains_key(&key));
+    assert_eq!(a.node(0).answers[&key], Ok(()));
+    assert_eq!((a.disk.get(&1), a.disk.get(&2)), (Some(&11), Some(&20)));
+    a.until("all is free", |a| a.status(0).free == appliance::SLOTS);
+}
+
+#[test]
+fn what_is_in_flight_when_the_cache_is_lost_is_written_again() {
+    let mut a = mirrored(|_| ());
+    a.hold_destage = false;
+    a.hold_disk = true;
+    a.write(0, 1, 10);
+    a.until("flushing", |a| !a.held.is_empty());
+    a.hold_destage = true;
+    a.write(0, 2, 20);
+    let plan = next_run(&mut a).unwrap();
+    assert_eq!(plan.range.block, 2);
+    end_flush(&mut a, false);
+    // It was in the cache before it was lost.
+    end_run(&mut a, &plan, DestageEnd::Written);
+    assert_eq!(a.status(0).dirty, 2);
+    a.hold_destage = false;
+    a.until("written", |a| {
+        a.disk.contains_key(&1) && a.disk.contains_key(&2)
+    });
+}
+
+#[test]
+fn a_record_that_says_disk_waits_until_what_was_adopted_would_stay_there() {
+    let mut a = survivor(2);
+    (a.hold_destage, a.hold_disk) = (false, true);
+    a.until("flushing", |a| !a.held.is_empty() && a.disk.len() == 2);
+    a.pass(50 * MS);
+    a.disk.clear();
+    a.hold_destage = true;
+    end_flush(&mut a, false);
+    a.hold_disk = false;
+    a.pass(1_000 * MS);
+    assert_eq!((a.role(1), a.status(1).adopted), (DEGRADED, 2));
+    a.hold_destage = false;
+    a.until("solo", |a| a.role(1) == SOLO);
+    assert_eq!(a.disk.len(), 2);
+}
+
+#[test]
+fn a_write_of_the_own_block_that_fails_says_the_same_of_the_cache() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("solo", |a| a.role(0) == SOLO);
+    (a.hold_disk, a.fail_blocks) = (true, true);
+    a.write(0, 1, 10);
+    assert_eq!(a.status(0).dirty, 0);
+    a.until("flushing", |a| !a.held.is_empty());
+    a.hold_destage = true;
+    a.until("a renewal fails", |a| a.status(0).dirty == 1);
+    // What was under way meanwhile says nothing.
+    end_flush(&mut a, true);
+    a.disk.clear();
+    (a.hold_destage, a.fail_blocks) = (false, false);
+    a.until("written", |a| a.disk.get(&1) == Some(&10));
+    assert!(a.status(0).free < appliance::SLOTS);
+    a.hold_disk = false;
+    end_flush(&mut a, true);
+    a.until("free", |a| a.status(0).free == appliance::SLOTS);
+}

@@ -109,7 +109,7 @@ impl Bounce {
         }
     }
 
-    /// Errors: how the run ended.
+    /// Errors: how the run ended. It was not issued.
     fn begin(
         &self,
         dev: &BackingDev<Ends>,
@@ -121,7 +121,7 @@ impl Bounce {
         // The copies and their checks take their time, and so does the disk: whether it may still be written is asked
         // when it goes out (`Ends::may_issue`).
         unit.submit(IoOp::Write, block, Flags::NONE, Own::Destage(plan.run))
-            .map_err(|_| DestageEnd::Failed)
+            .map_err(|_| DestageEnd::Refused)
     }
 
     /// Fills a unit with the blocks of a run.
@@ -131,8 +131,8 @@ impl Bounce {
         shared: &Shared,
         plan: &DestagePlan,
     ) -> Result<IoUnit<'d, Ends>, DestageEnd> {
-        let failed = |_: Error| DestageEnd::Failed;
-        let mut unit = dev.take().ok_or(DestageEnd::Failed)?;
+        let failed = |_: Error| DestageEnd::Refused;
+        let mut unit = dev.take().ok_or(DestageEnd::Refused)?;
         let count = plan.range.count as usize;
         let mut place = None;
         for (at, source) in (0u32..).zip(plan.sources.iter().take(count)) {
@@ -143,18 +143,18 @@ impl Bounce {
                         Some(base) => base,
                         None => {
                             let base = shared.with(|inner, _| inner.runs.claim(plan.run));
-                            *place.insert(base.ok_or(DestageEnd::Failed)?)
+                            *place.insert(base.ok_or(DestageEnd::Refused)?)
                         }
                     };
                     let lane = shared.inner.lock().lane_of(link);
-                    let lane = lane.ok_or(DestageEnd::Failed)?;
+                    let lane = lane.ok_or(DestageEnd::Refused)?;
                     let block = base + at;
                     if lane.read(slot, &self.memory, block).map_err(failed)? != crc {
                         return Err(DestageEnd::Corrupt { at });
                     }
                     unit.push(&self.memory, block).map_err(failed)?;
                 }
-                Source::Disk | Source::Zero => return Err(DestageEnd::Failed),
+                Source::Disk | Source::Zero => return Err(DestageEnd::Refused),
             }
         }
         Ok(unit)

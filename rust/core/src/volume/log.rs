@@ -9,9 +9,11 @@
 use core::ops::DerefMut;
 
 mod destage;
+mod doubts;
 pub mod entry;
 mod flushes;
 mod lists;
+mod losses;
 mod ready;
 mod runs;
 mod slots;
@@ -21,6 +23,7 @@ mod versions;
 pub use runs::RUNS_MAX;
 
 use crate::guards::Guards;
+use doubts::Doubts;
 use entry::{Entry, EntryId, List, NONE};
 use flushes::Flushes;
 use lists::Which;
@@ -53,6 +56,10 @@ pub(crate) struct Log<E, B> {
     stamp: u64,
     sequence: u64,
     done_no: u64,
+    /// The number of the last one that was done of those that a record names: adopted, or proved somewhere.
+    named_no: u64,
+    /// The next entry that may be lost and counts as done, while there are some; `NONE` otherwise.
+    undoing: EntryId,
     /// Proved somewhere and not done.
     proved_dirty: u32,
     /// Adopted and not done.
@@ -64,6 +71,7 @@ pub(crate) struct Log<E, B> {
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
     runs: Runs,
+    doubts: Doubts,
     flushes: Flushes,
     /// Adopted slots of the last takeover.
     adopted_total: u32,
@@ -85,6 +93,8 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             stamp: 0,
             sequence: 0,
             done_no: 0,
+            named_no: 0,
+            undoing: NONE,
             proved_dirty: 0,
             adopted_dirty: 0,
             adopted_live: 0,
@@ -92,6 +102,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             emptying: None,
             spare: Entry::EMPTY,
             runs: Runs::NONE,
+            doubts: Doubts::NONE,
             flushes: Flushes::NONE,
             adopted_total: 0,
         };
@@ -196,8 +207,17 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.done_no
     }
 
+    /// Whether all that is done of what a record names is on the disk for good.
+    pub(crate) fn named_are_flushed(&self) -> bool {
+        self.flushes.covers(self.named_no)
+    }
+
     pub(crate) fn runs(&self) -> &Runs {
         &self.runs
+    }
+
+    pub(crate) fn doubts(&self) -> &Doubts {
+        &self.doubts
     }
 
     pub(crate) fn flushes(&self) -> &Flushes {
@@ -252,6 +272,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             let entry = self.adopted(slot);
             if self.at(entry).is_condemned() {
                 self.mark_done(entry);
+                self.at_mut(entry).state.put(Place::GivenUp);
             }
         }
     }
@@ -275,7 +296,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     pub(crate) fn prove(&mut self, entry: EntryId, link: u8) {
         let at = self.at_mut(entry);
         let first = at.proved == 0 && at.is_live() && !at.is_done();
+        let doubted = at.proved == 0 && at.is_in_doubt();
         at.proved |= link;
+        if doubted {
+            self.doubts.unproved = self.doubts.unproved.saturating_sub(1);
+        }
         if first {
             self.proved_dirty = self.proved_dirty.saturating_add(1);
         }
@@ -291,8 +316,15 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             let was = at.proved != 0;
             at.carried &= !links;
             at.proved &= !links;
-            if was && at.proved == 0 && at.is_live() && !at.is_done() {
+            if !was || at.proved != 0 {
+                continue;
+            }
+            let (dirty, doubted) = (at.is_live() && !at.is_done(), at.is_in_doubt());
+            if dirty {
                 self.proved_dirty = self.proved_dirty.saturating_sub(1);
+            }
+            if doubted {
+                self.doubts.unproved = self.doubts.unproved.saturating_add(1);
             }
         }
         (end < self.slots).then_some(end)
@@ -310,6 +342,10 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let at = self.at_mut(entry);
         at.state.put(Place::Done);
         at.done_no = number;
+        let named = at.proved != 0;
+        if named || self.is_adopted(entry) {
+            self.named_no = number;
+        }
         self.push(Which::Done, entry);
     }
 

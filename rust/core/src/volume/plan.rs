@@ -194,9 +194,12 @@ pub struct DestagePlan {
 pub enum DestageEnd {
     /// All blocks were written.
     Written,
-    /// The disk reported an error, or it was not issued. Some blocks may have been written, but none will be any more:
-    /// a command that may still land (a timeout) is handed back only when T_io has passed since its issue.
+    /// The disk reported an error: some blocks may have been written, and the rest may be, until T_io has passed since its
+    /// issue. Until then no other version of them is issued.
     Failed,
+    /// It could not be issued, or the disk has refused it for certain: nothing was written, and nothing will be. It is tried
+    /// again after a rest.
+    Refused,
     /// It was not issued, since the right to it was gone by then. Nothing was written.
     NotIssued,
     /// An adopted slot no longer has the CRC that it was adopted with. Nothing was written.

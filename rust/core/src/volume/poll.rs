@@ -158,7 +158,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.log.empty_some(PIECE);
             return Some(Action::Yield);
         }
-        let more = self.forget_some();
+        if self.log.is_undoing() {
+            self.undo_some();
+            return Some(Action::Yield);
+        }
+        let mut more = self.forget_some();
+        more |= self.settle_doubts(now_ns);
         self.agenda.look_at_all();
         self.tick(now_ns);
         if let Some(action) = self.next_action(now_ns) {

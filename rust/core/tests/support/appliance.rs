@@ -91,6 +91,8 @@ pub struct Appliance {
     pub hold_destage: bool,
     /// Writes of data fail while this is set.
     pub fail_writes: bool,
+    /// Writes of node blocks fail, and are not done, while this is set.
+    pub fail_blocks: bool,
     /// How long a write or a read of node blocks takes, at each controller.
     pub slow: [u64; 2],
     under_way: Vec<(u64, usize, Incarnation, Action)>,
@@ -169,6 +171,7 @@ impl Appliance {
             session: false,
             hold_destage: false,
             fail_writes: false,
+            fail_blocks: false,
             slow: [0; 2],
             under_way: Vec::new(),
             unreadable: false,
@@ -519,6 +522,9 @@ impl Appliance {
                 }
                 let blocks = Some(blocks.as_slice()).filter(|_| !self.unreadable);
                 self.tell(n, Input::NodeBlocks { token, blocks });
+            }
+            Action::WriteNodeBlock { token, .. } if self.fail_blocks => {
+                self.tell(n, Input::NodeBlockWritten { token, ok: false });
             }
             Action::WriteNodeBlock { token, block } => {
                 let old = &mut self.blocks[block.node.index()];

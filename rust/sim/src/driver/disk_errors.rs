@@ -35,7 +35,7 @@ impl Driver {
         self.fates.retain(|(other, _)| *other != id);
         let land = Event::Land(id);
         if self.fails(at) {
-            let pass = matches!(cookie, Cookie::Pass(_));
+            let early = matches!(cookie, Cookie::Pass(_) | Cookie::Destage(_));
             match self.rng.below(3) {
                 0 => {
                     let delay = self.rng.delay(5 * US, 2 * MS);
@@ -48,9 +48,9 @@ impl Driver {
                     );
                 }
                 1 => self.fates.push((id, Fate::Done)),
-                // Who passes something down is told at once. For what else is under way the environment waits, as it
-                // has promised, until it can tell.
-                _ if pass && self.scenario.faults.late_failures => {
+                // Who writes data, or passes something down, is told at once. For what else is under way the environment
+                // waits, as it has promised, until it can tell.
+                _ if early && self.scenario.faults.late_failures => {
                     let delay = self.rng.delay(5 * US, MS);
                     self.schedule(Event::Disown { command: id }, delay);
                     let life = self.scenario.longest_io_life_ns();

@@ -3,7 +3,7 @@
 
 use yoke_core::disk::NodeBlock;
 use yoke_core::ids::NodeId;
-use yoke_core::volume::{DestageEnd, Input, PassEnd, Token};
+use yoke_core::volume::{DestageEnd, Input, PassEnd, RunId, Token};
 
 use super::{node_blocks, World, CONTROLLERS};
 use crate::check::owner::Actor;
@@ -133,16 +133,17 @@ impl World {
         }
     }
 
-    /// A discard or write-zeroes is said to have failed, and stays in the queue.
+    /// A destage, a discard or a write-zeroes is said to have failed, and stays in the queue.
     pub(super) fn disown(&mut self, id: CommandId) {
         let mut queue = self.disk.queue().iter();
         let Some(command) = queue.find(|c| c.id == id && !c.landed && !c.aborted) else {
             return;
         };
         let (at, life) = (command.issuer.controller, command.issuer.life);
-        let Cookie::Pass(pass) = command.cookie else {
+        let cookie = command.cookie;
+        if !matches!(cookie, Cookie::Pass(_) | Cookie::Destage(_)) {
             return;
-        };
+        }
         self.disk.disown(id);
         self.stats.late_landings += 1;
         let controller = &self.controllers[at];
@@ -150,9 +151,25 @@ impl World {
             self.trace.line(self.now_ns, || {
                 format!("disk: a command of controller {at} is said to have failed")
             });
-            let end = PassEnd::Failed;
-            self.handle(at as u8, Input::PassedDown { pass, end });
+            match cookie {
+                Cookie::Pass(pass) => {
+                    let end = PassEnd::Failed;
+                    self.handle(at as u8, Input::PassedDown { pass, end });
+                }
+                Cookie::Destage(run) => self.destaged(at as u8, run, DestageEnd::Failed),
+                _ => (),
+            }
         }
+    }
+
+    /// A run is handed back.
+    fn destaged(&mut self, at: u8, run: RunId, end: DestageEnd) {
+        if let Some(live) = &mut self.controllers[at as usize].live {
+            live.destaging = live.destaging.saturating_sub(1);
+        }
+        self.stats.destaged += 1;
+        self.tell_machine(at, |machine, now| machine.destage_finish(run, end, now));
+        self.follow(at);
     }
 
     fn answer(&mut self, at: u8, command: Command<Cookie>, bad: bool) {
@@ -163,17 +180,12 @@ impl World {
                 self.handle(at, Input::NodeBlockWritten { token, ok: !bad });
             }
             Cookie::Destage(run) => {
-                if let Some(live) = &mut self.controllers[at as usize].live {
-                    live.destaging = live.destaging.saturating_sub(1);
-                }
                 let end = if bad {
                     DestageEnd::Failed
                 } else {
                     DestageEnd::Written
                 };
-                self.stats.destaged += 1;
-                self.tell_machine(at, |machine, now| machine.destage_finish(run, end, now));
-                self.follow(at);
+                self.destaged(at, run, end);
             }
             Cookie::Flush(token) => self.handle(at, Input::DiskFlushed { token, ok: !bad }),
             Cookie::Pass(pass) => {

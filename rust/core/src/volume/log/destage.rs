@@ -5,7 +5,7 @@ use super::entry::{Entry, EntryId, NONE};
 use super::{Log, Slab};
 use crate::ids::LinkId;
 use crate::volume::config::BLOCKS_MAX;
-use crate::volume::machine::Volume;
+use crate::volume::machine::{Volume, PIECE};
 use crate::volume::plan::{DestageEnd, DestagePlan, Range, RunId, Source};
 use crate::volume::requests::tickets::{Ticket, TicketIndex, NO_TICKET};
 use crate::volume::status::Mode;
@@ -38,7 +38,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// The next run of at most `max` blocks, of a volume of `blocks`: around the block that has waited longest.
-    fn begin_run(&mut self, max: u32, blocks: u64) -> Option<DestagePlan> {
+    pub(super) fn begin_run(&mut self, max: u32, blocks: u64, now_ns: u64) -> Option<DestagePlan> {
         let index = self.runs.vacant()?;
         let middle = self.first_ready()?;
         let mut block = middle;
@@ -66,23 +66,31 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             last = entry;
         }
         Some(DestagePlan {
-            run: self.runs.begin(index, head)?,
+            run: self.runs.begin(index, head, now_ns)?,
             range: Range { block, count },
             sources,
         })
     }
 
-    /// A run is over. Of each entry that is done now `each` is told the ticket.
+    /// A run is over, but if it failed its command lives for `life_ns` since its issue. Of each entry that is done now
+    /// `each` is told the ticket.
     fn end_run(
         &mut self,
         id: RunId,
         end: DestageEnd,
+        (life_ns, now_ns): (u64, u64),
         mut each: impl FnMut(TicketIndex),
     ) -> Option<Over> {
-        let run = self.runs.end(id)?;
+        let (run, lost) = self.runs.end(id)?;
+        let written = end == DestageEnd::Written && !lost;
+        let until_ns = run.issued_ns.saturating_add(life_ns);
+        let doubtful = end == DestageEnd::Failed && now_ns < until_ns;
         let mut left = match end {
             DestageEnd::Corrupt { at } => at,
-            DestageEnd::Written | DestageEnd::Failed | DestageEnd::NotIssued => u32::MAX,
+            DestageEnd::Written
+            | DestageEnd::Failed
+            | DestageEnd::Refused
+            | DestageEnd::NotIssued => u32::MAX,
         };
         let mut over = Over {
             owned: false,
@@ -98,11 +106,15 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
                 over.corrupt = Some(entry);
             }
             left = left.saturating_sub(1);
-            self.finish(entry, end == DestageEnd::Written, |ticket| {
-                if ticket != NO_TICKET {
-                    each(ticket);
-                }
-            });
+            if doubtful && live {
+                self.doubt(entry, until_ns);
+            } else {
+                self.finish(entry, written, |ticket| {
+                    if ticket != NO_TICKET {
+                        each(ticket);
+                    }
+                });
+            }
             entry = next;
         }
         Some(over)
@@ -121,14 +133,20 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
                 }
                 self.runs.rest(poll_ns, now_ns)
             }
-            DestageEnd::Failed if over.owned => self.runs.rest(poll_ns, now_ns),
+            DestageEnd::Failed | DestageEnd::Refused if over.owned => {
+                self.runs.rest(poll_ns, now_ns)
+            }
             _ => false,
         }
     }
 
     /// The ownership is over. Adopted entries are no part of the runs in flight any more: their slots may be adopted anew
-    /// before those end. Own slots are not free before.
-    pub(crate) fn disown_runs(&mut self) {
+    /// before those end. Own slots are not free before. Each may land for `life_ns` since its issue.
+    pub(crate) fn disown_runs(&mut self, life_ns: u64) {
+        let lands = |run: &super::runs::Run| run.issued_ns.saturating_add(life_ns);
+        if let Some(until_ns) = self.runs.active().map(lands).max() {
+            self.doubts.lasts(until_ns);
+        }
         for index in 0..super::RUNS_MAX {
             let mut entry = self.runs.at_mut(index).map_or(NONE, |run| run.first);
             let (mut first, mut last) = (NONE, NONE);
@@ -153,16 +171,17 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     /// Whether something is on its way to the disk that no region was proved to have.
     pub(crate) fn destages_unproved(&self) -> bool {
-        self.runs.active().any(|run| {
-            let mut entry = run.first;
-            while entry != NONE {
-                if self.is_live(entry) && self.at(entry).proved == 0 {
-                    return true;
+        self.doubts.any_unproved()
+            || self.runs.active().any(|run| {
+                let mut entry = run.first;
+                while entry != NONE {
+                    if self.is_live(entry) && self.at(entry).proved == 0 {
+                        return true;
+                    }
+                    entry = self.at(entry).ready_next;
                 }
-                entry = self.at(entry).ready_next;
-            }
-            false
-        })
+                false
+            })
     }
 
     /// Whether a run is in flight whose entries the log still has. Those of a run from before the last change of the
@@ -187,7 +206,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         let max = max.min(BLOCKS_MAX as u32).max(1);
-        self.log.begin_run(max, self.config.blocks)
+        self.log.begin_run(max, self.config.blocks, now_ns)
     }
 
     /// Whether somebody waits for the log to get emptier: then the environment does well not to wait for longer runs.
@@ -206,16 +225,38 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Whether a run may still be issued: to be asked right before that, when everything else is prepared. If not, it is
     /// to be handed back as [`DestageEnd::NotIssued`].
-    pub fn may_issue(&self, run: RunId, now_ns: u64) -> bool {
-        self.log.has_run(run) && self.may_destage(now_ns)
+    pub fn may_issue(&mut self, run: RunId, now_ns: u64) -> bool {
+        let may = self.log.has_run(run) && self.may_destage(now_ns);
+        if may {
+            self.log.runs.issued(run, now_ns);
+        }
+        may
+    }
+
+    /// For how long after its issue a command of ours may land, by the own clock.
+    pub(crate) fn command_life_ns(&self) -> u64 {
+        let agreed = self.ownership.agreed(&self.config, &self.partner);
+        self.config.stretch(agreed.io_life_ns())
+    }
+
+    /// Blocks whose failed write has landed by now, or never will, may be written again. Whether there are more of them.
+    pub(crate) fn settle_doubts(&mut self, now_ns: u64) -> bool {
+        self.log.settle_some(now_ns, PIECE);
+        let over_ns = self.log.doubt_over_ns();
+        over_ns.is_some_and(|over_ns| self.agenda.due(over_ns, now_ns))
     }
 
     /// A run is over.
     pub fn destage_finish(&mut self, run: RunId, end: DestageEnd, now_ns: u64) {
+        let times = (self.command_life_ns(), now_ns);
         let requests = &mut self.requests;
-        let Some(over) = self.log.end_run(run, end, |ticket| requests.queue(ticket)) else {
+        let each = |ticket| requests.queue(ticket);
+        let Some(over) = self.log.end_run(run, end, times, each) else {
             return;
         };
+        if let Some(over_ns) = self.log.doubt_over_ns() {
+            self.agenda.wake_at(over_ns);
+        }
         self.requests.queue_long();
         self.requests.retry_parked();
         // In these modes the next record waits for runs, not for a ticket.

@@ -43,6 +43,8 @@ pub struct Entry {
     pub(crate) stamp: u64,
     /// When it was done, in the order of such events; 0: not yet.
     pub(crate) done_no: u64,
+    /// Until when a write of it that failed may land.
+    pub(crate) doubt_until_ns: u64,
     /// Of the newest version of a block only: the next block in the bucket.
     pub(crate) chain: EntryId,
     /// Of the newest version of a block only: the version that is in the list of what may be destaged.
@@ -56,7 +58,7 @@ pub struct Entry {
     /// Neighbours in the list of what is not done, of what is done, or of free slots.
     pub(crate) prev: EntryId,
     pub(crate) next: EntryId,
-    /// Neighbours in the list of what may be destaged, or the next one in a run that is in flight.
+    /// Neighbours in the list of what may be destaged, or of what is in doubt, or the next one in a run that is in flight.
     pub(crate) ready_prev: EntryId,
     pub(crate) ready_next: EntryId,
     /// The write that waits for it, and the next entry of that write.
@@ -83,6 +85,7 @@ impl Entry {
         sequence: 0,
         stamp: 0,
         done_no: 0,
+        doubt_until_ns: 0,
         chain: NONE,
         block_ready: NONE,
         block_busy: NONE,
@@ -130,10 +133,16 @@ impl Entry {
         self.state.hand() == Hand::Filler
     }
 
-    /// Whether a write of it to the disk is in flight.
+    /// Whether a write of it to the disk is in flight, or failed and may still land.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
-        self.state.hand() == Hand::Disk
+        matches!(self.state.hand(), Hand::Disk | Hand::Doubt)
+    }
+
+    /// Whether a write of it to the disk failed and may still land.
+    #[inline]
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.state.hand() == Hand::Doubt
     }
 
     /// Whether it is in the list of what may be destaged.

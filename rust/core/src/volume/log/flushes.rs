@@ -13,6 +13,8 @@ pub(crate) struct Flushes {
     covers: u64,
     /// Entries that were done up to here are on the disk for good.
     safe_upto: u64,
+    /// What was done up to here, and is not on the disk for good, may be lost: no flush that was issued by then covers it.
+    lost_upto: u64,
     /// Number of the last flush that succeeded.
     finished: u64,
     /// Not before, after one that failed.
@@ -27,6 +29,7 @@ impl Flushes {
         number: 0,
         covers: 0,
         safe_upto: 0,
+        lost_upto: 0,
         finished: 0,
         not_before_ns: 0,
         idle_until_ns: 0,
@@ -77,16 +80,29 @@ impl Flushes {
         self.not_before_ns = not_before_ns;
     }
 
-    /// The flush that was in flight succeeded.
-    pub(crate) fn succeeded(&mut self) {
+    /// The flush that was in flight succeeded. False: that says nothing, since something was lost meanwhile, or may be: another
+    /// one is under way (it is not `alone`).
+    pub(crate) fn succeeded(&mut self, alone: bool) -> bool {
         self.token = None;
-        self.finished = self.number;
-        self.cover(self.covers);
+        let counts = alone && (self.covers > self.lost_upto || self.lost_upto == 0);
+        if counts {
+            self.finished = self.number;
+            self.cover(self.covers);
+        }
+        counts
     }
 
-    /// Entries that were done up to here are on the disk for good.
+    /// A flush succeeded that was issued when so many entries were done: they are on the disk for good.
     pub(crate) fn cover(&mut self, done_no: u64) {
-        self.safe_upto = self.safe_upto.max(done_no);
+        if done_no > self.lost_upto {
+            self.safe_upto = self.safe_upto.max(done_no);
+        }
+    }
+
+    /// What was done up to here may be lost, but for what a good flush has covered. Whatever is done from now on has a higher
+    /// number, and a flush that is issued from now on covers a higher one.
+    pub(super) fn lost(&mut self, done_no: u64) {
+        self.lost_upto = done_no;
     }
 
     /// Whether the entry that was done with this number is on the disk for good.
@@ -108,7 +124,7 @@ mod tests {
         assert!(flushes.awaits(Token(1)) && !flushes.awaits(Token(2)));
         assert!(flushes.has_begun(wanted) && !flushes.has_finished(wanted));
         assert!(!flushes.covers(5));
-        flushes.succeeded();
+        assert!(flushes.succeeded(true));
         assert!(flushes.has_finished(wanted) && !flushes.is_in_flight());
         assert!(flushes.covers(5) && !flushes.covers(6));
         assert_eq!(
@@ -127,5 +143,23 @@ mod tests {
         flushes.cover(4);
         flushes.cover(2);
         assert!(flushes.covers(4));
+    }
+
+    #[test]
+    fn one_that_was_in_flight_when_something_was_lost_says_nothing() {
+        let mut flushes = Flushes::NONE;
+        flushes.begin(Token(1), 3, 0);
+        assert!(flushes.succeeded(true));
+        flushes.begin(Token(2), 5, 0);
+        let wanted = flushes.next_number();
+        flushes.lost(6);
+        flushes.cover(6);
+        assert!(!flushes.succeeded(true) && !flushes.is_in_flight());
+        assert!(flushes.covers(3) && !flushes.covers(4));
+        flushes.begin(Token(3), 7, 0);
+        assert!(!flushes.succeeded(false) && !flushes.covers(4));
+        flushes.begin(Token(4), 7, 0);
+        assert!(flushes.succeeded(true));
+        assert!(flushes.covers(7) && flushes.has_finished(wanted));
     }
 }

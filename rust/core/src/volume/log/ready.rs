@@ -64,46 +64,30 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     fn make_ready(&mut self, entry: EntryId) {
-        let tail = self.ready.tail;
-        self.ready.tail = entry;
-        self.ready.len = self.ready.len.saturating_add(1);
-        if tail == NONE {
-            self.ready.head = entry;
-        } else {
-            self.at_mut(tail).ready_next = entry;
-        }
-        let at = self.at_mut(entry);
-        (at.ready_prev, at.ready_next) = (tail, NONE);
-        at.state.give(Hand::Ready);
+        let mut list = self.ready;
+        self.link(&mut list, entry);
+        self.ready = list;
+        self.at_mut(entry).state.give(Hand::Ready);
         self.set_block_ready(entry, entry);
     }
 
     /// Takes an entry out of what may be destaged.
     pub(super) fn unready(&mut self, entry: EntryId) {
-        let at = *self.at(entry);
-        if !at.is_ready() {
+        if !self.at(entry).is_ready() {
             return;
         }
-        self.ready.len = self.ready.len.saturating_sub(1);
-        if at.ready_prev == NONE {
-            self.ready.head = at.ready_next;
-        } else {
-            self.at_mut(at.ready_prev).ready_next = at.ready_next;
-        }
-        if at.ready_next == NONE {
-            self.ready.tail = at.ready_prev;
-        } else {
-            self.at_mut(at.ready_next).ready_prev = at.ready_prev;
-        }
-        let at = self.at_mut(entry);
-        (at.ready_prev, at.ready_next) = (NONE, NONE);
-        at.state.give(Hand::Nobody);
+        let mut list = self.ready;
+        self.unlink(&mut list, entry);
+        self.ready = list;
+        self.at_mut(entry).state.give(Hand::Nobody);
         self.set_block_ready(entry, NONE);
     }
 
-    /// The block whose entry has waited longest to be destaged.
+    /// The block whose entry has waited longest to be destaged. None while some of what may be lost still counts as done:
+    /// if a newer version were done again by then, an older one would follow it.
     pub(crate) fn first_ready(&self) -> Option<u64> {
-        (self.ready.head != NONE).then(|| self.at(self.ready.head).block)
+        let head = self.ready.head.some().filter(|_| !self.is_undoing())?;
+        Some(self.at(head).block)
     }
 
     /// The version of this block that may be destaged.
@@ -147,6 +131,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
                 done = self.at(done).newer;
             }
         }
+        self.reconsider(entry);
+    }
+
+    /// No write of the block of this entry is in flight any more: the newest version that may go is next.
+    pub(super) fn reconsider(&mut self, entry: EntryId) {
         let mut newer = self.at(entry).newer;
         let mut newest = entry;
         while newer != NONE {

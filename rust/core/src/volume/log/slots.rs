@@ -96,7 +96,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// Puts an entry behind all that are not done.
-    fn list(&mut self, entry: EntryId) {
+    pub(super) fn list(&mut self, entry: EntryId) {
         self.stamp = self.stamp.wrapping_add(1);
         let stamp = self.stamp;
         let at = self.at_mut(entry);
@@ -106,9 +106,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// Takes an entry out of the index and of all lists. An own slot becomes free, unless somebody outside the lock
-    /// still has it, or a write of it is in flight: then it is an orphan.
+    /// still has it, or a write of it is in flight: then it is an orphan. One in doubt is none: nobody has its data, and who
+    /// owns the volume next waits until nothing lands any more.
     pub(crate) fn discard(&mut self, entry: EntryId) {
         self.unready(entry);
+        self.settle(entry);
         let at = *self.at(entry);
         if !at.is_live() {
             return;
@@ -139,6 +141,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     pub(crate) fn begin_emptying(&mut self) {
         self.unproved_too = false;
         self.emptying = Some(0);
+        self.undoing = NONE;
     }
 
     /// Discards all that is there, at once: only for what is empty already, but for a test or a mistake.

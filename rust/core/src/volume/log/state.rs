@@ -14,6 +14,8 @@ pub(crate) enum Place {
     Condemned,
     /// It, or a newer version, is on the disk by a completed write.
     Done,
+    /// As `Done`, though no write of it was: a person gave up what was condemned.
+    GivenUp,
     /// As `Done`, and it is being freed.
     Freeing,
 }
@@ -29,6 +31,8 @@ pub(crate) enum Hand {
     Filler,
     /// A write of it to the disk is in flight.
     Disk,
+    /// A write of it to the disk failed and may still land. Nobody has its data.
+    Doubt,
 }
 
 /// Both. What goes together stands in [`State::is_legal`].
@@ -59,14 +63,16 @@ impl State {
     }
 
     /// Whether this can be. An older version may be done by the write of a newer one while somebody is still filling it; a
-    /// condemned one that is given up may have a write in flight.
+    /// condemned one, given up or not, may have a write in flight, or one that may still land. An orphan is in no doubt.
     pub(super) const fn is_legal(self) -> bool {
         match self.place {
             Place::Free | Place::Freeing => matches!(self.hand, Hand::Nobody),
             Place::Orphan => matches!(self.hand, Hand::Filler | Hand::Disk),
             Place::Dirty => true,
-            Place::Condemned => matches!(self.hand, Hand::Nobody | Hand::Disk),
-            Place::Done => matches!(self.hand, Hand::Nobody | Hand::Filler | Hand::Disk),
+            Place::Condemned | Place::GivenUp => {
+                matches!(self.hand, Hand::Nobody | Hand::Disk | Hand::Doubt)
+            }
+            Place::Done => !matches!(self.hand, Hand::Ready),
         }
     }
 
@@ -93,14 +99,21 @@ mod tests {
     #[test]
     fn what_goes_together() {
         let places = [
-            (Place::Free, [true, false, false, false]),
-            (Place::Orphan, [false, false, true, true]),
-            (Place::Dirty, [true, true, true, true]),
-            (Place::Condemned, [true, false, false, true]),
-            (Place::Done, [true, false, true, true]),
-            (Place::Freeing, [true, false, false, false]),
+            (Place::Free, [true, false, false, false, false]),
+            (Place::Orphan, [false, false, true, true, false]),
+            (Place::Dirty, [true, true, true, true, true]),
+            (Place::Condemned, [true, false, false, true, true]),
+            (Place::Done, [true, false, true, true, true]),
+            (Place::GivenUp, [true, false, false, true, true]),
+            (Place::Freeing, [true, false, false, false, false]),
         ];
-        let hands = [Hand::Nobody, Hand::Ready, Hand::Filler, Hand::Disk];
+        let hands = [
+            Hand::Nobody,
+            Hand::Ready,
+            Hand::Filler,
+            Hand::Disk,
+            Hand::Doubt,
+        ];
         for (place, legal) in places {
             for (hand, legal) in hands.into_iter().zip(legal) {
                 assert_eq!(State::new(place, hand).is_legal(), legal);
@@ -112,7 +125,7 @@ mod tests {
     fn the_places_from_dirty_on_are_in_the_log() {
         assert!(Place::Free < Place::Orphan && Place::Orphan < Place::Dirty);
         assert!(Place::Dirty < Place::Condemned && Place::Condemned < Place::Done);
-        assert!(Place::Done < Place::Freeing);
+        assert!(Place::Done < Place::GivenUp && Place::GivenUp < Place::Freeing);
         assert_eq!(core::mem::size_of::<State>(), 2);
     }
 }

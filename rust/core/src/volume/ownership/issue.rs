@@ -160,7 +160,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let evidence = Evidence {
             proved_at_ns: self.mirror.proved_at_ns(),
             only_copy: self.is_only_copy(),
-            unfinished: self.log.dirty() > 0 || self.requests.in_use() > 0 || self.log.runs().any(),
+            unfinished: self.log.dirty() > 0
+                || self.requests.in_use() > 0
+                || self.log.runs().any()
+                || self.log.doubts().any()
+                || self.config.volatile_cache && !self.log.flushes().covers(self.log.done_no()),
         };
         self.ownership.permit(&self.config, self.guards, &evidence)
     }

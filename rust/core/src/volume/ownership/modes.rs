@@ -74,7 +74,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.ownership.cycle.mine.record.state == RecordState::Disk {
             return self.enter(RoleEvent::DiskStands);
         }
-        if self.log.proved_dirty() == 0 || !self.guards.on(Guard::DestageBeforeDisk) {
+        let drained = self.log.proved_dirty() == 0 && self.is_named_safe();
+        if drained || !self.guards.on(Guard::DestageBeforeDisk) {
             return self.state(RecordState::Disk, now_ns);
         }
         let half = self.ownership.cycle.promised().link_lease_ns() / 2;
@@ -207,7 +208,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if self.ownership.cycle.mine.record.state == RecordState::Disk {
                 return self.enter(RoleEvent::DiskStands);
             }
-            if self.log.adopted_dirty() == 0 {
+            if self.log.adopted_dirty() == 0 && self.is_named_safe() {
                 return self.state(RecordState::Disk, now_ns);
             }
         }

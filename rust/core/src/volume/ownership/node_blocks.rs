@@ -36,6 +36,11 @@ impl Ownership {
         survey.is_some_and(|survey| survey.names(epoch))
     }
 
+    /// Whether a write of the own block is under way.
+    pub(crate) fn is_writing_block(&self) -> bool {
+        self.cycle.phase() == Phase::Writing
+    }
+
     /// When the last read of all blocks was issued.
     pub(crate) fn read_issued_ns(&self) -> u64 {
         self.cycle.read_issued_ns
@@ -129,6 +134,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         if !ok {
+            // It begins with a flush.
+            self.lose_cache();
             // It may land for as long as a command lives. Then it is written once more, to the same copy.
             self.ownership.cycle.unsure = true;
             self.ownership.cycle.block.sequence =
@@ -148,7 +155,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.reason = self.ownership.reason.filter(|why| *why != Reason::Disk);
         self.ownership.cycle.mine = self.ownership.cycle.block;
         self.ownership.cycle.on(CycleEvent::Done, now_ns);
-        self.log.flushes_mut().cover(self.ownership.cycle.flushes);
+        if !self.log.flushes().is_in_flight() {
+            self.log.flushes_mut().cover(self.ownership.cycle.flushes);
+        }
         if !self.guards.on(Guard::RenewByRead) && self.ownership.mode().is_some() {
             self.ownership.lease_until_ns = Some(
                 self.ownership

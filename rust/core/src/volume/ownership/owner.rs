@@ -123,7 +123,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn end_term(&mut self, reason: Reason) {
         self.ownership.end_term();
         self.requests.fail_all(reason);
-        self.log.disown_runs();
+        let life_ns = self.command_life_ns();
+        self.log.disown_runs(life_ns);
         self.mirror.end_term();
         self.requests.retry_parked();
     }

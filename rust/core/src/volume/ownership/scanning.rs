@@ -160,6 +160,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         } else {
             self.ownership.taking.landed_at_ns.saturating_add(wait)
         };
+        // Nobody cuts off what an earlier ownership of this controller has left in the disk's queue.
+        self.ownership.write_from_ns = self
+            .ownership
+            .write_from_ns
+            .max(self.log.doubts().until_ns());
         self.ownership.serve_from_ns = match self.ownership.taking.base {
             Base::Disk { .. } => self.ownership.write_from_ns,
             Base::Released | Base::Shadow => 0,

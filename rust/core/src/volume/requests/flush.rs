@@ -5,10 +5,10 @@ use crate::guards::Guard;
 use crate::volume::action::Action;
 use crate::volume::log::entry::{Entry, EntryId};
 use crate::volume::log::Slab;
-use crate::volume::machine::Volume;
+use crate::volume::machine::{Volume, PIECE};
 use crate::volume::plan::{LongBegin, TicketId};
 use crate::volume::requests::tickets::{Stage, Ticket, TicketIndex};
-use crate::volume::status::Reason;
+use crate::volume::status::{Mode, Reason};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A FLUSH: completes when everything acknowledged so far is on the disk for good.
@@ -120,13 +120,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn next_flush(&mut self, now_ns: u64) -> Option<Action> {
         if !self.config.volatile_cache
             || self.log.flushes().is_in_flight()
+            || self.is_block_flushing()
             || self.ownership.mode().is_none()
         {
             return None;
         }
         let unsafe_done = !self.log.flushes().covers(self.log.done_no());
         let low = self.log.free_slots() <= self.log.slots() / 4;
-        let urgent = self.is_flush_wanted() || unsafe_done && (low || self.wants_freeing());
+        let wanted = low || self.wants_freeing() || self.record_waits_for_flush();
+        let urgent = self.is_flush_wanted() || unsafe_done && wanted;
         if !urgent && !unsafe_done
             || !self
                 .agenda
@@ -153,13 +155,27 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The disk's cache was flushed, or not.
     pub(crate) fn flushed(&mut self, ok: bool, now_ns: u64) {
         if ok {
-            self.log.flushes_mut().succeeded();
-            self.requests.tickets.queue_all();
+            let alone = !self.is_block_flushing();
+            if self.log.flushes_mut().succeeded(alone) {
+                self.requests.tickets.queue_all();
+            } else {
+                self.wait_for_next_flush();
+            }
             return;
         }
         let again = now_ns.saturating_add(self.config.poll_ns);
         self.log.flushes_mut().failed(again);
-        // Those who wait need a new one.
+        self.lose_cache();
+    }
+
+    /// Whether a write of the own node block is under way: it begins with a flush. Of two flushes that are under way together
+    /// either may be told what is lost, and the other be good: so the good end of neither counts before that of the other.
+    fn is_block_flushing(&self) -> bool {
+        self.ownership.is_writing_block()
+    }
+
+    /// Those who wait for the flush that is over need another one.
+    fn wait_for_next_flush(&mut self) {
         let flushes = self.log.flushes();
         for index in self.requests.tickets.all() {
             if let Stage::Flushing { number } = &mut self.requests.tickets.at_mut(index).stage {
@@ -168,6 +184,56 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
         }
+    }
+
+    /// A flush has failed, or what begins with one: what is in the disk's cache may be lost, and the next flush may be good.
+    /// What no good flush has covered is written once more.
+    pub(crate) fn lose_cache(&mut self) {
+        if !self.config.volatile_cache || self.ownership.mode().is_none() {
+            return;
+        }
+        self.requests.passes.cache_lost();
+        self.log.begin_undoing();
+        if !self.log.is_undoing() {
+            self.wait_anew();
+        }
+    }
+
+    /// The next piece of what may be lost counts as not done any more.
+    pub(crate) fn undo_some(&mut self) {
+        let passes = &mut self.requests.passes;
+        self.log.undo_some(PIECE, |tomb| passes.redo(tomb));
+        if !self.log.is_undoing() {
+            self.wait_anew();
+        }
+    }
+
+    /// Those who wait for a flush wait for all that is to be written once more, and for a new one.
+    fn wait_anew(&mut self) {
+        let bound = self.log.stamp();
+        for index in self.requests.tickets.all() {
+            let stage = &mut self.requests.tickets.at_mut(index).stage;
+            if matches!(stage, Stage::Draining { .. } | Stage::Flushing { .. }) {
+                *stage = Stage::Draining { bound };
+            }
+        }
+        self.requests.tickets.queue_all();
+        self.agenda.want_poll(true);
+    }
+
+    /// Whether a record that says `disk` waits for nothing but a flush.
+    fn record_waits_for_flush(&self) -> bool {
+        let drained = match self.ownership.mode() {
+            Some(Mode::Holding) => self.log.proved_dirty() == 0,
+            Some(Mode::Degraded) => self.log.adopted_dirty() == 0,
+            _ => false,
+        };
+        drained && !self.is_named_safe()
+    }
+
+    /// Whether what is done of all that the record names would stay on the disk, whatever became of its cache.
+    pub(crate) fn is_named_safe(&self) -> bool {
+        !self.config.volatile_cache || self.log.named_are_flushed()
     }
 
     /// Whether an entry that is done is on the disk for good.

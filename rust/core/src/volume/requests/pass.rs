@@ -82,11 +82,13 @@ pub enum PassEvent {
     Expired,
     /// The same; an adopted one is tried again.
     Retry,
+    /// What was done may be lost with the disk's cache: it is done again.
+    Lost,
 }
 
 impl PassEvent {
     /// All events.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Cleared,
         Self::ClearedAdopted,
         Self::Taken,
@@ -100,6 +102,7 @@ impl PassEvent {
         Self::NotIssued,
         Self::Expired,
         Self::Retry,
+        Self::Lost,
     ];
 }
 
@@ -131,7 +134,7 @@ impl PassStage {
             (S::Passing, E::Landed | E::Refused) => To(S::Done),
             (S::Passing, E::Failed) => To(S::Doubtful),
             (S::Doubtful, E::Expired) => To(S::Done),
-            (S::Doubtful, E::Retry) => To(S::Logged),
+            (S::Doubtful, E::Retry) | (S::Done, E::Lost) => To(S::Logged),
             _ => Invalid,
         }
     }
@@ -156,6 +159,10 @@ pub(crate) struct Pass {
     pub(crate) piece: u64,
     /// Its client is to be told that it failed.
     pub(crate) failed: bool,
+    /// The disk's cache was lost while its command was under way.
+    pub(crate) lost: bool,
+    /// It was done, and perhaps answered, and lost with the disk's cache: it is tried until it is done.
+    pub(crate) again: bool,
 }
 
 impl Pass {
@@ -230,6 +237,8 @@ impl Passes {
             issued_ns: 0,
             piece: 0,
             failed: false,
+            lost: false,
+            again: false,
         });
         Some(())
     }
@@ -253,6 +262,32 @@ impl Passes {
         (entry != NONE)
             .then(|| self.table.iter().position(mine))
             .flatten()
+    }
+
+    /// The disk's cache is lost, and with it the pieces that were done of adopted ones.
+    pub(crate) fn cache_lost(&mut self) {
+        use PassStage::{Doubtful, Logged, Passing, Posted};
+        for pass in self.table.iter_mut().flatten() {
+            if matches!(pass.stage, Logged | Posted | Passing | Doubtful) {
+                (pass.next, pass.lost) = (0, true);
+            }
+        }
+    }
+
+    /// Whether the one whose tombstone is this entry, which is done, is to be done again: then it is begun.
+    pub(crate) fn redo(&mut self, entry: EntryId) -> bool {
+        let Some(index) = self.of_entry(entry) else {
+            return false;
+        };
+        let Some(pass) = self.at_mut(index) else {
+            return false;
+        };
+        if pass.stage != PassStage::Done || pass.failed {
+            return false;
+        }
+        (pass.next, pass.again) = (0, true);
+        self.on(index, PassEvent::Lost);
+        true
     }
 
     pub(crate) fn take(&mut self, index: usize) -> Option<Pass> {

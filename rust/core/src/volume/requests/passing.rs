@@ -216,7 +216,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             (pass.op, left)
         };
         let place = self.requests.passes.at_mut(index)?;
-        (place.issued_ns, place.piece) = (now_ns, count);
+        (place.issued_ns, place.piece, place.lost) = (now_ns, count, false);
         self.requests.passes.on(index, PassEvent::Issued);
         Some(Action::PassDown {
             pass: self.requests.passes.id(index),
@@ -304,6 +304,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let adopted = self.is_adopted(&pass);
         let event = match end {
+            PassEnd::Done if pass.lost => PassEvent::NotIssued,
             PassEnd::Done => {
                 pass.next = pass.next.saturating_add(pass.piece);
                 if pass.next < pass.range.count {
@@ -313,7 +314,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
             PassEnd::NotIssued => PassEvent::NotIssued,
-            PassEnd::Refused if !adopted => PassEvent::Refused,
+            PassEnd::Refused if !adopted && !pass.again => PassEvent::Refused,
             PassEnd::Failed | PassEnd::Refused => PassEvent::Failed,
         };
         pass.failed = event == PassEvent::Refused;
@@ -334,7 +335,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.agenda.due(pass.issued_ns.saturating_add(wait), now_ns) {
             return None;
         }
-        if self.is_adopted(pass) {
+        if self.is_adopted(pass) || pass.again {
             self.requests.passes.on(index, PassEvent::Retry);
         } else {
             self.requests.passes.at_mut(index)?.failed = true;
