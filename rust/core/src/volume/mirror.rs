@@ -2,6 +2,7 @@
 //! The mirror: the links, the regions that the partner grants to us and those that we grant to it, and what is posted to
 //! them that no write waits for.
 
+mod asking;
 mod copying;
 mod freeing;
 mod held_regions;

@@ -7,6 +7,7 @@ mod lease_length;
 pub mod leaving;
 mod modes;
 mod node_blocks;
+pub(crate) mod obligations;
 mod opening;
 mod outbid;
 mod owner;

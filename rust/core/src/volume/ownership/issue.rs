@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Issuing the permit: what this controller may do now follows from its record, its leases, and what it owes.
 
-use super::permit::{Evidence, LeaseEnd, Obligations, Permit};
+use super::obligations::Obligations;
+use super::permit::{Evidence, LeaseEnd, Permit};
 use super::Ownership;
 use crate::disk::node_block::{Record, RecordState};
 use crate::guards::{Guard, Guards};

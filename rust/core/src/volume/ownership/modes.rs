@@ -10,7 +10,7 @@ use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::mirror::regions::{Held, HeldState};
 use crate::volume::ownership::leaving::LeavingEvent;
-use crate::volume::ownership::permit::Obligation;
+use crate::volume::ownership::obligations::Obligation;
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::RoleEvent;
 
