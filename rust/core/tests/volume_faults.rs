@@ -269,6 +269,23 @@ fn a_disk_slower_than_its_lease_serves_slowly_and_has_one_owner() {
 }
 
 #[test]
+fn a_disk_that_is_too_slow_for_any_lease_is_named() {
+    // The longest lease is 8 times this.
+    let mut a = Appliance::new(1, |config| config.io_life_ns = 400 * MS);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.slow = [1_500 * MS; 2];
+    for _ in 0..6 {
+        a.pass(5_000 * MS);
+    }
+    assert_eq!(a.role(0), SOLO, "it goes on trying");
+    assert_eq!(a.status(0).reason, Some(Reason::DiskSlow));
+    assert!(a.status(0).serving.is_err());
+    a.slow = [0; 2];
+    a.until("serving", |a| a.status(0).serving.is_ok());
+    assert_eq!(a.status(0).reason, None);
+}
+
+#[test]
 fn a_lease_that_gets_shorter_is_no_right_for_longer_than_it_says() {
     let mut a = Appliance::new(1, |config| config.io_life_ns = 5_000 * MS);
     a.until("node 0 owns the volume", |a| a.role(0) == SOLO);

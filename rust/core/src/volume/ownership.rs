@@ -186,6 +186,15 @@ impl Ownership {
         self.reason = Some(reason);
     }
 
+    /// A reason that people are told for as long as `holds`.
+    pub(crate) fn say_while(&mut self, reason: Reason, holds: bool) {
+        if holds {
+            self.reason = Some(reason);
+        } else {
+            self.reason = self.reason.filter(|said| *said != reason);
+        }
+    }
+
     /// The partner has released the volume for us.
     pub(crate) fn is_offered(&self) -> bool {
         self.offered

@@ -99,6 +99,8 @@ pub enum Reason {
     Recording,
     /// The disk lease has run out and could not be renewed.
     NoDiskLease,
+    /// A pass over the disk takes so long that no lease can be renewed in time.
+    DiskSlow,
     /// Commands of the old owner may still be in the disk's queue.
     OldCommands,
     /// The log is being copied to the partner.
@@ -166,6 +168,7 @@ impl fmt::Display for Reason {
             Self::Destaging => "the log is on its way to the disk",
             Self::Recording => "the record on the disk is being changed",
             Self::NoDiskLease => "the disk lease has run out and could not be renewed",
+            Self::DiskSlow => "the backing disk is too slow for a lease: its commands take longer than t_io_ms says",
             Self::OldCommands => "commands of the old owner may still be in the disk's queue",
             Self::Copying => "the log is being copied to the partner",
             Self::Exhausted => "the generations are used up",

@@ -37,7 +37,9 @@ impl Volume {
     pub(crate) fn weakness(&self) -> Option<String> {
         if !self.takeover_possible {
             let why = &self.takeover_reason;
-            return Some(format!("could not be taken over now: {why}"));
+            let here = Some(&self.reason).filter(|reason| !reason.is_empty() && *reason != why);
+            let here = here.map_or_else(String::new, |reason| format!("; here: {reason}"));
+            return Some(format!("could not be taken over now: {why}{here}"));
         }
         (self.role == "owner" && !self.mirror)
             .then(|| format!("is {}, not mirrored: {}", self.state, self.reason))

@@ -97,6 +97,10 @@ fn status_says_why_a_takeover_would_not_work() {
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stdout)
         .contains("volume vol0 could not be taken over now: the partner has no copy"));
+    // What else is wrong is not kept back.
+    machine.volume(&[("reason", "the backing disk is too slow")]);
+    assert!(text(&machine.run(&["doctor"]).stdout)
+        .contains("the partner has no copy; here: the backing disk is too slow"));
     machine.volume(&[
         ("takeover_possible", "yes"),
         ("mirror", "no"),

@@ -19,8 +19,9 @@ const LIVES: u64 = 8;
 const MS: u64 = 1_000_000;
 
 impl Ownership {
-    /// A pass over the disk, the write of the own block and the read of all, has taken this long.
-    pub(crate) fn fit_lease(&mut self, config: &Config, partner: &Partner, took_ns: u64) {
+    /// A pass over the disk, the write of the own block and the read of all, has taken this long. Says whether the
+    /// longest lease is renewed in time on such a disk: not on one whose commands live for much longer than T_io.
+    pub(crate) fn fit_lease(&mut self, config: &Config, partner: &Partner, took_ns: u64) -> bool {
         let shortest = config.disk_lease_ns;
         let longest = shortest.max(
             self.agreed(config, partner)
@@ -32,6 +33,8 @@ impl Ownership {
         let less = self.lease_ns.saturating_sub(self.lease_ns / 4);
         let whole = fits.max(less).div_ceil(MS).saturating_mul(MS);
         self.lease_ns = whole.min(longest).max(shortest);
+        // It is renewed when a third of it is over.
+        took_ns < longest - longest / 3
     }
 
     /// The lease that stands in the own block, as it landed last.

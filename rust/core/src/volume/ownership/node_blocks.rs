@@ -181,18 +181,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         };
         if self.ownership.cycle.writes {
-            self.ownership.fit_lease(
-                &self.config,
-                &self.partner,
-                now_ns.saturating_sub(self.ownership.cycle.issued_ns),
-            );
+            let took_ns = now_ns.saturating_sub(self.ownership.cycle.issued_ns);
+            let fits = self
+                .ownership
+                .fit_lease(&self.config, &self.partner, took_ns);
+            self.ownership.say_while(Reason::DiskSlow, !fits);
         }
         let survey = Survey::new(blocks, self.ownership.own_place(&self.config, self.guards));
-        // Over with a read that is good.
-        self.ownership.reason = self
-            .ownership
-            .reason
-            .filter(|why| *why != Reason::Unreadable);
+        self.ownership.say_while(Reason::Unreadable, false);
         self.ownership.cycle.on(CycleEvent::Done, now_ns);
         self.ownership.survey = Some(survey);
         self.ownership.surveyed_at_ns = Some(now_ns);
