@@ -141,7 +141,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.ownership.leaving.is_releasing() {
             return;
         }
-        match self.permit().obligations().release(now_ns) {
+        match self.obligations().release(now_ns) {
             Ok(()) => (),
             Err(Obligation::OldCommands { until_ns }) => return self.agenda.wake_at(until_ns),
             Err(Obligation::Unfinished | Obligation::Undecided) => return,
