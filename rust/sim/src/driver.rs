@@ -217,11 +217,11 @@ impl Driver {
             Event::PowerLoss { .. } => self.parked.iter_mut().for_each(Vec::clear),
             _ => {}
         }
-        let fresh = std::mem::take(&mut self.world.fresh);
-        for Fresh { event, due_ns } in &fresh {
-            self.admit(*event, *due_ns);
+        // None of them makes another one possible.
+        for index in 0..self.world.fresh.len() {
+            let Fresh { event, due_ns } = self.world.fresh[index];
+            self.admit(event, due_ns);
         }
-        self.world.fresh = fresh;
         self.world.fresh.clear();
     }
 
