@@ -26,10 +26,11 @@ impl Ownership {
     /// The times that both controllers agree on, as far as this one knows.
     pub(crate) fn agreed(&self, config: &Config, partner: &Partner) -> Terms {
         let mine = config.terms();
-        // Until the two have met, what they agreed on last counts: it stands in the record.
-        let top = self.survey.as_ref().and_then(|survey| survey.top.as_ref());
-        let recorded = top.map_or(Terms::NONE, |top| top.record.terms);
-        mine.longer(partner.terms().unwrap_or(recorded))
+        mine.longer(partner.terms().unwrap_or_else(|| {
+            // Until the two have met, what they agreed on last counts: it stands in the record.
+            let top = self.survey.as_ref().and_then(|survey| survey.top.as_ref());
+            top.map_or(Terms::NONE, |top| top.record.terms)
+        }))
     }
 
     /// Why this controller, in its role, serves nothing.
