@@ -203,26 +203,33 @@ impl Driver {
     }
 
     /// What an event that a world has taken means for the agenda.
+    #[inline(always)]
     fn follow(&mut self, event: Event) {
-        match event {
-            Event::Resume { at } => self.unpark(at),
-            Event::Arrive { link, at, .. }
-                if self.world.links[link as usize].under_way(at as usize) > 0
-                    && !*self.arriving(link, at) =>
-            {
-                *self.arriving(link, at) = true;
+        if let Event::Arrive { link, at, .. } = event {
+            let left = self.world.links[link as usize].under_way(at as usize) > 0;
+            if left && !std::mem::replace(self.arriving(link, at), left) {
                 self.schedule_arrival(link, at);
             }
+        } else if event.moves_controllers() {
+            self.sort_parked(event);
+        }
+        // None of them makes another one possible.
+        for index in 0..self.world.fresh.len() {
+            let Fresh { event, due_ns } = self.world.fresh[index];
+            self.admit(event, due_ns);
+        }
+        self.world.fresh.clear();
+    }
+
+    /// A controller goes on, or is not there any more: what it would have done is done, or never.
+    #[inline(never)]
+    fn sort_parked(&mut self, event: Event) {
+        match event {
+            Event::Resume { at } => self.unpark(at),
             Event::Crash { at, .. } | Event::Restart { at } => self.parked[at as usize].clear(),
             Event::PowerLoss { .. } => self.parked.iter_mut().for_each(Vec::clear),
             _ => {}
         }
-        let fresh = std::mem::take(&mut self.world.fresh);
-        for Fresh { event, due_ns } in &fresh {
-            self.admit(*event, *due_ns);
-        }
-        self.world.fresh = fresh;
-        self.world.fresh.clear();
     }
 
     /// From now on this command of the disk does not land, for as long as a command may live; the one before lands at
@@ -246,7 +253,10 @@ impl Driver {
     }
 
     fn is_held(&mut self, event: Event) -> bool {
-        let (Event::Land(id) | Event::LandPart(id), Some(held)) = (event, &mut self.held) else {
+        let Some(held) = &mut self.held else {
+            return false;
+        };
+        let (Event::Land(id) | Event::LandPart(id)) = event else {
             return false;
         };
         let holds = id == held.id && self.world.now_ns < held.last_ns;
@@ -256,6 +266,9 @@ impl Driver {
 
     /// The paused controller whose processors would have to take this step.
     fn stopped(&self, event: Event) -> Option<usize> {
+        if !self.world.controllers.iter().any(|c| c.paused) {
+            return None;
+        }
         let at = match event {
             Event::Job { at, .. }
             | Event::Act { at, .. }

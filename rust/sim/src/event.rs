@@ -182,6 +182,17 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether a controller is gone after it, or goes on: what was parked for it is to be looked at.
+    pub fn moves_controllers(self) -> bool {
+        matches!(
+            self,
+            Event::Resume { .. }
+                | Event::Crash { .. }
+                | Event::Restart { .. }
+                | Event::PowerLoss { .. }
+        )
+    }
+
     /// Whether it happens to a controller or to a link, and so to all volumes.
     pub fn is_shared(self) -> bool {
         match self {

@@ -90,6 +90,13 @@ pub enum RecordState {
     Shadow(Shadow),
 }
 
+impl RecordState {
+    /// Whether it is on the disk and nowhere else.
+    pub const fn is_disk(&self) -> bool {
+        matches!(self, Self::Disk)
+    }
+}
+
 /// What a node states about a volume. The owner is the node whose record has the highest generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Record {

@@ -9,6 +9,7 @@ mod held_regions;
 mod lent_regions;
 mod link_removal;
 pub(crate) mod regions;
+mod stand;
 
 use super::states::HeldEvent;
 use crate::ids::{LinkId, LINK_COUNT};

@@ -102,7 +102,8 @@ impl Outbox {
     }
 
     fn pop(&mut self) -> Option<Message> {
-        let first = self.queue.first_mut()?.take()?;
+        let first = self.queue.first_mut().filter(|first| first.is_some())?;
+        let first = first.take()?;
         // Few wait at a time: the others need not be moved.
         let behind = self.queue.iter().skip(1).take_while(|m| m.is_some());
         let used = behind.count().saturating_add(1);

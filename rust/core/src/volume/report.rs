@@ -23,7 +23,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Owner(_) => Some(self.config.node),
             _ => top.map(|top| top.node),
         };
-        let permit = self.permit();
         Status {
             role: self.ownership.role(),
             record: *self.ownership.stands(),
@@ -32,7 +31,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .known_generation()
                 .max(self.ownership.generation()),
             owner,
-            serving: permit.may_acknowledge(now_ns),
+            serving: self.permit().may_acknowledge(now_ns),
             takeover: self.takeover(now_ns),
             dirty: self.log.dirty(),
             adopted: self.log.adopted_dirty(),
@@ -40,7 +39,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             condemned: self.log.condemned(),
             free: self.log.free_slots(),
             regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
-            keep: permit.obligations().forget().err(),
+            keep: self.obligations().forget().err(),
             reason: self.why(),
         }
     }

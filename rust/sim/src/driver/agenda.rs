@@ -1,72 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is to happen, and when. The events stand apart, so that what is moved about is small.
+//! What is to happen, and when.
 
 use crate::event::Event;
 
-/// Bits of the number of a place: more events than that are never on an agenda.
-const PLACE_BITS: u32 = 20;
-
-/// When: first by time, then in the order in which they were put there. In the low bits its place.
-type Due = (u64, u64);
+/// An event of a volume, and its time.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    at_ns: u64,
+    event: Event,
+    volume: u8,
+}
 
 /// Events with their times.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    /// The next one last. Most of what is put there comes soon, and so finds its place after a few steps.
+    /// The next one last; of the same time, the one that was put there first. Most of what is put there comes soon, and
+    /// so finds its place after a few steps.
     dues: Vec<Due>,
-    /// What, and of which volume.
-    events: Vec<(Event, u8)>,
-    free: Vec<u32>,
-    order: u64,
 }
 
 impl Agenda {
     /// Puts an event of a volume there.
     pub(super) fn put(&mut self, event: Event, volume: u8, at_ns: u64) {
-        let event = (event, volume);
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.events[place as usize] = event;
-                u64::from(place)
-            }
-            None => {
-                self.events.push(event);
-                self.events.len() as u64 - 1
-            }
+        let later = self.dues.iter().rposition(|other| other.at_ns > at_ns);
+        let due = Due {
+            at_ns,
+            event,
+            volume,
         };
-        assert!(place < 1 << PLACE_BITS, "too much on the agenda");
-        self.order += 1;
-        let due = (at_ns, self.order << PLACE_BITS | place);
-        let sooner = self.dues.iter().rev().take_while(|other| **other < due);
-        let index = self.dues.len() - sooner.count();
-        self.dues.insert(index, due);
+        self.dues.insert(later.map_or(0, |index| index + 1), due);
     }
 
     /// The time of the next one; never, if there is none.
     pub(super) fn next_ns(&self) -> u64 {
-        self.dues.last().map_or(u64::MAX, |due| due.0)
+        self.dues.last().map_or(u64::MAX, |due| due.at_ns)
     }
 
     /// Takes the next one off, with its time and its volume.
     pub(super) fn pop(&mut self) -> Option<(u64, Event, u8)> {
-        let (at_ns, order) = self.dues.pop()?;
-        let place = order & ((1 << PLACE_BITS) - 1);
-        self.free.push(place as u32);
-        let (event, volume) = self.events[place as usize];
-        Some((at_ns, event, volume))
+        let due = self.dues.pop()?;
+        Some((due.at_ns, due.event, due.volume))
     }
 
     /// Takes off what `keep` does not keep.
     pub(super) fn retain(&mut self, keep: impl Fn(&Event) -> bool) {
-        let (events, free) = (&self.events, &mut self.free);
-        self.dues.retain(|(_, order)| {
-            let place = order & ((1 << PLACE_BITS) - 1);
-            let stays = keep(&events[place as usize].0);
-            if !stays {
-                free.push(place as u32);
-            }
-            stays
-        });
+        self.dues.retain(|due| keep(&due.event));
     }
 }
 

@@ -90,11 +90,14 @@ impl Driver {
     }
 
     /// Gives the turn to a volume. One that is wrong keeps it, so that it is the one that is spoken of.
+    #[inline]
     pub fn turn_to(&mut self, volume: u8) {
-        let alone = self.seats.is_empty();
-        if alone || self.volume() == volume || self.world.violation.is_some() {
-            return;
+        if self.has_others() && self.volume() != volume && self.world.violation.is_none() {
+            self.take_seat(volume);
         }
+    }
+
+    fn take_seat(&mut self, volume: u8) {
         let mut seats = self.seats.iter_mut();
         let Some(seat) = seats.find(|s| s.world.setting.room.volume == volume) else {
             return;

@@ -44,7 +44,7 @@ impl World {
                 return;
             };
             match live.machine.poll_action(now) {
-                Some(action) => self.take_action(at, action),
+                Some(action) => self.take_action(at, &action),
                 None => return self.drained(at),
             }
         }
@@ -82,15 +82,15 @@ impl World {
         }
     }
 
-    fn take_action(&mut self, at: u8, action: Action) {
-        match action {
+    fn take_action(&mut self, at: u8, action: &Action) {
+        match *action {
             Action::Complete(ticket) => self.ticket_done(at, ticket, None),
             Action::Fail(ticket, reason) => self.ticket_done(at, ticket, Some(reason)),
             Action::Wake => self.wake(at),
             Action::Yield => {}
             Action::Send(message) => self.send(at, message),
             // At once, as a destage: the lease was checked just now.
-            Action::PassDown { .. } => self.carry_out(at, &action),
+            Action::PassDown { .. } => self.carry_out(at, action),
             Action::Notify(role) => self.note_role(at, role),
             Action::PostSlot { to, .. }
             | Action::PostInvalid { to, .. }
@@ -106,14 +106,14 @@ impl World {
         }
     }
 
-    fn queue_action(&mut self, at: u8, link: Option<usize>, action: Action) {
+    fn queue_action(&mut self, at: u8, link: Option<usize>, action: &Action) {
         let links = self.links.len();
         let Some(live) = &mut self.controllers[at as usize].live else {
             return;
         };
         let lane = match link.and_then(|l| Some((l, live.lanes.get_mut(l)?))) {
             Some((link, lane)) => {
-                lane.push_back(action);
+                lane.push_back(*action);
                 if lane.len() > 1 && !self.setting.scenario.fine {
                     // The step that does the first of them does the others, too.
                     return;
@@ -121,7 +121,7 @@ impl World {
                 link
             }
             None => {
-                live.loose.0.push(action);
+                live.loose.0.push(*action);
                 links + live.loose.0.len() - 1
             }
         };

@@ -247,28 +247,59 @@ impl World {
         self.set_stage(at, job, Stage::Parked);
     }
 
-    /// Copies a block into the log and posts it, part by part.
+    /// Copies blocks into the log and posts them, from part `part` of `block` on. Where every step is to be seen, each part
+    /// is one.
     fn store(
         &mut self,
         at: u8,
         job: u8,
         plan: Box<WritePlan>,
         to: Option<PostTo>,
+        mut block: u32,
+        mut part: u8,
+    ) {
+        while block < plan.range.count {
+            self.store_part(at, job, &plan, to, block, part);
+            (block, part) = if part == 2 {
+                (block + 1, 0)
+            } else {
+                (block, part + 1)
+            };
+            if self.setting.scenario.fine {
+                return self.advance(
+                    at,
+                    job,
+                    Stage::Store {
+                        plan,
+                        to,
+                        block,
+                        part,
+                    },
+                );
+            }
+        }
+        let issued_ns = self.clock(at);
+        let next = match to {
+            Some(to) => Stage::Fence {
+                plan,
+                to,
+                issued_ns,
+            },
+            None => Stage::Finish { plan, sample: None },
+        };
+        self.advance(at, job, next);
+    }
+
+    /// One part of a block.
+    fn store_part(
+        &mut self,
+        at: u8,
+        job: u8,
+        plan: &WritePlan,
+        to: Option<PostTo>,
         block: u32,
         part: u8,
     ) {
-        if block >= plan.range.count {
-            let issued_ns = self.clock(at);
-            let next = match to {
-                Some(to) => Stage::Fence {
-                    plan,
-                    to,
-                    issued_ns,
-                },
-                None => Stage::Finish { plan, sample: None },
-            };
-            return self.advance(at, job, next);
-        }
         let slot = plan.slots[block as usize];
         let stamp = self.job(at, job).map_or(0, |j| j.stamp);
         if let Some(live) = &mut self.controllers[at as usize].live {
@@ -291,21 +322,6 @@ impl World {
             }
             (None, _) => {}
         }
-        let (block, part) = if part == 2 {
-            (block + 1, 0)
-        } else {
-            (block, part + 1)
-        };
-        self.advance(
-            at,
-            job,
-            Stage::Store {
-                plan,
-                to,
-                block,
-                part,
-            },
-        );
     }
 
     fn finish_write(&mut self, at: u8, job: u8, plan: Box<WritePlan>, sample: Option<FenceSample>) {

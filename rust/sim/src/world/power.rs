@@ -93,6 +93,9 @@ impl World {
 
     /// A volume that was closed is opened again in the same life of its controller, if nothing of it is under way. Its
     /// window stays as it is, and so do the lives of the links.
+    ///
+    /// Apart from `World::take`, whose stack would have room for a whole machine otherwise, in each step.
+    #[inline(never)]
     pub(super) fn reopen(&mut self, at: u8) {
         let index = at as usize;
         let (runs, life) = (self.controllers[index].runs(), self.controllers[index].life);

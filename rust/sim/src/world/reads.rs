@@ -10,42 +10,46 @@ use crate::event::Event;
 use crate::job::Stage;
 
 impl World {
-    /// Copies a block from where the plan says.
+    /// Copies blocks from where the plan says, from `block` on. Where every step is to be seen, each block is one.
     pub(super) fn fetch(
         &mut self,
         at: u8,
         job: u8,
         plan: Box<ReadPlan>,
-        block: u32,
+        mut block: u32,
         mut data: Vec<Block>,
     ) {
-        if block >= plan.range.count {
-            return self.fetch_disk(at, job, plan, data);
+        while block < plan.range.count {
+            let good =
+                self.fetch_block(at, plan.sources[block as usize], &mut data[block as usize]);
+            block += 1;
+            if !good {
+                let bad = true;
+                return self.advance(at, job, Stage::Check { plan, data, bad });
+            }
+            if self.setting.scenario.fine {
+                return self.advance(at, job, Stage::Fetch { plan, block, data });
+            }
         }
-        let mut bad = false;
-        match plan.sources[block as usize] {
+        self.fetch_disk(at, job, plan, data);
+    }
+
+    /// Copies a block, if it is not on the disk. Whether it is what it should be.
+    fn fetch_block(&mut self, at: u8, source: Source, to: &mut Block) -> bool {
+        match source {
             Source::Disk => self.stats.from_disk += 1,
-            Source::Zero => data[block as usize] = [0; 2],
+            Source::Zero => *to = [0; 2],
             Source::Log { slot } => {
                 self.stats.from_log += 1;
-                data[block as usize] = self.log_block(at, slot);
+                *to = self.log_block(at, slot);
             }
             Source::Adopted { link, slot, crc } => {
                 self.stats.from_adopted += 1;
-                data[block as usize] = self.adopted_block(at, link.index(), slot);
-                bad = block_crc(data[block as usize]) != crc;
+                *to = self.adopted_block(at, link.index(), slot);
+                return block_crc(*to) == crc;
             }
         }
-        let next = if bad {
-            Stage::Check { plan, data, bad }
-        } else {
-            Stage::Fetch {
-                plan,
-                block: block + 1,
-                data,
-            }
-        };
-        self.advance(at, job, next);
+        true
     }
 
     /// Reads from the disk what is there, one command for each run of blocks.

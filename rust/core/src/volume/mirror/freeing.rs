@@ -173,12 +173,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The invalidations over a link count as proved.
     fn invalidated(&mut self, link: LinkId) {
-        for slot in self.mirror.freeing.slots {
-            if slot != NONE {
-                let at = self.log.at_mut(slot);
-                at.carried &= !bit(link);
-                at.proved &= !bit(link);
-            }
+        for slot in self.mirror.freeing.slots() {
+            let at = self.log.at_mut(*slot);
+            at.carried &= !bit(link);
+            at.proved &= !bit(link);
         }
         self.mirror.freeing.leave_link();
     }
@@ -210,13 +208,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.requests.old_readers_are_gone() || !self.permit().may_free(now_ns) {
             return;
         }
-        for entry in self.mirror.freeing.slots {
-            if entry != NONE {
-                let tomb = self.log.at(entry).tomb;
-                self.log.discard(entry);
-                if tomb {
-                    self.tomb_freed(entry);
-                }
+        let round = self.mirror.freeing;
+        for entry in round.slots() {
+            let tomb = self.log.at(*entry).tomb;
+            self.log.discard(*entry);
+            if tomb {
+                self.tomb_freed(*entry);
             }
         }
         self.mirror.freeing.reset();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Issuing the permit: what this controller may do now follows from its record, its leases, and what it owes.
+//! Issuing the permit and the obligations: what this controller may do now, and what it owes, follows from its record,
+//! its leases, and what it has.
 
-use super::obligations::Obligations;
-use super::permit::{Evidence, LeaseEnd, Permit};
+use super::obligations::{Evidence, Obligations};
+use super::permit::{LeaseEnd, Permit};
 use super::Ownership;
 use crate::disk::node_block::{Record, RecordState};
 use crate::guards::{Guard, Guards};
@@ -26,10 +27,11 @@ impl Ownership {
     /// The times that both controllers agree on, as far as this one knows.
     pub(crate) fn agreed(&self, config: &Config, partner: &Partner) -> Terms {
         let mine = config.terms();
-        // Until the two have met, what they agreed on last counts: it stands in the record.
-        let top = self.survey.as_ref().and_then(|survey| survey.top.as_ref());
-        let recorded = top.map_or(Terms::NONE, |top| top.record.terms);
-        mine.longer(partner.terms().unwrap_or(recorded))
+        mine.longer(partner.terms().unwrap_or_else(|| {
+            // Until the two have met, what they agreed on last counts: it stands in the record.
+            let top = self.survey.as_ref().and_then(|survey| survey.top.as_ref());
+            top.map_or(Terms::NONE, |top| top.record.terms)
+        }))
     }
 
     /// Why this controller, in its role, serves nothing.
@@ -49,9 +51,14 @@ impl Ownership {
 
     /// The one place where it is decided what this controller may do.
     #[inline]
-    pub(crate) fn permit(&self, config: &Config, guards: Guards, evidence: &Evidence) -> Permit {
+    pub(crate) fn permit(
+        &self,
+        config: &Config,
+        guards: Guards,
+        proved_at_ns: Option<u64>,
+    ) -> Permit {
         let mode = self.mode().ok_or_else(|| self.not_owner());
-        let lease = self.lease_end(config, evidence.proved_at_ns);
+        let lease = self.lease_end(config, proved_at_ns);
         let unclaimed = match self.claimant {
             Some(claimant) => Err(Reason::ClaimPending(claimant)),
             None => Ok(()),
@@ -81,7 +88,6 @@ impl Ownership {
             answers_until,
             commands_from_ns: self.write_from_ns,
             commands_until,
-            obligations: self.obligations(config, guards, evidence),
         }
     }
 
@@ -132,7 +138,7 @@ impl Ownership {
         self.names_partner(config, &landed) || self.names_partner(config, &pending)
     }
 
-    #[inline]
+    /// The one place where it is said what this controller owes.
     fn obligations(&self, config: &Config, guards: Guards, evidence: &Evidence) -> Obligations {
         let waits = guards.on(Guard::ReleaseAfterCommands);
         Obligations {
@@ -158,8 +164,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// What this controller may do now.
     #[inline]
     pub(crate) fn permit(&self) -> Permit {
+        let proved_at_ns = self.mirror.proved_at_ns();
+        self.ownership
+            .permit(&self.config, self.guards, proved_at_ns)
+    }
+
+    /// What this controller owes now.
+    pub(crate) fn obligations(&self) -> Obligations {
         let evidence = Evidence {
-            proved_at_ns: self.mirror.proved_at_ns(),
             only_copy: self.is_only_copy(),
             unfinished: self.log.dirty() > 0
                 || self.requests.in_use() > 0
@@ -167,7 +179,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 || self.log.doubts().any()
                 || self.config.volatile_cache && !self.log.flushes().covers(self.log.done_no()),
         };
-        self.ownership.permit(&self.config, self.guards, &evidence)
+        self.ownership
+            .obligations(&self.config, self.guards, &evidence)
     }
 }
 
@@ -231,22 +244,19 @@ mod tests {
         })
     }
 
-    fn evidence(proved_at_ns: Option<u64>) -> Evidence {
-        Evidence {
-            proved_at_ns,
-            only_copy: false,
-            unfinished: false,
-        }
-    }
+    const NOTHING_LEFT: Evidence = Evidence {
+        only_copy: false,
+        unfinished: false,
+    };
 
     #[test]
     fn a_mirrored_owner_has_the_link_lease_and_no_other() {
         let Some(config) = config() else { return };
         let owner = owner(&config, Mode::Mirrored, shadow(&config));
-        let permit = owner.permit(&config, Guards::ALL, &evidence(Some(10)));
+        let permit = owner.permit(&config, Guards::ALL, Some(10));
         assert_eq!(permit.may_acknowledge(9 + LINK), Ok(()));
         assert_eq!(permit.may_acknowledge(10 + LINK), Err(Reason::NoLinkLease));
-        let unproved = owner.permit(&config, Guards::ALL, &evidence(None));
+        let unproved = owner.permit(&config, Guards::ALL, None);
         assert_eq!(unproved.may_read(0), Err(Reason::NoLinkLease));
     }
 
@@ -254,11 +264,11 @@ mod tests {
     fn alone_the_disk_lease_counts_and_the_link_lease_while_a_record_names_the_partner() {
         let Some(config) = config() else { return };
         let solo = owner(&config, Mode::Solo, RecordState::Disk);
-        let permit = solo.permit(&config, Guards::ALL, &evidence(None));
+        let permit = solo.permit(&config, Guards::ALL, None);
         assert_eq!(permit.may_read(49), Ok(()));
         assert_eq!(permit.may_command(50), Err(Reason::NoDiskLease));
         let joining = owner(&config, Mode::Joining, shadow(&config));
-        let permit = joining.permit(&config, Guards::ALL, &evidence(None));
+        let permit = joining.permit(&config, Guards::ALL, None);
         assert_eq!(permit.may_read(49), Err(Reason::NoLinkLease));
     }
 
@@ -266,12 +276,12 @@ mod tests {
     fn an_owner_that_holds_answers_nothing_and_issues_commands_for_l_after_a_clean_look() {
         let Some(config) = config() else { return };
         let mut holding = owner(&config, Mode::Holding, shadow(&config));
-        let permit = holding.permit(&config, Guards::ALL, &evidence(Some(0)));
+        let permit = holding.permit(&config, Guards::ALL, Some(0));
         assert_eq!(permit.may_read(1), Err(Reason::NoLinkLease));
         assert_eq!(permit.may_command(1), Err(Reason::NoDiskLease));
         assert!(!permit.may_begin_write(1));
         holding.no_claim_seen_at_ns = Some(5);
-        let permit = holding.permit(&config, Guards::ALL, &evidence(Some(0)));
+        let permit = holding.permit(&config, Guards::ALL, Some(0));
         assert_eq!(permit.may_command(4 + LINK), Ok(()));
         assert_eq!(permit.may_command(5 + LINK), Err(Reason::NoDiskLease));
     }
@@ -283,16 +293,15 @@ mod tests {
         (solo.write_from_ns, solo.leaving) = (30, Leaving::Closing);
         solo.cycle.on(crate::volume::cycle::CycleEvent::Issued, 0);
         solo.cycle.on(crate::volume::cycle::CycleEvent::Done, 0);
-        let permit = |solo: &Ownership| solo.permit(&config, Guards::ALL, &evidence(None));
-        let old = permit(&solo);
-        assert!(old.obligations().release(29).is_err() && old.obligations().release(30).is_ok());
+        let permit = |solo: &Ownership| solo.permit(&config, Guards::ALL, None);
+        let owed = |solo: &Ownership| solo.obligations(&config, Guards::ALL, &NOTHING_LEFT);
+        assert!(owed(&solo).release(29).is_err() && owed(&solo).release(30).is_ok());
         solo.claimant = Some(config.partner);
-        let claimed = permit(&solo);
         assert_eq!(
-            claimed.may_read(40),
+            permit(&solo).may_read(40),
             Err(Reason::ClaimPending(config.partner))
         );
-        assert!(claimed.obligations().release(40).is_err());
+        assert!(owed(&solo).release(40).is_err());
         solo.role = Role::Standby;
         assert_eq!(permit(&solo).may_command(40), Err(Reason::NotOwner));
     }

@@ -7,7 +7,7 @@ use crate::guards::Guard;
 use crate::ids::LinkId;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
-use crate::volume::machine::{bit, Volume};
+use crate::volume::machine::Volume;
 use crate::volume::mirror::regions::{Held, HeldState};
 use crate::volume::ownership::leaving::LeavingEvent;
 use crate::volume::ownership::obligations::Obligation;
@@ -17,24 +17,18 @@ use crate::volume::states::RoleEvent;
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Two memories have everything.
     pub(crate) fn mirrored(&mut self, now_ns: u64) {
-        if self.ownership.is_quiet() {
+        let mut stand = self.mirror.stand();
+        if self.ownership.is_quiet() && (stand.ready || stand.dying != 0) {
             self.promote();
             self.retire();
+            stand = self.mirror.stand();
         }
-        let live = self
-            .mirror
-            .known_links()
-            .find(|link| self.mirror.held(*link).state == HeldState::Live);
         // An owner that leaves does without the mirror when its log is empty: on a disk that fails it never is.
         let leaves = self.ownership.leaving.is_under_way() && self.log.dirty() == 0;
-        let Some(live) = live.filter(|_| !leaves) else {
+        let Some(live) = stand.live.filter(|_| !leaves) else {
             return self.enter(RoleEvent::Alone);
         };
-        let dying = self
-            .mirror
-            .known_links()
-            .filter(|link| self.mirror.held(*link).state == HeldState::Dying)
-            .fold(0, |links, link| links | bit(link));
+        let dying = stand.dying;
         if dying == 0 && self.mirror.is_copied() {
             // Nothing waits for it any more. If it went on, it would post every write of these links once more.
             self.mirror.stop_copy();
@@ -53,13 +47,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             _ => false,
         };
         if let Some(state) = self.shadow_of(keep) {
-            if self.ownership.record(&self.config, &self.partner, state)
-                != self.ownership.cycle.mine.record
-            {
+            if !self.ownership.says(&self.config, &self.partner, &state) {
                 self.state(state, now_ns);
             }
         }
-        self.ask(now_ns);
+        if stand.missing {
+            self.ask(now_ns);
+        }
     }
 
     /// The partner is gone, or its regions are: nothing is answered.
@@ -71,7 +65,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.ownership.is_quiet() {
             return;
         }
-        if self.ownership.cycle.mine.record.state == RecordState::Disk {
+        if self.ownership.cycle.mine.record.state.is_disk() {
             return self.enter(RoleEvent::DiskStands);
         }
         let drained = self.log.proved_dirty() == 0 && self.is_named_safe();
@@ -121,9 +115,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.retire();
         if self.ownership.leaving.is_under_way() {
             self.release(now_ns);
-        } else if self.ownership.cycle.mine.record.state == RecordState::Disk
-            && self.ownership.is_quiet()
-        {
+        } else if self.ownership.cycle.mine.record.state.is_disk() && self.ownership.is_quiet() {
             self.ask(now_ns);
             if self
                 .mirror
@@ -141,7 +133,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.ownership.leaving.is_releasing() {
             return;
         }
-        match self.permit().obligations().release(now_ns) {
+        match self.obligations().release(now_ns) {
             Ok(()) => (),
             Err(Obligation::OldCommands { until_ns }) => return self.agenda.wake_at(until_ns),
             Err(Obligation::Unfinished | Obligation::Undecided) => return,
@@ -205,7 +197,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// What was adopted is on its way to the disk.
     pub(crate) fn degraded(&mut self, now_ns: u64) {
         if self.ownership.is_quiet() {
-            if self.ownership.cycle.mine.record.state == RecordState::Disk {
+            if self.ownership.cycle.mine.record.state.is_disk() {
                 return self.enter(RoleEvent::DiskStands);
             }
             if self.log.adopted_dirty() == 0 && self.is_named_safe() {

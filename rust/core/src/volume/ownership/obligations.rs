@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a controller owes before it lets go of a volume (PROTOCOL P7.5, P9).
+//! What a controller owes before it lets go of a volume (PROTOCOL P7.5, P9). Issued as the permit is, and kept no longer.
 
 use crate::volume::status::Keep;
 
@@ -75,6 +75,15 @@ impl Obligations {
     pub(crate) fn is_shadow_named(&self) -> bool {
         self.shadow
     }
+}
+
+/// What the rest of the volume says of what is owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// Acknowledged writes may be in this memory and nowhere else.
+    pub(crate) only_copy: bool,
+    /// Entries of the log, I/O or commands to the disk are not done with.
+    pub(crate) unfinished: bool,
 }
 
 #[cfg(any(test, yoke_kunit))]

@@ -158,7 +158,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let sure = voided_at_ns
             .is_some_and(|at| self.ownership.cycle.read_issued_ns >= at.saturating_add(wait));
-        if self.permit().obligations().is_shadow_named() {
+        if self.obligations().is_shadow_named() {
             if self
                 .ownership
                 .owner_answers(&self.config, &self.partner, survey)
@@ -314,7 +314,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.ownership.role_event(RoleEvent::Ended),
-            (Command::Close, Role::Stopped) if self.permit().obligations().forget().is_ok() => {
+            (Command::Close, Role::Stopped) if self.obligations().forget().is_ok() => {
                 self.ownership.role_event(RoleEvent::Ended)
             }
             _ => (),

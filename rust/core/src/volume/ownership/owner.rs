@@ -46,6 +46,13 @@ impl Ownership {
             terms: self.agreed(config, partner),
         }
     }
+
+    /// Whether the record that stands says this and promises what is agreed, as one of [`Self::record`] would. It is asked
+    /// in each poll.
+    pub(super) fn says(&self, config: &Config, partner: &Partner, state: &RecordState) -> bool {
+        let stands = &self.cycle.mine.record;
+        stands.state == *state && stands.terms == self.agreed(config, partner)
+    }
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What this controller may do for the volume at this moment, and what it owes (PROTOCOL P3, P7.5, P8, P9).
+//! What this controller may do for the volume at this moment (PROTOCOL P3, P7.5, P8).
 //!
-//! Everything that serves, writes to the disk, frees, releases or closes asks the permit, and nothing else. It is issued
-//! in one place, from what is known there and then, and is not kept: between two looks the world may have changed.
+//! Everything that serves, writes to the disk or frees asks the permit, and nothing else; everything that releases or
+//! closes asks for the obligations. Both are issued in one place, from what is known there and then, and are not kept:
+//! between two looks the world may have changed. They stand apart since every request asks for a permit, and hardly
+//! anything for what is owed.
 
 use super::leaving::Leaving;
-use super::obligations::Obligations;
 use crate::ids::{Generation, NodeId};
 use crate::volume::status::{Mode, Reason};
 
@@ -39,18 +40,7 @@ impl LeaseEnd {
     }
 }
 
-/// What the rest of the volume says for a permit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Evidence {
-    /// When the newest good fence was issued, on any region of the partner.
-    pub(crate) proved_at_ns: Option<u64>,
-    /// Acknowledged writes may be in this memory and nowhere else.
-    pub(crate) only_copy: bool,
-    /// Entries of the log, I/O or commands to the disk are not done with.
-    pub(crate) unfinished: bool,
-}
-
-/// What this controller may do, and what it owes.
+/// What this controller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Permit {
     /// Of the record under which it acts.
@@ -67,17 +57,12 @@ pub(crate) struct Permit {
     pub(super) answers_until: Result<LeaseEnd, Reason>,
     pub(super) commands_from_ns: u64,
     pub(super) commands_until: Result<LeaseEnd, Reason>,
-    pub(super) obligations: Obligations,
 }
 
 impl Permit {
     /// The generation that goes into what is written now.
     pub(crate) fn generation(&self) -> Generation {
         self.generation
-    }
-
-    pub(crate) fn obligations(&self) -> &Obligations {
-        &self.obligations
     }
 
     /// Whether what was sampled before `now_ns` may be told.
@@ -156,7 +141,6 @@ mod tests {
         answers_until: Ok(LEASE),
         commands_from_ns: 40,
         commands_until: Ok(LEASE),
-        obligations: Obligations::NONE,
     };
 
     #[test]

@@ -207,6 +207,10 @@ impl Passes {
         self.all().any(which)
     }
 
+    pub(crate) fn is_used(&self, index: usize) -> bool {
+        self.table.get(index).is_some_and(Option::is_some)
+    }
+
     pub(crate) fn at(&self, index: usize) -> Option<Pass> {
         self.table.get(index).copied().flatten()
     }
