@@ -14,12 +14,14 @@ pub mod entry;
 mod flushes;
 mod lists;
 mod losses;
+pub(crate) mod readers;
 mod ready;
 mod runs;
 mod slots;
 pub(crate) mod state;
 mod versions;
 
+pub use readers::buckets_for;
 pub use runs::RUNS_MAX;
 
 use crate::guards::Guards;
@@ -39,6 +41,7 @@ impl<T, S: DerefMut<Target = [T]>> Slab<T> for S {}
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log<E, B> {
     entries: E,
+    /// One half: the index. The other: who reads ([`readers`]).
     buckets: B,
     guards: Guards,
     /// Spreads blocks over the buckets in a way that nobody knows: whoever writes chooses the blocks.
@@ -107,7 +110,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             adopted_total: 0,
         };
         log.entries.fill(Entry::EMPTY);
-        log.buckets.fill(NONE.index());
+        log.buckets.fill(0);
+        let heads = log.heads();
+        if let Some(heads) = log.buckets.get_mut(..heads) {
+            heads.fill(NONE.index());
+        }
         for slot in 0..slots {
             log.push(Which::Free, EntryId::new(slot));
         }
@@ -347,10 +354,5 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             self.named_no = number;
         }
         self.push(Which::Done, entry);
-    }
-
-    /// Begins to free an entry: it leaves the list of what is done.
-    pub(crate) fn set_freeing(&mut self, entry: EntryId) {
-        self.at_mut(entry).state.put(Place::Freeing);
     }
 }

@@ -124,6 +124,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if self.is_adopted(entry) {
             self.adopted_live = self.adopted_live.saturating_sub(1);
         }
+        if at.is_freeing() {
+            self.unset_freeing(at.block);
+        }
         if at.is_done() {
             self.remove(Which::Done, entry);
         } else {
