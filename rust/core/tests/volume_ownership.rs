@@ -610,3 +610,62 @@ fn a_grant_that_was_lost_before_a_takeover_that_came_to_nothing_is_granted_anew(
     a.tell(1, Input::SessionUp { incarnation, terms });
     a.until("mirrored", |a| a.role(0) == MIRRORED);
 }
+
+/// Solo at node 0, which then stands still: node 1 has to watch its lease before it may claim.
+fn taking() -> (Appliance, Option<appliance::Controller>) {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    let owner = a.nodes[0].take();
+    a.until("node 1 takes over", |a| a.role(1) == Role::Taking);
+    (a, owner)
+}
+
+#[test]
+fn a_close_that_comes_during_a_takeover_follows_it() {
+    let (mut a, _owner) = taking();
+    a.command(1, Command::Close);
+    assert_eq!(a.role(1), Role::Taking);
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.blocks[1].record.state, RecordState::Released);
+}
+
+#[test]
+fn a_close_that_comes_during_a_takeover_follows_it_when_it_is_given_up() {
+    let (mut a, owner) = taking();
+    a.command(1, Command::Close);
+    assert_eq!(a.role(1), Role::Taking);
+    // It lives, after all.
+    a.nodes[0] = owner;
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.role(0), SOLO);
+    assert!(a.blocks[1].record.generation < a.blocks[0].record.generation);
+}
+
+#[test]
+fn a_close_that_is_taken_back_during_a_takeover_does_not_follow_it() {
+    let (mut a, _owner) = taking();
+    a.command(1, Command::Close);
+    a.command(1, Command::AbortGiveBack);
+    a.until("taken", |a| a.role(1) == SOLO);
+    a.pass(2_000 * MS);
+    assert_eq!(a.role(1), SOLO);
+}
+
+#[test]
+fn an_owner_that_is_deposed_while_it_closes_is_closed_all_the_same() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.command(0, Command::Close);
+    a.pass(200 * MS);
+    assert!(matches!(a.role(0), Role::Owner(_)), "its log is not empty");
+    let owner = a.nodes[0].take();
+    a.cut(0);
+    a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+    a.nodes[0] = owner;
+    let link = appliance::link(0);
+    a.tell(0, Input::LinkDown { link });
+    a.tell(0, Input::SessionGone);
+    a.until("closed", |a| a.role(0) == Role::Closed);
+    assert_eq!(a.read(1, 1), 10);
+}

@@ -165,12 +165,12 @@ pub enum Command {
     ForceFromDisk,
     /// Empty the log, release the volume, and ask the partner to claim it.
     GiveBack,
-    /// Forget a `GiveBack`; if the volume is released already, claim it again.
+    /// Forget a `GiveBack`, or a `Close` that could not begin yet; if the volume is released already, claim it again.
     AbortGiveBack,
     /// Give up the blocks whose only copy is corrupt: from now on they read as the disk has them.
     GiveUpCondemned,
     /// Stop. The owner empties the log and releases the volume, nobody is asked to claim it; a holder first lets the
-    /// owner go solo. Ends in [`Role::Closed`].
+    /// owner go solo; a takeover that is under way is seen through first. Ends in [`Role::Closed`].
     Close,
 }
 

@@ -186,6 +186,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn tick(&mut self, now_ns: u64) {
+        self.close_now();
         match self.ownership.role() {
             Role::Standby => self.standby_tick(now_ns),
             Role::Taking => self.takeover_tick(now_ns),

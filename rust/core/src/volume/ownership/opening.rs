@@ -305,21 +305,46 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.requests.retry_all();
             }
             (Command::Close, Role::Owner(_)) => self.ownership.leaving_event(LeavingEvent::Close),
-            (Command::Close, Role::Standby) => {
-                (self.ownership.wanted, self.ownership.surveyed_at_ns) =
-                    (Some(Wanted::Close { voided_at_ns: None }), None);
-                self.partner.send(Message::Leaving);
-                // What waits for a takeover waits in vain.
-                self.requests.retry_parked();
-            }
+            (Command::Close, Role::Standby) => self.want_close(),
+            // A claim may stand on the disk: the takeover is seen through first, whatever comes of it.
+            (Command::Close, Role::Taking) => self.ownership.closes_later = true,
+            (Command::AbortGiveBack, Role::Taking) => self.ownership.closes_later = false,
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.ownership.role_event(RoleEvent::Ended),
-            (Command::Close, Role::Stopped) if self.permit().obligations().forget().is_ok() => {
-                self.ownership.role_event(RoleEvent::Ended)
-            }
+            (Command::Close, Role::Stopped) => self.close_stopped(),
             _ => (),
         }
         self.agenda.wake_at(now_ns);
+    }
+
+    /// One that stands by is to be closed.
+    fn want_close(&mut self) {
+        (self.ownership.wanted, self.ownership.surveyed_at_ns) =
+            (Some(Wanted::Close { voided_at_ns: None }), None);
+        self.partner.send(Message::Leaving);
+        // What waits for a takeover waits in vain.
+        self.requests.retry_parked();
+    }
+
+    /// One that has stopped is to be closed: at once, or, as its status says, not at all.
+    fn close_stopped(&mut self) {
+        if self.permit().obligations().forget().is_ok() {
+            self.ownership.role_event(RoleEvent::Ended);
+        }
+    }
+
+    /// It was to be closed in an earlier role, and could not be.
+    pub(crate) fn close_now(&mut self) {
+        if !self.ownership.closes_later {
+            return;
+        }
+        match self.ownership.role {
+            Role::Standby => self.want_close(),
+            Role::Stopped => self.close_stopped(),
+            // An owner begins with it when it becomes one, and a takeover is seen through.
+            Role::Owner(_) | Role::Taking | Role::Opening | Role::Closed => return,
+        }
+        self.ownership.closes_later = false;
     }
 
     /// The partner has released the volume for us.
