@@ -105,8 +105,8 @@ pub enum Action {
     PassDown {
         /// To be given back.
         pass: PassId,
-        /// The I/O that waits for it: all of what it asked for. `None`: the machine wants zeroes of its own accord, at
-        /// most [`super::BLOCKS_MAX`] blocks; a disk that knows no write-zeroes is to be written.
+        /// The I/O that waits for it: all of what it asked for. `None`: the machine wants zeroes to be written, at most
+        /// [`super::BLOCKS_MAX`] blocks; the disk may know no write-zeroes.
         ticket: Option<TicketId>,
         /// What.
         op: PassOp,
