@@ -177,9 +177,10 @@ pub enum Command {
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// Our own window has room for the volume's region on this link (none: `None`). Told once, before any other
-    /// input, and again when the link's window is made anew (while the link is down): what was in the old one is gone,
-    /// so it must not be made anew while [`super::Status::adopted_total`] slots of it serve.
+    /// Our own window has room for the volume's region on this link (none: `None`). Told before any other
+    /// input of the link, again when there was none and now is, and again when the link's window is made anew (while the
+    /// link is down): what was in the old one is gone, so it must not be made anew while
+    /// [`super::Status::adopted_total`] slots of it serve.
     Room {
         /// The link.
         link: LinkId,
