@@ -18,7 +18,9 @@ pub(crate) mod readers;
 mod ready;
 mod runs;
 mod slots;
+mod sorting;
 pub(crate) mod state;
+mod sweeps;
 mod versions;
 
 pub use readers::buckets_for;
@@ -30,7 +32,9 @@ use entry::{Entry, EntryId, List, NONE};
 use flushes::Flushes;
 use lists::Which;
 use runs::Runs;
+use sorting::Sorting;
 use state::Place;
+use sweeps::Sweeps;
 
 /// Storage that a machine is given: a vector of the host, or of the kernel.
 pub trait Slab<T>: DerefMut<Target = [T]> {}
@@ -56,6 +60,7 @@ pub(crate) struct Log<E, B> {
     ready: List,
     /// Whether unproved entries may be destaged too.
     unproved_too: bool,
+    sorting: Sorting,
     stamp: u64,
     sequence: u64,
     done_no: u64,
@@ -69,8 +74,7 @@ pub(crate) struct Log<E, B> {
     adopted_dirty: u32,
     adopted_live: u32,
     condemned: u32,
-    /// The next entry to be discarded, while all of them are; `None` otherwise.
-    emptying: Option<u32>,
+    sweeps: Sweeps,
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
     runs: Runs,
@@ -93,6 +97,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             done: List::EMPTY,
             ready: List::EMPTY,
             unproved_too: false,
+            sorting: Sorting::NONE,
             stamp: 0,
             sequence: 0,
             done_no: 0,
@@ -102,7 +107,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             adopted_dirty: 0,
             adopted_live: 0,
             condemned: 0,
-            emptying: None,
+            sweeps: Sweeps::NONE,
             spare: Entry::EMPTY,
             runs: Runs::NONE,
             doubts: Doubts::NONE,
@@ -261,27 +266,6 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.remove(Which::Order, entry);
         self.at_mut(entry).state.put(Place::Condemned);
         self.condemned = self.condemned.saturating_add(1);
-    }
-
-    /// Condemns what was adopted from the region of a link, which is gone.
-    pub(crate) fn condemn_link(&mut self, link: u8) {
-        for slot in 0..self.slots {
-            let entry = self.adopted(slot);
-            if self.at(entry).link == link {
-                self.condemn(entry);
-            }
-        }
-    }
-
-    /// What was condemned is given up: of these blocks the disk's version is served.
-    pub(crate) fn give_up_condemned(&mut self) {
-        for slot in 0..self.slots {
-            let entry = self.adopted(slot);
-            if self.at(entry).is_condemned() {
-                self.mark_done(entry);
-                self.at_mut(entry).state.put(Place::GivenUp);
-            }
-        }
     }
 
     /// The entry leaves the list of what is not done, and what is counted of it.

@@ -302,7 +302,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();
-                self.requests.retry_all();
             }
             (Command::Close, Role::Owner(_)) => self.ownership.leaving_event(LeavingEvent::Close),
             (Command::Close, Role::Standby) => self.want_close(),
