@@ -7,7 +7,7 @@
 mod appliance;
 
 use appliance::{Appliance, MS};
-use yoke_core::disk::node_block::RecordState;
+use yoke_core::disk::node_block::{NodeBlock, RecordState};
 use yoke_core::mirror::message::Message;
 use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
@@ -432,14 +432,12 @@ fn a_twin_that_closes_and_opens_on_one_life_of_a_link_is_mirrored_to_again() {
     assert_eq!((a.read(1, 1), a.read(1, 2)), (10, 20));
 }
 
-#[test]
-fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
-    let mut a = Appliance::new(1, |_| ());
+/// An owner that joins, and the record that is on its way to the disk: it names the partner.
+fn joining(tune: fn(&mut Config)) -> (Appliance, NodeBlock) {
+    let mut a = Appliance::new(1, tune);
     a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
     a.write(0, 1, 10);
-    // The owner joins, and dies when its record is on its way.
     a.mend_quiet(0);
-    let mut late = None;
     for _ in 0..10_000 {
         let now = a.now;
         let action = a.node(0).volume.poll_action(now);
@@ -447,15 +445,44 @@ fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
             Some(Action::WriteNodeBlock { block, .. })
                 if matches!(block.record.state, RecordState::Shadow(_)) =>
             {
-                late = Some(block);
-                break;
+                return (a, block);
             }
             Some(action) => a.act(0, action),
             None if a.step(1) => (),
             None => a.now += MS,
         }
     }
-    let late = late.expect("a record that names the partner");
+    panic!("no record that names the partner");
+}
+
+#[test]
+fn a_holder_keeps_its_window_while_a_record_that_names_it_may_be_on_its_way() {
+    let (mut a, late) = joining(|config| config.auto_takeover = false);
+    a.kill(0);
+    let link = appliance::link(0);
+    a.tell(1, Input::LinkGoing { link });
+    a.pass(IO_LIFE - 100 * MS);
+    assert!(a.node(1).volume.needs_window(link));
+    a.blocks[0] = late;
+    a.pass(2 * IO_LIFE);
+    assert!(a.node(1).volume.needs_window(link), "it is named");
+    a.command(1, Command::TakeOver);
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn a_holder_lets_go_of_its_window_when_no_record_can_come_any_more() {
+    let (mut a, _) = joining(|config| config.auto_takeover = false);
+    a.kill(0);
+    let link = appliance::link(0);
+    a.tell(1, Input::LinkGoing { link });
+    a.until("let go", |a| !a.node(1).volume.needs_window(link));
+}
+
+#[test]
+fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
+    let (mut a, late) = joining(|_| ());
     a.tell(1, Input::Command(Command::Close));
     a.kill(0);
     a.pass(IO_LIFE - 100 * MS);

@@ -137,25 +137,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
     /// which the shadow was kept. Says whether to go on as one that stands by.
     fn closing_read(&mut self, voided_at_ns: Option<u64>, survey: &Survey) -> bool {
-        let mut wait = self
-            .ownership
-            .void_delay_ns(&self.config, &self.partner, survey);
         let granted = self.mirror.all_lent().any(|lent| lent.is_intact());
-        if granted
-            && !self
-                .ownership
-                .owner_answers(&self.config, &self.partner, survey)
-        {
-            // A record that names us may be on its way to the disk still. Nothing was acknowledged on its strength; but
-            // once this memory is gone nobody could serve from what it names.
-            wait = wait.saturating_add(
-                self.config.stretch(
-                    self.ownership
-                        .agreed(&self.config, &self.partner)
-                        .io_life_ns(),
-                ),
-            );
-        }
+        let wait = self.let_go_delay_ns(survey, granted);
         let sure = voided_at_ns
             .is_some_and(|at| self.ownership.cycle.read_issued_ns >= at.saturating_add(wait));
         if self.permit().obligations().is_shadow_named() {
@@ -178,6 +161,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.role_event(RoleEvent::Ended);
         }
         false
+    }
+
+    /// How long after its word was changed a region that no record is seen to name, if there is one that was granted, may
+    /// still be needed.
+    pub(crate) fn let_go_delay_ns(&self, survey: &Survey, granted: bool) -> u64 {
+        let (config, partner) = (&self.config, &self.partner);
+        let wait = self.ownership.void_delay_ns(config, partner, survey);
+        if !granted || self.ownership.owner_answers(config, partner, survey) {
+            return wait;
+        }
+        // A record that names us may be on its way to the disk still. Nothing was acknowledged on its strength; but once
+        // this memory is gone nobody could serve from what it names.
+        let life = self.ownership.agreed(config, partner).io_life_ns();
+        wait.saturating_add(config.stretch(life))
     }
 
     /// What this controller knows, for a verdict.
