@@ -696,3 +696,64 @@ fn an_owner_that_is_deposed_while_it_closes_is_closed_all_the_same() {
     a.until("closed", |a| a.role(0) == Role::Closed);
     assert_eq!(a.read(1, 1), 10);
 }
+
+/// Whose commands the next owner cuts off are those of the owner before it: what an earlier ownership of its own has left in
+/// the disk's queue nobody cuts off.
+#[test]
+fn an_owner_that_comes_back_waits_for_its_own_earlier_commands() {
+    const LIFE: u64 = 10_000 * MS;
+    let mut a = Appliance::new(1, |config| {
+        (config.reservations, config.io_life_ns) = (true, LIFE);
+    });
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.fail_writes = true;
+    let issued = a.now;
+    a.write(0, 1, 10);
+    let owner = a.nodes[0].take();
+    a.cut(0);
+    a.fail_writes = false;
+    // The survivor preempts, and writes at once.
+    a.until("taken", |a| a.role(1) == SOLO);
+    a.nodes[0] = owner;
+    let link = appliance::link(0);
+    a.tell(0, Input::LinkDown { link });
+    a.tell(0, Input::SessionGone);
+    a.until("deposed", |a| a.role(0) == Role::Standby);
+    a.kill(1);
+    a.until("taken back", |a| a.role(0) == SOLO);
+    assert!(a.now < issued + LIFE / 2, "{} ms", (a.now - issued) / MS);
+    a.pass(LIFE / 4);
+    assert_eq!(a.status(0).serving, Err(Reason::OldCommands));
+    a.until("served", |a| a.status(0).serving.is_ok());
+    assert!(a.now >= issued + LIFE, "{} ms", (a.now - issued) / MS);
+    assert_eq!(a.read(0, 1), 10);
+}
+
+/// What is given up is done, and counts for nothing; but a write of it that failed may still land.
+#[test]
+fn nothing_is_given_back_while_a_write_of_what_was_given_up_may_land() {
+    let mut a = Appliance::new(1, |config| config.reservations = true);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.kill(0);
+    a.until("taken", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    (a.hold_destage, a.fail_writes) = (false, true);
+    a.settle();
+    let issued = a.now;
+    (a.hold_destage, a.fail_writes) = (true, false);
+    let link = appliance::link(0);
+    a.tell(1, Input::Room { link, place: None });
+    a.settle();
+    assert_eq!(a.status(1).condemned, 1);
+    a.command(1, Command::GiveUpCondemned);
+    a.command(1, Command::GiveBack);
+    a.until("released", |a| {
+        a.blocks[1].record.state == RecordState::Released
+    });
+    assert!(a.now - issued >= IO_LIFE, "{} ms", (a.now - issued) / MS);
+}
