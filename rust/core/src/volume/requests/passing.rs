@@ -25,8 +25,8 @@ use crate::volume::Token;
 /// Entries, or blocks, that are looked at in one call.
 const STEP: u64 = PIECE as u64;
 
-/// Blocks that are zeroed with one command by a survivor, or on a disk that knows no write-zeroes: the lease is checked for each, and no disk has to know more than
-/// writes.
+/// Blocks that are zeroed with one command by a survivor, or on a disk that knows no write-zeroes: the lease is checked
+/// for each, and no disk has to know more than writes.
 const ZEROED_AT_ONCE: u64 = BLOCKS_MAX as u64;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
