@@ -29,6 +29,8 @@ impl BlkStatus {
     pub const NOSPC: Self = Self(3);
     /// Not now: a recoverable failure of the way to the data (`ENOLINK`). See the type.
     pub const TRANSPORT: Self = Self(4);
+    /// The device has answered that it cannot do that, now or ever (`EREMOTEIO`).
+    pub const TARGET: Self = Self(5);
     /// A reservation of somebody else (`EBADE`).
     pub const RESV_CONFLICT: Self = Self(6);
     /// The medium is bad (`ENODATA`).
@@ -57,6 +59,7 @@ impl BlkStatus {
             Self::TIMEOUT => ETIMEDOUT,
             Self::NOSPC => ENOSPC,
             Self::TRANSPORT => ENOLINK,
+            Self::TARGET => EREMOTEIO,
             Self::RESV_CONFLICT => EBADE,
             Self::MEDIUM => ENODATA,
             Self::PROTECTION => EILSEQ,

@@ -12,7 +12,7 @@ from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
 from yoke_lab.torture import verify, writing
 
-LAB_OPTIONS = {"disk_bytes": [128 << 20]}
+LAB_OPTIONS = {"disk_bytes": [128 << 20, 64 << 20]}
 BLOCKS = 4096
 VOLUME = "vol0"
 
@@ -76,6 +76,33 @@ def test_more_slots_than_the_windows_hold_are_refused_in_words(appliance: Applia
     finally:
         for node in appliance:
             node.yokectl("volume", "close", VOLUME)
+        for node in appliance:
+            node.open_volume(VOLUME, None, "--home", "0")
+        appliance.a.wait_volume(VOLUME, "mirrored")
+
+
+def test_a_volume_that_found_no_room_gets_what_another_gives_back(appliance: Appliance) -> None:
+    """A window holds one region of 4096 slots. No link goes down or up, and the volume stays open."""
+    late = "late"
+    appliance.a.yokectl("volume", "create", late, "--device", appliance.lab.disk_device(1), "--force")
+    for node in appliance:
+        node.yokectl("volume", "close", VOLUME)
+    try:
+        for name, disk in ((VOLUME, 0), (late, 1)):
+            for node in appliance:
+                node.open_volume(name, appliance.lab.disk_device(disk), "--home", "0", slots=4096)
+            appliance.a.wait_volume(name, "mirrored" if name == VOLUME else "solo")
+        for node in appliance:
+            node.wait("its word", f"dmesg | grep -q 'volume {late}: no room for its region of 4096 slots'")
+        for node in appliance:
+            node.yokectl("volume", "close", VOLUME)
+        appliance.a.wait_volume(late, "mirrored")
+        appliance.a.sh(f"dd if=/dev/zero of=/dev/{appliance.a.disk_of(late)} bs=4k count=16 oflag=direct status=none")
+    finally:
+        for node in appliance:
+            for name in (VOLUME, late):
+                if node.has_volume(name):
+                    node.yokectl("volume", "close", name)
         for node in appliance:
             node.open_volume(VOLUME, None, "--home", "0")
         appliance.a.wait_volume(VOLUME, "mirrored")

@@ -27,7 +27,7 @@ pub mod status;
 
 pub use action::{Action, Command, Input, LongRange, Token};
 pub use config::{Config, PowerLoss, BLOCKS_MAX};
-pub use log::RUNS_MAX;
+pub use log::{buckets_for, RUNS_MAX};
 pub use machine::Volume;
 pub use ownership::{cycle, leaving, takeover};
 pub use plan::{

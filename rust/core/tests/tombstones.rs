@@ -181,10 +181,52 @@ fn one_that_the_disk_refuses_is_answered_at_once() {
     let before = a.now;
     a.end_pass(0, PassEnd::Refused);
     a.until("it is over", |a| answer(a, ticket).is_some());
-    assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Disk)));
+    assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Unsupported)));
     assert!(a.now - before < T_IO);
     assert_eq!(a.read(0, 1), 10);
     a.write(0, 1, 11);
+}
+
+#[test]
+fn zeroes_that_the_disk_refuses_to_write_by_itself_are_written_to_it() {
+    let mut a = mirrored_with(1, |config| config.blocks = 10_000);
+    a.write(0, 149, 10);
+    a.until("on the disk", |a| a.disk.contains_key(&149));
+    a.hold_passes = true;
+    let range = LongRange {
+        block: 0,
+        count: 150,
+    };
+    let ticket = begin(&mut a, PassOp::WriteZeroes, range);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    let before = a.now;
+    a.end_pass(0, PassEnd::Refused);
+    a.settle();
+    let piece = |block, count| LongRange { block, count };
+    for expected in [piece(0, 64), piece(64, 64), piece(128, 22)] {
+        assert_eq!(answer(&mut a, ticket), None);
+        assert!(parks(&mut a, 0, 149), "its range is blocked");
+        assert_eq!(a.queued.len(), 1);
+        assert_eq!(a.queued[0].2, expected);
+        a.end_pass(0, PassEnd::Done);
+        a.settle();
+    }
+    a.until("it is over", |a| answer(a, ticket).is_some());
+    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
+    assert!(a.now - before < T_IO);
+    assert_eq!(a.disk.get(&149), None);
+    assert_eq!(a.read(0, 149), 0);
+    a.write(0, 149, 11);
+}
+
+#[test]
+fn zeroes_that_the_disk_can_neither_write_nor_be_given_fail() {
+    let (mut a, ticket) = passing(1, PassOp::WriteZeroes);
+    a.end_pass(0, PassEnd::Refused);
+    a.until("written", |a| a.queued.len() == 1);
+    a.end_pass(0, PassEnd::Refused);
+    a.until("it is over", |a| answer(a, ticket).is_some());
+    assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Disk)));
 }
 
 /// A disk may take a command late: whether it may go out is asked then, and its life counts from then on.

@@ -43,6 +43,26 @@ fn a_takeover_of_a_full_log() {
     assert!(a.most_looks < MOST, "{}", a.most_looks);
 }
 
+/// The window of a survivor goes, with all that it has adopted; then a person gives that up.
+#[test]
+fn a_window_that_goes_under_a_full_log() {
+    let mut a = full(SLOTS.into());
+    a.kill(0);
+    a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    let (link, now) = (link(0), a.now);
+    let gone = Input::Room { link, place: None };
+    let ((), looked) = looks(|| a.node(1).volume.handle(gone, now));
+    assert!(looked < MOST, "{looked}");
+    a.settle();
+    assert_eq!(a.status(1).condemned, SLOTS);
+    let give_up = Input::Command(Command::GiveUpCondemned);
+    let ((), looked) = looks(|| a.node(1).volume.handle(give_up, now));
+    assert!(looked < MOST, "{looked}");
+    a.settle();
+    assert_eq!((a.status(1).condemned, a.status(1).adopted), (0, 0));
+    assert!(a.most_looks < MOST, "{}", a.most_looks);
+}
+
 #[test]
 fn a_deposed_owner_with_a_full_log() {
     let mut a = full(SLOTS.into());

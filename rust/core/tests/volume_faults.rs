@@ -209,6 +209,7 @@ fn a_window_that_goes_when_its_slots_were_looked_at_takes_no_more_than_they_had(
         }
     }
     a.until("degraded", |a| a.role(1) == DEGRADED);
+    a.settle();
     assert_eq!(a.status(1).condemned, 1);
     assert_eq!(a.read(1, 5), 0, "the rest is served");
 }

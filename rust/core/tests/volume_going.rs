@@ -153,3 +153,22 @@ fn a_link_that_is_added_again_in_time_keeps_its_window() {
         assert_eq!(a.read(1, block), block);
     }
 }
+
+/// Another volume has given back what it had in the window.
+#[test]
+fn room_that_comes_while_the_link_is_up_is_used() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    let (link, place) = (link(0), None);
+    a.tell(1, Input::Room { link, place });
+    a.mend(0);
+    a.pass(2_000 * MS);
+    assert_eq!(a.role(0), SOLO, "nothing can be granted");
+    let place = Some(Place {
+        epoch_word: 5,
+        offset: 1 << 20,
+        slots: SLOTS,
+    });
+    a.tell(1, Input::Room { link, place });
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+}

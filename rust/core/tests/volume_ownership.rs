@@ -7,7 +7,7 @@
 mod appliance;
 
 use appliance::{Appliance, MS};
-use yoke_core::disk::node_block::RecordState;
+use yoke_core::disk::node_block::{NodeBlock, RecordState};
 use yoke_core::mirror::message::Message;
 use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
@@ -432,14 +432,12 @@ fn a_twin_that_closes_and_opens_on_one_life_of_a_link_is_mirrored_to_again() {
     assert_eq!((a.read(1, 1), a.read(1, 2)), (10, 20));
 }
 
-#[test]
-fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
-    let mut a = Appliance::new(1, |_| ());
+/// An owner that joins, and the record that is on its way to the disk: it names the partner.
+fn joining(tune: fn(&mut Config)) -> (Appliance, NodeBlock) {
+    let mut a = Appliance::new(1, tune);
     a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
     a.write(0, 1, 10);
-    // The owner joins, and dies when its record is on its way.
     a.mend_quiet(0);
-    let mut late = None;
     for _ in 0..10_000 {
         let now = a.now;
         let action = a.node(0).volume.poll_action(now);
@@ -447,15 +445,44 @@ fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
             Some(Action::WriteNodeBlock { block, .. })
                 if matches!(block.record.state, RecordState::Shadow(_)) =>
             {
-                late = Some(block);
-                break;
+                return (a, block);
             }
             Some(action) => a.act(0, action),
             None if a.step(1) => (),
             None => a.now += MS,
         }
     }
-    let late = late.expect("a record that names the partner");
+    panic!("no record that names the partner");
+}
+
+#[test]
+fn a_holder_keeps_its_window_while_a_record_that_names_it_may_be_on_its_way() {
+    let (mut a, late) = joining(|config| config.auto_takeover = false);
+    a.kill(0);
+    let link = appliance::link(0);
+    a.tell(1, Input::LinkGoing { link });
+    a.pass(IO_LIFE - 100 * MS);
+    assert!(a.node(1).volume.needs_window(link));
+    a.blocks[0] = late;
+    a.pass(2 * IO_LIFE);
+    assert!(a.node(1).volume.needs_window(link), "it is named");
+    a.command(1, Command::TakeOver);
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn a_holder_lets_go_of_its_window_when_no_record_can_come_any_more() {
+    let (mut a, _) = joining(|config| config.auto_takeover = false);
+    a.kill(0);
+    let link = appliance::link(0);
+    a.tell(1, Input::LinkGoing { link });
+    a.until("let go", |a| !a.node(1).volume.needs_window(link));
+}
+
+#[test]
+fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
+    let (mut a, late) = joining(|_| ());
     a.tell(1, Input::Command(Command::Close));
     a.kill(0);
     a.pass(IO_LIFE - 100 * MS);
@@ -609,4 +636,124 @@ fn a_grant_that_was_lost_before_a_takeover_that_came_to_nothing_is_granted_anew(
     let incarnation = life;
     a.tell(1, Input::SessionUp { incarnation, terms });
     a.until("mirrored", |a| a.role(0) == MIRRORED);
+}
+
+/// Solo at node 0, which then stands still: node 1 has to watch its lease before it may claim.
+fn taking() -> (Appliance, Option<appliance::Controller>) {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    let owner = a.nodes[0].take();
+    a.until("node 1 takes over", |a| a.role(1) == Role::Taking);
+    (a, owner)
+}
+
+#[test]
+fn a_close_that_comes_during_a_takeover_follows_it() {
+    let (mut a, _owner) = taking();
+    a.command(1, Command::Close);
+    assert_eq!(a.role(1), Role::Taking);
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.blocks[1].record.state, RecordState::Released);
+}
+
+#[test]
+fn a_close_that_comes_during_a_takeover_follows_it_when_it_is_given_up() {
+    let (mut a, owner) = taking();
+    a.command(1, Command::Close);
+    assert_eq!(a.role(1), Role::Taking);
+    // It lives, after all.
+    a.nodes[0] = owner;
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.role(0), SOLO);
+    assert!(a.blocks[1].record.generation < a.blocks[0].record.generation);
+}
+
+#[test]
+fn a_close_that_is_taken_back_during_a_takeover_does_not_follow_it() {
+    let (mut a, _owner) = taking();
+    a.command(1, Command::Close);
+    a.command(1, Command::AbortGiveBack);
+    a.until("taken", |a| a.role(1) == SOLO);
+    a.pass(2_000 * MS);
+    assert_eq!(a.role(1), SOLO);
+}
+
+#[test]
+fn an_owner_that_is_deposed_while_it_closes_is_closed_all_the_same() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.command(0, Command::Close);
+    a.pass(200 * MS);
+    assert!(matches!(a.role(0), Role::Owner(_)), "its log is not empty");
+    let owner = a.nodes[0].take();
+    a.cut(0);
+    a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+    a.nodes[0] = owner;
+    let link = appliance::link(0);
+    a.tell(0, Input::LinkDown { link });
+    a.tell(0, Input::SessionGone);
+    a.until("closed", |a| a.role(0) == Role::Closed);
+    assert_eq!(a.read(1, 1), 10);
+}
+
+/// Whose commands the next owner cuts off are those of the owner before it: what an earlier ownership of its own has left in
+/// the disk's queue nobody cuts off.
+#[test]
+fn an_owner_that_comes_back_waits_for_its_own_earlier_commands() {
+    const LIFE: u64 = 10_000 * MS;
+    let mut a = Appliance::new(1, |config| {
+        (config.reservations, config.io_life_ns) = (true, LIFE);
+    });
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.fail_writes = true;
+    let issued = a.now;
+    a.write(0, 1, 10);
+    let owner = a.nodes[0].take();
+    a.cut(0);
+    a.fail_writes = false;
+    // The survivor preempts, and writes at once.
+    a.until("taken", |a| a.role(1) == SOLO);
+    a.nodes[0] = owner;
+    let link = appliance::link(0);
+    a.tell(0, Input::LinkDown { link });
+    a.tell(0, Input::SessionGone);
+    a.until("deposed", |a| a.role(0) == Role::Standby);
+    a.kill(1);
+    a.until("taken back", |a| a.role(0) == SOLO);
+    assert!(a.now < issued + LIFE / 2, "{} ms", (a.now - issued) / MS);
+    a.pass(LIFE / 4);
+    assert_eq!(a.status(0).serving, Err(Reason::OldCommands));
+    a.until("served", |a| a.status(0).serving.is_ok());
+    assert!(a.now >= issued + LIFE, "{} ms", (a.now - issued) / MS);
+    assert_eq!(a.read(0, 1), 10);
+}
+
+/// What is given up is done, and counts for nothing; but a write of it that failed may still land.
+#[test]
+fn nothing_is_given_back_while_a_write_of_what_was_given_up_may_land() {
+    let mut a = Appliance::new(1, |config| config.reservations = true);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.mend(0);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.kill(0);
+    a.until("taken", |a| a.role(1) == Role::Owner(Mode::Degraded));
+    (a.hold_destage, a.fail_writes) = (false, true);
+    a.settle();
+    let issued = a.now;
+    (a.hold_destage, a.fail_writes) = (true, false);
+    let link = appliance::link(0);
+    a.tell(1, Input::Room { link, place: None });
+    a.settle();
+    assert_eq!(a.status(1).condemned, 1);
+    a.command(1, Command::GiveUpCondemned);
+    a.command(1, Command::GiveBack);
+    a.until("released", |a| {
+        a.blocks[1].record.state == RecordState::Released
+    });
+    assert!(a.now - issued >= IO_LIFE, "{} ms", (a.now - issued) / MS);
 }

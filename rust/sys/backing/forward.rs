@@ -76,16 +76,14 @@ impl<C: IoClient> BackingDev<C> {
     }
 
     /// Gives back forwarded bios that came in `age_ns` ago or earlier and were not handed to the device yet
-    /// ([`IoClient::forward_back`]). Context: any; nothing that `forward_back` takes may be held.
+    /// ([`IoClient::forward_back`]). Context: task; nothing that `forward_back` takes may be held.
     pub fn recall(&self, age_ns: u64) {
         // SAFETY: asked about bios of the queue alone, which are valid, and clones of this device if they are clones.
         let old = |bio| unsafe { queue::is_clone(bio) && age_of::<C>(bio) >= age_ns };
-        for queue in &self.inner.queues {
-            while let Some(clone) = queue.take(old) {
-                // SAFETY: out of the queue, so it is ours alone.
-                unsafe { self.inner.give_back(clone) };
-            }
-        }
+        // Clones never stand in the other queue, where a lease would wait meanwhile.
+        let [_, data] = &self.inner.queues;
+        // SAFETY: out of the queue, so it is ours alone.
+        data.sift(old, |bio| unsafe { self.inner.give_back(bio) });
     }
 }
 

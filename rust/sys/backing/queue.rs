@@ -40,33 +40,43 @@ impl Row {
         self.tail = Some(bio);
     }
 
-    /// Takes out the first one that is wanted.
-    fn take(&mut self, wanted: impl Fn(RawBio) -> bool) -> Option<RawBio> {
-        let mut before: Option<RawBio> = None;
-        let mut at = self.head;
-        while let Some(bio) = at {
-            // SAFETY: it belongs to the row (invariant).
-            let next = NonNull::new(unsafe { (*bio.as_ptr()).bi_next });
-            if !wanted(bio) {
-                (before, at) = (at, next);
-                continue;
-            }
-            match before {
-                // SAFETY: it belongs to the row (invariant).
-                Some(before) => unsafe {
-                    (*before.as_ptr()).bi_next = next.map_or(core::ptr::null_mut(), NonNull::as_ptr)
-                },
-                None => self.head = next,
-            }
-            // INVARIANT: the chain without this link.
-            if next.is_none() {
-                self.tail = before;
-            }
-            // SAFETY: just taken out, so it is ours alone.
-            unsafe { (*bio.as_ptr()).bi_next = core::ptr::null_mut() };
-            return Some(bio);
+    /// Takes out the oldest one.
+    fn pop(&mut self) -> Option<RawBio> {
+        let bio = self.head?;
+        // SAFETY: it belongs to the row (invariant), and is ours alone as soon as the row begins behind it.
+        unsafe {
+            self.head = NonNull::new((*bio.as_ptr()).bi_next);
+            (*bio.as_ptr()).bi_next = core::ptr::null_mut();
         }
-        None
+        // INVARIANT: the chain without its first link.
+        if self.head.is_none() {
+            self.tail = None;
+        }
+        Some(bio)
+    }
+
+    /// Takes out all.
+    fn take_all(&mut self) -> Self {
+        // INVARIANT: the chain belongs to the new row, and the old one has none.
+        Self {
+            head: self.head.take(),
+            tail: self.tail.take(),
+            closed: false,
+        }
+    }
+
+    /// Puts those of another row before its own.
+    fn put_before(&mut self, row: Self) {
+        let Some(last) = row.tail else { return };
+        // SAFETY: it belongs to the other row (invariant), which becomes a part of this one.
+        unsafe {
+            (*last.as_ptr()).bi_next = self.head.map_or(core::ptr::null_mut(), NonNull::as_ptr);
+        }
+        // INVARIANT: one chain after the other.
+        self.head = row.head;
+        if self.tail.is_none() {
+            self.tail = row.tail;
+        }
     }
 }
 
@@ -109,12 +119,40 @@ impl Queue {
 
     /// Takes the oldest bio. Context: any.
     pub(super) fn pop(&self) -> Option<RawBio> {
-        self.row.lock().take(|_| true)
+        self.row.lock().pop()
     }
 
-    /// Takes the oldest of those that are wanted. `wanted` is asked under the queue's lock, about bios of the queue.
-    pub(super) fn take(&self, wanted: impl Fn(RawBio) -> bool) -> Option<RawBio> {
-        self.row.lock().take(wanted)
+    /// Takes all of those that are wanted; `taken` gets them. The queue may be long, and interrupts are off while it is
+    /// locked: so it is taken as a whole, and what stays is put back. Nothing is handed over in between. Context: task.
+    pub(super) fn sift(&self, wanted: impl Fn(RawBio) -> bool, mut taken: impl FnMut(RawBio)) {
+        let mut all = self.row.lock().take_all();
+        // INVARIANT: there is none.
+        let mut rest = Row {
+            head: None,
+            tail: None,
+            closed: false,
+        };
+        while let Some(bio) = all.pop() {
+            if wanted(bio) {
+                taken(bio);
+            } else {
+                rest.push(bio);
+            }
+        }
+        if rest.head.is_none() {
+            return;
+        }
+        let mut row = self.row.lock();
+        if !row.closed {
+            row.put_before(rest);
+            drop(row);
+            return self.bell.set();
+        }
+        drop(row);
+        // Who has closed it has not seen them.
+        while let Some(bio) = rest.pop() {
+            taken(bio);
+        }
     }
 
     /// Takes nothing in any more.

@@ -20,6 +20,7 @@ use yoke_core::{
     session::GoneReason,
     terms::Terms,
     volume::Input,
+    window::Place,
     wire::message,
 };
 use yoke_sys::{thread::NoIo, time::boottime_ns};
@@ -54,6 +55,11 @@ impl<O: Outlet> Drop for Membership<O> {
         drop(state);
         self.volume.drop_lanes();
         self.out.send(PORT, &self.volume.says(Presence::Closed));
+        // What it had in the windows may do for another.
+        let state = self.mirror.state.lock();
+        for other in &state.members {
+            other.volume.find_room();
+        }
     }
 }
 
@@ -267,18 +273,17 @@ impl Shared {
         self.wake.set();
     }
 
-    /// A link carries slots. The volume's region in the own window is carved once for each window. The number of the
-    /// link stays taken as long as the volume has a lane for it, so a lane that is known is one on this very port.
+    /// A link carries slots. The volume's region in the own window is carved once for each window, as soon as there is
+    /// room. The number of the link stays taken as long as the volume has a lane for it, so a lane that is known is one
+    /// on this very port.
     fn link_up(&self, port: &Hold, contact: &Contact) {
         let link = port.id();
         let known = self.keep(link);
         if known.as_ref().is_some_and(|lane| !lane.port.is_same(port)) {
             return;
         }
-        let place = match &known {
-            Some(lane) => lane.place,
-            None => port.carve(self.log.blocks()),
-        };
+        let before = known.as_ref().map(|lane| lane.place);
+        let place = before.flatten().or_else(|| port.carve(self.log.blocks()));
         if place.is_none() && self.stats.may_log() {
             pr_warn!(
                 "volume {}: no room for its region of {} slots in the window of link {}, which holds {} at most: not mirrored over it\n",
@@ -301,7 +306,7 @@ impl Shared {
             .lanes
             .get_mut(link.index())
             .and_then(|old| old.replace(lane));
-        if known.is_none() {
+        if before != Some(place) {
             inner
                 .core
                 .handle(Input::Room { link, place }, boottime_ns());
@@ -313,6 +318,42 @@ impl Shared {
         drop(inner);
         drop(old);
         self.wake.set();
+    }
+
+    /// Asks again for a region in each own window that had no room. The links need not come up again for it: the partner
+    /// repeats its question until it is answered. Context: task; under the lock of the mirror, so no link comes up.
+    fn find_room(&self) {
+        for link in LinkId::all() {
+            let lane = self.inner.lock().lane_of(link);
+            let Some(lane) = lane.filter(|lane| lane.place.is_none() && !lane.going) else {
+                continue;
+            };
+            let Some(place) = lane.port.carve(self.log.blocks()) else {
+                continue;
+            };
+            if self.settle_at(&lane, place) {
+                self.wake.set();
+            } else {
+                lane.port.give_back(place);
+            }
+        }
+    }
+
+    /// The volume's region of a lane that had none stands here. False: it has been disabled meanwhile.
+    fn settle_at(&self, lane: &Lane, place: Place) -> bool {
+        let link = lane.port.id();
+        let mut inner = self.inner.lock();
+        let there = inner.lanes.get_mut(link.index()).and_then(Option::as_mut);
+        let Some(there) = there.filter(|there| there.port.is_same(&lane.port) && !there.going)
+        else {
+            return false;
+        };
+        there.place = Some(place);
+        let place = Some(place);
+        inner
+            .core
+            .handle(Input::Room { link, place }, boottime_ns());
+        true
     }
 
     fn link_down(&self, link: LinkId) {

@@ -32,6 +32,10 @@ use yoke_sys::{
 /// The longest sleep.
 const IDLE_NS: u64 = 1_000_000_000;
 
+/// Actions of the machine that are carried out before other things are looked at: whether the thread is to stop, and what
+/// own I/O has ended. A machine that always has another one holds up none of that.
+const TURN: u32 = 1024;
+
 /// What the thread owns.
 pub(super) struct Control {
     pub(super) shared: Arc<Shared>,
@@ -51,12 +55,15 @@ impl Control {
         let _no_io = thread::NoIo::enter();
         while !thread::should_stop() {
             self.ends();
-            self.actions();
+            let more = self.actions();
             self.shared.let_go();
             self.shared.refresh();
             // The worker is told here, so that writers in a hurry wake one thread and not two.
             if self.shared.with(|inner, now| inner.core.wants_destage(now)) {
                 self.shared.work.set();
+            }
+            if more {
+                continue;
             }
             let now = boottime_ns();
             let deadline = self
@@ -102,8 +109,9 @@ impl Control {
         }
     }
 
-    fn actions(&mut self) {
-        loop {
+    /// Carries out what the machine wants, [`TURN`] actions at most. Whether there may be more.
+    fn actions(&mut self) -> bool {
+        for _ in 0..TURN {
             let polled = self.shared.with(|inner, now| {
                 let Inner { core, desk, .. } = inner;
                 desk.poll(core, now)
@@ -111,9 +119,10 @@ impl Control {
             match polled {
                 Some(Polled::Do(action)) => self.carry_out(action),
                 Some(Polled::Job(job)) => self.shared.settle(job),
-                None => return,
+                None => return false,
             }
         }
+        true
     }
 
     fn carry_out(&mut self, action: Action) {

@@ -27,7 +27,9 @@ use yoke_core::{
     guards::Guards,
     ids::NodeId,
     volume::log::entry::Entry,
-    volume::{self, Command, Config, Input, Keep, PowerLoss, Reason, Role, Status, Ticket},
+    volume::{
+        self, buckets_for, Command, Config, Input, Keep, PowerLoss, Reason, Role, Status, Ticket,
+    },
 };
 use yoke_sys::{
     backing::Path,
@@ -326,7 +328,7 @@ pub(super) fn machine(name: &CStr, slots: usize, config: Config) -> Result<KBox<
     // Before there is a machine on the stack: what the allocator needs of it is not known.
     let place = KBox::<Machine>::new_uninit(GFP_KERNEL)?;
     let entries = KVVec::from_elem(Entry::EMPTY, count, GFP_KERNEL)?;
-    let buckets = KVVec::from_elem(0, count.next_power_of_two(), GFP_KERNEL)?;
+    let buckets = KVVec::from_elem(0, buckets_for(config.slots), GFP_KERNEL)?;
     let tickets = KVVec::from_elem(Ticket::EMPTY, TICKETS, GFP_KERNEL)?;
     Machine::check(&config, &entries, &buckets, &tickets).map_err(|why| {
         say(name, format_args!("{why}"));

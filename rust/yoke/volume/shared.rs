@@ -234,10 +234,10 @@ impl Inner {
 
 /// The status of a bio that cannot be served.
 pub(crate) fn status(reason: Reason) -> BlkStatus {
-    if reason.is_retryable() {
-        BlkStatus::TRANSPORT
-    } else {
-        BlkStatus::IOERR
+    match reason {
+        Reason::Unsupported => BlkStatus::NOTSUPP,
+        reason if reason.is_retryable() => BlkStatus::TRANSPORT,
+        _ => BlkStatus::IOERR,
     }
 }
 
@@ -321,7 +321,8 @@ impl IoClient for Ends {
             Own::Pass(pass) => {
                 let end = match result {
                     Ok(()) => PassEnd::Done,
-                    Err(BlkStatus::NOTSUPP) => PassEnd::Refused,
+                    // The second is how a SCSI disk says so: it has answered, and does no more.
+                    Err(BlkStatus::NOTSUPP | BlkStatus::TARGET) => PassEnd::Refused,
                     Err(_) => PassEnd::Failed,
                 };
                 shared.pass_over(pass, end);

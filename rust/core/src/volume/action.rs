@@ -105,8 +105,8 @@ pub enum Action {
     PassDown {
         /// To be given back.
         pass: PassId,
-        /// The I/O that waits for it: all of what it asked for. `None`: the machine wants zeroes of its own accord, at
-        /// most [`super::BLOCKS_MAX`] blocks; a disk that knows no write-zeroes is to be written.
+        /// The I/O that waits for it: all of what it asked for. `None`: the machine wants zeroes to be written, at most
+        /// [`super::BLOCKS_MAX`] blocks; the disk may know no write-zeroes.
         ticket: Option<TicketId>,
         /// What.
         op: PassOp,
@@ -165,21 +165,22 @@ pub enum Command {
     ForceFromDisk,
     /// Empty the log, release the volume, and ask the partner to claim it.
     GiveBack,
-    /// Forget a `GiveBack`; if the volume is released already, claim it again.
+    /// Forget a `GiveBack`, or a `Close` that could not begin yet; if the volume is released already, claim it again.
     AbortGiveBack,
     /// Give up the blocks whose only copy is corrupt: from now on they read as the disk has them.
     GiveUpCondemned,
     /// Stop. The owner empties the log and releases the volume, nobody is asked to claim it; a holder first lets the
-    /// owner go solo. Ends in [`Role::Closed`].
+    /// owner go solo; a takeover that is under way is seen through first. Ends in [`Role::Closed`].
     Close,
 }
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// Our own window has room for the volume's region on this link (none: `None`). Told once, before any other
-    /// input, and again when the link's window is made anew (while the link is down): what was in the old one is gone,
-    /// so it must not be made anew while [`super::Status::adopted_total`] slots of it serve.
+    /// Our own window has room for the volume's region on this link (none: `None`). Told before any other
+    /// input of the link, again when there was none and now is, and again when the link's window is made anew (while the
+    /// link is down): what was in the old one is gone, so it must not be made anew while
+    /// [`super::Status::adopted_total`] slots of it serve.
     Room {
         /// The link.
         link: LinkId,

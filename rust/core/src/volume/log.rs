@@ -14,12 +14,16 @@ pub mod entry;
 mod flushes;
 mod lists;
 mod losses;
+pub(crate) mod readers;
 mod ready;
 mod runs;
 mod slots;
+mod sorting;
 pub(crate) mod state;
+mod sweeps;
 mod versions;
 
+pub use readers::buckets_for;
 pub use runs::RUNS_MAX;
 
 use crate::guards::Guards;
@@ -28,7 +32,9 @@ use entry::{Entry, EntryId, List, NONE};
 use flushes::Flushes;
 use lists::Which;
 use runs::Runs;
+use sorting::Sorting;
 use state::Place;
+use sweeps::Sweeps;
 
 /// Storage that a machine is given: a vector of the host, or of the kernel.
 pub trait Slab<T>: DerefMut<Target = [T]> {}
@@ -39,6 +45,7 @@ impl<T, S: DerefMut<Target = [T]>> Slab<T> for S {}
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Log<E, B> {
     entries: E,
+    /// One half: the index. The other: who reads ([`readers`]).
     buckets: B,
     guards: Guards,
     /// Spreads blocks over the buckets in a way that nobody knows: whoever writes chooses the blocks.
@@ -53,6 +60,7 @@ pub(crate) struct Log<E, B> {
     ready: List,
     /// Whether unproved entries may be destaged too.
     unproved_too: bool,
+    sorting: Sorting,
     stamp: u64,
     sequence: u64,
     done_no: u64,
@@ -66,8 +74,7 @@ pub(crate) struct Log<E, B> {
     adopted_dirty: u32,
     adopted_live: u32,
     condemned: u32,
-    /// The next entry to be discarded, while all of them are; `None` otherwise.
-    emptying: Option<u32>,
+    sweeps: Sweeps,
     /// What an index beyond the storage reads as. There is no such index; a panic would be worse.
     spare: Entry,
     runs: Runs,
@@ -90,6 +97,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             done: List::EMPTY,
             ready: List::EMPTY,
             unproved_too: false,
+            sorting: Sorting::NONE,
             stamp: 0,
             sequence: 0,
             done_no: 0,
@@ -99,7 +107,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             adopted_dirty: 0,
             adopted_live: 0,
             condemned: 0,
-            emptying: None,
+            sweeps: Sweeps::NONE,
             spare: Entry::EMPTY,
             runs: Runs::NONE,
             doubts: Doubts::NONE,
@@ -107,7 +115,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             adopted_total: 0,
         };
         log.entries.fill(Entry::EMPTY);
-        log.buckets.fill(NONE.index());
+        log.buckets.fill(0);
+        let heads = log.heads();
+        if let Some(heads) = log.buckets.get_mut(..heads) {
+            heads.fill(NONE.index());
+        }
         for slot in 0..slots {
             log.push(Which::Free, EntryId::new(slot));
         }
@@ -256,27 +268,6 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.condemned = self.condemned.saturating_add(1);
     }
 
-    /// Condemns what was adopted from the region of a link, which is gone.
-    pub(crate) fn condemn_link(&mut self, link: u8) {
-        for slot in 0..self.slots {
-            let entry = self.adopted(slot);
-            if self.at(entry).link == link {
-                self.condemn(entry);
-            }
-        }
-    }
-
-    /// What was condemned is given up: of these blocks the disk's version is served.
-    pub(crate) fn give_up_condemned(&mut self) {
-        for slot in 0..self.slots {
-            let entry = self.adopted(slot);
-            if self.at(entry).is_condemned() {
-                self.mark_done(entry);
-                self.at_mut(entry).state.put(Place::GivenUp);
-            }
-        }
-    }
-
     /// The entry leaves the list of what is not done, and what is counted of it.
     fn undirty(&mut self, entry: EntryId) {
         if self.at(entry).is_condemned() {
@@ -347,10 +338,5 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             self.named_no = number;
         }
         self.push(Which::Done, entry);
-    }
-
-    /// Begins to free an entry: it leaves the list of what is done.
-    pub(crate) fn set_freeing(&mut self, entry: EntryId) {
-        self.at_mut(entry).state.put(Place::Freeing);
     }
 }

@@ -38,7 +38,8 @@ pub struct Volume<E, B, T> {
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Opens a volume. The storage is overwritten: `entries` has `2 * slots` places, `buckets` a power of two (at
-    /// least `2 * slots`), `tickets` one for each write, flush or discard that may be known at a time.
+    /// least `2 * slots`, better [`super::log::buckets_for`]; one half is the index of the log, the other counts reads),
+    /// `tickets` one for each write, flush or discard that may be known at a time.
     ///
     /// # Errors
     ///

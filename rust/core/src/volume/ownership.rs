@@ -60,6 +60,8 @@ pub(crate) struct Ownership {
     /// The partner has released the volume for us.
     offered: bool,
     wanted: Option<Wanted>,
+    /// It is to be closed, and could not begin with that in the role that it had then.
+    closes_later: bool,
     /// When the blocks were read last for want of anything else to do.
     surveyed_at_ns: Option<u64>,
     /// When the blocks were read for the first time.
@@ -107,6 +109,7 @@ impl Ownership {
             released_at_ns: None,
             offered: false,
             wanted: None,
+            closes_later: false,
             surveyed_at_ns: None,
             opened_at_ns: None,
             reason: None,

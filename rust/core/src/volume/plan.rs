@@ -2,6 +2,7 @@
 //! What one I/O is to do outside the lock, and what becomes of it.
 
 use super::config::BLOCKS_MAX;
+use super::log::readers::Sides;
 use super::requests::tickets::TicketIndex;
 use super::status::Reason;
 use crate::ids::{Epoch, Generation, LinkEpoch, LinkId};
@@ -119,7 +120,7 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadTicket {
     pub(crate) term: u32,
-    pub(crate) side: u8,
+    pub(crate) sides: Sides,
     /// What the disk gave was found good by [`super::Volume::read_lay`].
     pub(crate) laid: bool,
 }

@@ -162,6 +162,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.undo_some();
             return Some(Action::Yield);
         }
+        if self.log.is_sorting() {
+            self.log.sort_some(PIECE);
+            return Some(Action::Yield);
+        }
+        if self.log.is_sweeping() {
+            self.log.sweep_some(PIECE);
+            self.requests.retry_all();
+            return Some(Action::Yield);
+        }
         let mut more = self.forget_some();
         more |= self.settle_doubts(now_ns);
         self.agenda.look_at_all();
@@ -182,10 +191,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.notified = news;
             return Some(Action::Notify(self.ownership.role()));
         }
-        more.then_some(Action::Yield)
+        (more || self.log.is_sorting()).then_some(Action::Yield)
     }
 
     fn tick(&mut self, now_ns: u64) {
+        self.close_now();
         match self.ownership.role() {
             Role::Standby => self.standby_tick(now_ns),
             Role::Taking => self.takeover_tick(now_ns),

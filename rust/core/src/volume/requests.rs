@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The I/O that came in: writes, flushes and what goes past the log, by ticket; reads, which have none; and whether more
-//! of it is kept back by the environment.
+//! The I/O that came in: writes, flushes and what goes past the log, by ticket (reads have none); and whether more of it is
+//! kept back by the environment.
 
 mod adopted_tombs;
 pub mod desk;
@@ -10,7 +10,6 @@ pub mod pass;
 mod passing;
 mod read;
 mod safety;
-mod sides;
 pub(crate) mod tickets;
 mod write;
 
@@ -19,7 +18,6 @@ use super::log::Slab;
 use super::status::Reason;
 use crate::ids::LinkId;
 use pass::Passes;
-use sides::Sides;
 use tickets::{Stage, Ticket, TicketIndex, Tickets};
 
 /// The I/O that is known.
@@ -27,7 +25,6 @@ use tickets::{Stage, Ticket, TicketIndex, Tickets};
 pub(crate) struct Requests<T> {
     tickets: Tickets<T>,
     passes: Passes,
-    reads: Sides,
     /// The environment keeps some back.
     parked: bool,
     /// What is kept back is to be begun again.
@@ -41,7 +38,6 @@ impl<T: Slab<Ticket>> Requests<T> {
         Self {
             tickets: Tickets::new(tickets),
             passes: Passes::NONE,
-            reads: Sides::NONE,
             parked: false,
             retry: false,
             refused_at_ns: 0,
@@ -136,15 +132,5 @@ impl<T: Slab<Ticket>> Requests<T> {
     /// Whether a tombstone is on its way to the region of a link.
     pub(crate) fn posts_tomb_to(&self, link: LinkId) -> bool {
         self.passes.waits_for(link)
-    }
-
-    /// Whether nobody copies any more from what was there before the last [`Self::flip_readers`].
-    pub(crate) fn old_readers_are_gone(&self) -> bool {
-        self.reads.old_is_empty()
-    }
-
-    /// Reads that begin from now on do not see what is about to be freed.
-    pub(crate) fn flip_readers(&mut self) {
-        self.reads.flip();
     }
 }

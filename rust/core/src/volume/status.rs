@@ -57,6 +57,8 @@ pub enum Reason {
     Range,
     /// The disk reports errors.
     Disk,
+    /// The disk does not know the operation, though it said that it does.
+    Unsupported,
     /// An adopted slot changed after it was adopted.
     Corrupt,
     /// Somebody else writes this controller's own block.
@@ -125,7 +127,7 @@ impl Reason {
     pub const fn is_retryable(self) -> bool {
         !matches!(
             self,
-            Self::Range | Self::Corrupt | Self::Disk | Self::TooLong
+            Self::Range | Self::Corrupt | Self::Disk | Self::Unsupported | Self::TooLong
         )
     }
 }
@@ -150,6 +152,7 @@ impl fmt::Display for Reason {
             Self::Leaving => "the volume is being given back or closed",
             Self::Range => "the range does not lie in the volume",
             Self::Disk => "the backing disk reports errors",
+            Self::Unsupported => "the backing disk does not know the operation",
             Self::Corrupt => "blocks adopted from the old owner changed since: they cannot be read until they are written anew or given up",
             Self::Identity => "somebody else writes the block of this node: are two controllers configured as the same node?",
             Self::Unreadable => "the node blocks on the backing disk cannot be read",

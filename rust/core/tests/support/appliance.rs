@@ -237,7 +237,7 @@ impl Appliance {
             config,
             guards(),
             Entries(vec![Entry::EMPTY; 2 * slots]),
-            vec![0; (2 * slots).next_power_of_two()],
+            vec![0; buckets_for(config.slots)],
             vec![Ticket::EMPTY; 6],
             self.now,
         )

@@ -69,6 +69,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     pub(super) fn remove(&mut self, which: Which, entry: EntryId) {
         let (prev, next) = (self.at(entry).prev, self.at(entry).next);
+        self.sorting.leaves(entry, next);
         let list = self.list_mut(which);
         list.len = list.len.saturating_sub(1);
         if prev == NONE {

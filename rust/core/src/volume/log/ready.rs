@@ -11,27 +11,7 @@ use crate::guards::Guard;
 use crate::volume::requests::tickets::TicketIndex;
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
-    /// From now on unproved entries may (or may not) be destaged too.
-    pub(crate) fn set_unproved_too(&mut self, unproved_too: bool) {
-        if self.unproved_too == unproved_too {
-            return;
-        }
-        self.unproved_too = unproved_too;
-        let mut entry = self.oldest_dirty().unwrap_or(NONE);
-        while entry != NONE {
-            if !self.is_eligible(entry) {
-                self.unready(entry);
-            }
-            entry = self.at(entry).next;
-        }
-        let mut entry = self.oldest_dirty().unwrap_or(NONE);
-        while entry != NONE {
-            self.consider(entry);
-            entry = self.at(entry).next;
-        }
-    }
-
-    fn is_eligible(&self, entry: EntryId) -> bool {
+    pub(super) fn is_eligible(&self, entry: EntryId) -> bool {
         let at = self.at(entry);
         let safe = self.unproved_too || at.proved != 0 || !self.guards.on(Guard::DestageProved);
         at.state.place() == Place::Dirty
@@ -84,9 +64,13 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// The block whose entry has waited longest to be destaged. None while some of what may be lost still counts as done:
-    /// if a newer version were done again by then, an older one would follow it.
+    /// if a newer version were done again by then, an older one would follow it. Nor while it is being sorted out what may
+    /// go: some of what may not is still there.
     pub(crate) fn first_ready(&self) -> Option<u64> {
-        let head = self.ready.head.some().filter(|_| !self.is_undoing())?;
+        if self.is_undoing() || self.is_sorting() {
+            return None;
+        }
+        let head = self.ready.head.some()?;
         Some(self.at(head).block)
     }
 
@@ -203,6 +187,8 @@ mod tests {
         assert_eq!(log.first_done(), Some(first));
         assert_eq!((log.dirty(), log.proved_dirty()), (1, 0));
         log.set_unproved_too(true);
+        assert!(log.is_sorting() && log.first_ready().is_none());
+        log.sort_some(9);
         assert_eq!(log.ready_version(7), Some(third));
     }
 

@@ -3,7 +3,9 @@
 
 use super::entry::{Entry, EntryId, NONE};
 use super::lists::Which;
+use super::sorting::Sorting;
 use super::state::{Hand, Place, State};
+use super::sweeps::Sweeps;
 use super::{Log, Slab};
 use crate::volume::requests::tickets::TicketIndex;
 
@@ -124,6 +126,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if self.is_adopted(entry) {
             self.adopted_live = self.adopted_live.saturating_sub(1);
         }
+        if at.is_freeing() {
+            self.unset_freeing(at.block);
+        }
         if at.is_done() {
             self.remove(Which::Done, entry);
         } else {
@@ -140,8 +145,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// Nothing in the log counts any more: all of it is to be discarded.
     pub(crate) fn begin_emptying(&mut self) {
         self.unproved_too = false;
-        self.emptying = Some(0);
         self.undoing = NONE;
+        self.sorting = Sorting::NONE;
+        self.sweeps = Sweeps::EMPTYING;
     }
 
     /// Discards all that is there, at once: only for what is empty already, but for a test or a mistake.
@@ -154,18 +160,24 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 
     /// Whether entries that do not count any more are still there.
     pub(crate) fn is_emptying(&self) -> bool {
-        self.emptying.is_some()
+        self.sweeps.empties
     }
 
     /// Discards the next entries, `count` of them.
     pub(crate) fn empty_some(&mut self, count: u32) {
-        let Some(first) = self.emptying else { return };
+        if !self.sweeps.empties {
+            return;
+        }
+        let first = self.sweeps.next;
         let all = self.slots.saturating_mul(2);
         let end = first.saturating_add(count).min(all);
         for entry in first..end {
             self.discard(EntryId::new(entry));
         }
-        self.emptying = (end < all).then_some(end);
+        self.sweeps.next = end;
+        if end >= all {
+            self.sweeps = Sweeps::NONE;
+        }
     }
 
     /// An entry came back from whoever had it in hand.

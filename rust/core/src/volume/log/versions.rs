@@ -6,9 +6,15 @@ use super::{Log, Slab};
 use crate::ids::mix;
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
+    /// How many of the buckets are the index.
+    #[inline]
+    pub(super) fn heads(&self) -> usize {
+        self.buckets.len() / 2
+    }
+
     #[inline]
     fn bucket_of(&self, block: u64) -> usize {
-        mix(block ^ self.salt) as usize & (self.buckets.len().wrapping_sub(1))
+        mix(block ^ self.salt) as usize & (self.heads().wrapping_sub(1))
     }
 
     #[inline]

@@ -2,8 +2,9 @@
 //! Freeing slots (PROTOCOL P5).
 //!
 //! A round takes entries that are done and flushed, each the oldest version of its block; posts their invalidations
-//! over every link that carried them, and fences each; waits for the reads that may still copy from them; and only then
-//! frees them. What could not be proved on a link stays until the region of that link is closed.
+//! over every link that carried them, and fences each; and frees those that no read may still copy from. The others are
+//! left behind, and freed when the last of these reads is over: nobody else waits for them. What could not be proved on a
+//! link stays until the region of that link is closed.
 
 use crate::guards::Guard;
 use crate::ids::LinkId;
@@ -30,6 +31,10 @@ pub(crate) struct Freeing {
     posted: u8,
     fence: Option<Token>,
     fenced: Option<LinkId>,
+    /// Where the search for entries goes on; `NONE`: at the first that was done.
+    cursor: EntryId,
+    /// The search has found something since it began at the first.
+    found: bool,
 }
 
 impl Freeing {
@@ -40,6 +45,8 @@ impl Freeing {
         posted: 0,
         fence: None,
         fenced: None,
+        cursor: NONE,
+        found: false,
     };
 
     /// Drops the round.
@@ -47,6 +54,8 @@ impl Freeing {
         *self = Self {
             fence: self.fence,
             fenced: self.fenced,
+            cursor: self.cursor,
+            found: self.found,
             ..Self::NONE
         };
     }
@@ -73,16 +82,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         oldest
             && at.ticket == NO_TICKET
             && !(at.is_freeing() || at.is_filling() || at.is_busy())
-            && self.is_flushed(entry)
+            && self.log.may_free(entry)
             && !self.mirror.copying.batch().contains(&entry)
     }
 
-    /// Begins a round, if there is something to free.
+    /// Where the search for entries to free goes on.
+    fn search_from(&self) -> EntryId {
+        let cursor = self.mirror.freeing.cursor;
+        if cursor != NONE && self.log.at(cursor).is_done() {
+            return cursor;
+        }
+        self.log.first_done().unwrap_or(NONE)
+    }
+
+    /// Begins a round, if there is something to free. Frees what earlier rounds have left behind.
     fn begin_round(&mut self, now_ns: u64) -> bool {
-        let Some(first) = self.log.first_done() else {
-            return false;
-        };
-        if !self.requests.old_readers_are_gone() || !self.permit().may_free(now_ns) {
+        let mut entry = self.search_from();
+        if entry == NONE || !self.permit().may_free(now_ns) {
             return false;
         }
         let mut round = Freeing {
@@ -90,27 +106,41 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             fenced: self.mirror.freeing.fenced,
             ..Freeing::NONE
         };
-        let mut entry = first;
+        let mut freed = false;
         let mut steps = STEP;
         while entry != NONE && usize::from(round.len) < ROUND && steps > 0 {
             steps = steps.saturating_sub(1);
-            if self.is_freeable(entry) {
+            let next = self.log.at(entry).next;
+            if self.log.at(entry).is_freeing() {
+                freed |= self.free_unread(entry);
+            } else if !self.is_flushed(entry) {
+                // Nor is anything that was done later.
+                entry = NONE;
+                break;
+            } else if self.is_freeable(entry) {
                 if let Some(place) = round.slots.get_mut(usize::from(round.len)) {
                     *place = entry;
                     round.len = round.len.saturating_add(1);
                 }
             }
-            entry = self.log.at(entry).next;
+            entry = next;
         }
-        if round.len == 0 {
-            return false;
-        }
+        let begun = round.len > 0;
+        let found = self.mirror.freeing.found || freed || begun;
+        // A search that has found nothing is over at the last entry.
+        let go_on = entry != NONE || found;
+        (round.cursor, round.found) = (entry, found && entry != NONE);
         for entry in round.slots() {
             self.log.set_freeing(*entry);
         }
-        self.requests.flip_readers();
         self.mirror.freeing = round;
-        true
+        if freed {
+            self.requests.retry_parked();
+        }
+        if go_on && !begun {
+            self.agenda.wake_at(now_ns);
+        }
+        begun
     }
 
     /// The next invalidation or fence of a round; begins and ends rounds.
@@ -203,21 +233,30 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
-    /// All invalidations are proved: frees the slots, when nobody copies from them any more.
+    /// All invalidations are proved: frees the slots that nobody copies from any more.
     fn end_round(&mut self, now_ns: u64) {
-        if !self.requests.old_readers_are_gone() || !self.permit().may_free(now_ns) {
+        if !self.permit().may_free(now_ns) {
             return;
         }
         let round = self.mirror.freeing;
         for entry in round.slots() {
-            let tomb = self.log.at(*entry).tomb;
-            self.log.discard(*entry);
-            if tomb {
-                self.tomb_freed(*entry);
-            }
+            self.free_unread(*entry);
         }
         self.mirror.freeing.reset();
         self.requests.retry_parked();
         self.agenda.wake_at(now_ns);
+    }
+
+    /// Frees an entry whose invalidations are proved, unless somebody may still copy from it. Whether it is free.
+    fn free_unread(&mut self, entry: EntryId) -> bool {
+        if !self.log.is_unread(entry) || self.log.at(entry).carried != 0 {
+            return false;
+        }
+        let tomb = self.log.at(entry).tomb;
+        self.log.discard(entry);
+        if tomb {
+            self.tomb_freed(entry);
+        }
+        true
     }
 }

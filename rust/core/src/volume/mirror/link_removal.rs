@@ -59,11 +59,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// While standing by, all blocks were read. What the owner acknowledges on the strength of a word it acknowledges
     /// within L, and only when the record that names us has landed: a read that was issued later and does not show the
-    /// region named shows that it holds nothing.
+    /// region named shows that it holds nothing. The record of an owner that does not answer may still be on its way.
     pub(crate) fn removal_read(&mut self, survey: &Survey) {
-        let wait = self
-            .ownership
-            .void_delay_ns(&self.config, &self.partner, survey);
+        let wait = self.let_go_delay_ns(survey, true);
         for link in self.mirror.known_links() {
             let Removal::Voided { since_ns } = self.mirror.link(link).going else {
                 continue;

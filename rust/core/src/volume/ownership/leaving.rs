@@ -80,6 +80,11 @@ impl Leaving {
         !matches!(self, Self::Stays)
     }
 
+    /// Whether the volume is to be closed in the end.
+    pub(crate) const fn is_closing(self) -> bool {
+        matches!(self, Self::Closing | Self::ReleasingToNobody)
+    }
+
     /// Whether the `released` record is being written, or was: others may own the volume as soon as it lands.
     pub(crate) const fn is_releasing(self) -> bool {
         matches!(self, Self::ReleasingToPartner | Self::ReleasingToNobody)

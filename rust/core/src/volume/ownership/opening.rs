@@ -137,25 +137,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Where the owner is gone, and what it acknowledged is here, the wish to close is dropped: that is the case for
     /// which the shadow was kept. Says whether to go on as one that stands by.
     fn closing_read(&mut self, voided_at_ns: Option<u64>, survey: &Survey) -> bool {
-        let mut wait = self
-            .ownership
-            .void_delay_ns(&self.config, &self.partner, survey);
         let granted = self.mirror.all_lent().any(|lent| lent.is_intact());
-        if granted
-            && !self
-                .ownership
-                .owner_answers(&self.config, &self.partner, survey)
-        {
-            // A record that names us may be on its way to the disk still. Nothing was acknowledged on its strength; but
-            // once this memory is gone nobody could serve from what it names.
-            wait = wait.saturating_add(
-                self.config.stretch(
-                    self.ownership
-                        .agreed(&self.config, &self.partner)
-                        .io_life_ns(),
-                ),
-            );
-        }
+        let wait = self.let_go_delay_ns(survey, granted);
         let sure = voided_at_ns
             .is_some_and(|at| self.ownership.cycle.read_issued_ns >= at.saturating_add(wait));
         if self.obligations().is_shadow_named() {
@@ -178,6 +161,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.role_event(RoleEvent::Ended);
         }
         false
+    }
+
+    /// How long after its word was changed a region that no record is seen to name, if there is one that was granted, may
+    /// still be needed.
+    pub(crate) fn let_go_delay_ns(&self, survey: &Survey, granted: bool) -> u64 {
+        let (config, partner) = (&self.config, &self.partner);
+        let wait = self.ownership.void_delay_ns(config, partner, survey);
+        if !granted || self.ownership.owner_answers(config, partner, survey) {
+            return wait;
+        }
+        // A record that names us may be on its way to the disk still. Nothing was acknowledged on its strength; but once
+        // this memory is gone nobody could serve from what it names.
+        let life = self.ownership.agreed(config, partner).io_life_ns();
+        wait.saturating_add(config.stretch(life))
     }
 
     /// What this controller knows, for a verdict.
@@ -302,24 +299,48 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();
-                self.requests.retry_all();
             }
             (Command::Close, Role::Owner(_)) => self.ownership.leaving_event(LeavingEvent::Close),
-            (Command::Close, Role::Standby) => {
-                (self.ownership.wanted, self.ownership.surveyed_at_ns) =
-                    (Some(Wanted::Close { voided_at_ns: None }), None);
-                self.partner.send(Message::Leaving);
-                // What waits for a takeover waits in vain.
-                self.requests.retry_parked();
-            }
+            (Command::Close, Role::Standby) => self.want_close(),
+            // A claim may stand on the disk: the takeover is seen through first, whatever comes of it.
+            (Command::Close, Role::Taking) => self.ownership.closes_later = true,
+            (Command::AbortGiveBack, Role::Taking) => self.ownership.closes_later = false,
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.ownership.role_event(RoleEvent::Ended),
-            (Command::Close, Role::Stopped) if self.obligations().forget().is_ok() => {
-                self.ownership.role_event(RoleEvent::Ended)
-            }
+            (Command::Close, Role::Stopped) => self.close_stopped(),
             _ => (),
         }
         self.agenda.wake_at(now_ns);
+    }
+
+    /// One that stands by is to be closed.
+    fn want_close(&mut self) {
+        (self.ownership.wanted, self.ownership.surveyed_at_ns) =
+            (Some(Wanted::Close { voided_at_ns: None }), None);
+        self.partner.send(Message::Leaving);
+        // What waits for a takeover waits in vain.
+        self.requests.retry_parked();
+    }
+
+    /// One that has stopped is to be closed: at once, or, as its status says, not at all.
+    fn close_stopped(&mut self) {
+        if self.obligations().forget().is_ok() {
+            self.ownership.role_event(RoleEvent::Ended);
+        }
+    }
+
+    /// It was to be closed in an earlier role, and could not be.
+    pub(crate) fn close_now(&mut self) {
+        if !self.ownership.closes_later {
+            return;
+        }
+        match self.ownership.role {
+            Role::Standby => self.want_close(),
+            Role::Stopped => self.close_stopped(),
+            // An owner begins with it when it becomes one, and a takeover is seen through.
+            Role::Owner(_) | Role::Taking | Role::Opening | Role::Closed => return,
+        }
+        self.ownership.closes_later = false;
     }
 
     /// The partner has released the volume for us.

@@ -28,6 +28,7 @@ impl Ownership {
         self.taking.on(TakeoverEvent::End);
         (self.claimant, self.no_claim_seen_at_ns, self.lease_until_ns) = (None, None, None);
         self.outbid = Outbid::None;
+        self.closes_later |= self.leaving.is_closing();
         self.leaving_event(LeavingEvent::Over);
         self.offered = false;
     }
@@ -66,6 +67,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.offered = false;
         self.ownership.released_at_ns = None;
         self.ownership.leaving_event(LeavingEvent::Over);
+        if core::mem::take(&mut self.ownership.closes_later) {
+            self.ownership.leaving_event(LeavingEvent::Close);
+        }
         self.requests.retry_all();
     }
 

@@ -7,6 +7,7 @@ use crate::volume::action::{LongRange, Token};
 use crate::volume::log::entry::{EntryId, NONE};
 use crate::volume::plan::{PassOp, TicketId};
 use crate::volume::states::Step;
+use crate::volume::status::Reason;
 
 /// How many are known at a time; what more is asked for waits.
 pub(crate) const PASSING_MAX: usize = 4;
@@ -25,7 +26,7 @@ pub enum PassEnd {
     Done,
     /// It failed: some of it may have been done, and the rest may be, until T_io has passed since its issue.
     Failed,
-    /// The disk does not know it, or it was never issued: nothing was done, and nothing will be.
+    /// The disk does not know it, or it was never issued: nothing more will be done. Zeroes that were asked for are written.
     Refused,
     /// It was never issued, since [`crate::volume::Volume::issue_pass`] said no: it is tried again when it may be.
     NotIssued,
@@ -157,8 +158,10 @@ pub(crate) struct Pass {
     pub(crate) issued_ns: u64,
     /// How many blocks that command is for.
     pub(crate) piece: u64,
-    /// Its client is to be told that it failed.
-    pub(crate) failed: bool,
+    /// Its client is to be told that it failed, and why.
+    pub(crate) failed: Option<Reason>,
+    /// The disk has refused to write zeroes by itself: they are written to it.
+    pub(crate) by_writes: bool,
     /// The disk's cache was lost while its command was under way.
     pub(crate) lost: bool,
     /// It was done, and perhaps answered, and lost with the disk's cache: it is tried until it is done.
@@ -240,7 +243,8 @@ impl Passes {
             entry,
             issued_ns: 0,
             piece: 0,
-            failed: false,
+            failed: None,
+            by_writes: false,
             lost: false,
             again: false,
         });
@@ -286,7 +290,7 @@ impl Passes {
         let Some(pass) = self.at_mut(index) else {
             return false;
         };
-        if pass.stage != PassStage::Done || pass.failed {
+        if pass.stage != PassStage::Done || pass.failed.is_some() {
             return false;
         }
         (pass.next, pass.again) = (0, true);

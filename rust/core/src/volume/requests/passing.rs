@@ -25,8 +25,8 @@ use crate::volume::Token;
 /// Entries, or blocks, that are looked at in one call.
 const STEP: u64 = PIECE as u64;
 
-/// Blocks that a survivor zeroes with one command: the lease is checked for each, and no disk has to know more than
-/// writes.
+/// Blocks that are zeroed with one command by a survivor, or on a disk that knows no write-zeroes: the lease is checked
+/// for each, and no disk has to know more than writes.
 const ZEROED_AT_ONCE: u64 = BLOCKS_MAX as u64;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -214,17 +214,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         let left = pass.range.count.saturating_sub(pass.next);
-        let (op, count) = if self.is_adopted(pass) {
-            (PassOp::WriteZeroes, left.min(ZEROED_AT_ONCE))
+        let (op, count, ticket) = if self.is_adopted(pass) || pass.by_writes {
+            (PassOp::WriteZeroes, left.min(ZEROED_AT_ONCE), None)
         } else {
-            (pass.op, left)
+            (pass.op, left, pass.ticket)
         };
         let place = self.requests.passes.at_mut(index)?;
         (place.issued_ns, place.piece, place.lost) = (now_ns, count, false);
         self.requests.passes.on(index, PassEvent::Issued);
         Some(Action::PassDown {
             pass: self.requests.passes.id(index),
-            ticket: pass.ticket,
+            ticket,
             op,
             range: LongRange {
                 block: pass.range.block.saturating_add(pass.next),
@@ -306,7 +306,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if pass.stage != PassStage::Passing {
             return;
         }
-        let adopted = self.is_adopted(&pass);
+        // Its commands are writes of zeroes, which a disk may fail and cannot refuse.
+        let writes = self.is_adopted(&pass) || pass.by_writes;
         let event = match end {
             PassEnd::Done if pass.lost => PassEvent::NotIssued,
             PassEnd::Done => {
@@ -318,10 +319,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
             PassEnd::NotIssued => PassEvent::NotIssued,
-            PassEnd::Refused if !adopted && !pass.again => PassEvent::Refused,
+            PassEnd::Refused if !writes && pass.op == PassOp::WriteZeroes => {
+                pass.by_writes = true;
+                PassEvent::NotIssued
+            }
+            PassEnd::Refused if !writes && !pass.again => {
+                pass.failed = Some(Reason::Unsupported);
+                PassEvent::Refused
+            }
             PassEnd::Failed | PassEnd::Refused => PassEvent::Failed,
         };
-        pass.failed = event == PassEvent::Refused;
         if let Some(place) = self.requests.passes.at_mut(index) {
             *place = pass;
         }
@@ -342,7 +349,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.is_adopted(pass) || pass.again {
             self.requests.passes.on(index, PassEvent::Retry);
         } else {
-            self.requests.passes.at_mut(index)?.failed = true;
+            self.requests.passes.at_mut(index)?.failed = Some(Reason::Disk);
             self.end_command(index, PassEvent::Expired);
         }
         None
@@ -358,7 +365,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.log.mark_done(pass.entry);
         self.requests.tickets.queue_long();
-        if pass.op == PassOp::WriteZeroes && !pass.failed {
+        if pass.op == PassOp::WriteZeroes && pass.failed.is_none() {
             self.tell_client(index, Stage::Answer);
         }
     }
@@ -368,19 +375,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let Some(index) = self.requests.passes.of_entry(entry) else {
             return;
         };
-        let failed = self
-            .requests
-            .passes
-            .at(index)
-            .is_some_and(|pass| pass.failed);
-        self.tell_client(
-            index,
-            if failed {
-                Stage::Doomed(Reason::Disk)
-            } else {
-                Stage::Answer
-            },
-        );
+        let failed = self.requests.passes.at(index).and_then(|pass| pass.failed);
+        self.tell_client(index, failed.map_or(Stage::Answer, Stage::Doomed));
         self.requests.passes.take(index);
         self.requests.retry_parked();
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Reads (PROTOCOL P3, P4).
 //!
-//! A read is on one of two *sides*. Freeing begins with a flip of the sides and ends when nobody is left on the old one:
-//! what a read was told to copy stays where it is until the read is handed back, and a block that was written to the
-//! disk under a read is still in the log when it is.
+//! Freeing an entry waits for the reads that began before ([`crate::volume::log::readers`]): what a read was told to copy
+//! stays where it is until the read is handed back, and a block that was written to the disk under a read is still in the
+//! log when it is.
 
 use crate::guards::Guard;
 use crate::volume::config::BLOCKS_MAX;
@@ -43,11 +43,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
         }
-        let side = self.requests.reads.begin();
+        let Some(sides) = self.log.read_begins(range) else {
+            self.requests.park();
+            return ReadBegin::Park;
+        };
         ReadBegin::Plan(ReadPlan {
             ticket: ReadTicket {
                 term: self.ownership.term(),
-                side,
+                sides,
                 laid: false,
             },
             range,
@@ -89,8 +92,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Ends a read: the data was sampled before `now_ns`.
     pub fn read_finish(&mut self, plan: &ReadPlan, now_ns: u64) -> ReadEnd {
-        let side = plan.ticket.side & 1;
-        self.read_over(side);
+        self.read_over(plan.range, plan.ticket);
         if self.ownership.mode().is_none() {
             return ReadEnd::Fail(self.ownership.not_owner());
         }
@@ -103,17 +105,21 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let blocks = (plan.range.block..).take(plan.range.count as usize);
         for (block, source) in blocks.zip(&plan.sources) {
-            if *source == Source::Disk && !plan.ticket.laid && !self.is_undisturbed(block, side) {
+            let checked = *source != Source::Disk || plan.ticket.laid;
+            if !checked && !self.is_undisturbed(block, plan.range, plan.ticket) {
                 return ReadEnd::Again;
             }
         }
         ReadEnd::Complete
     }
 
-    /// A read is handed back. The last one on the old side is what freeing waits for.
-    fn read_over(&mut self, side: u8) {
-        let last = self.requests.reads.end(side);
-        self.agenda.want_poll(last);
+    /// A read is handed back. Freeing may have waited for it, and others to be counted.
+    fn read_over(&mut self, range: Range, ticket: ReadTicket) {
+        let over = self.log.read_ends(range, ticket.sides);
+        self.agenda.want_poll(over.last || over.was_full);
+        if over.was_full {
+            self.requests.retry_parked();
+        }
     }
 
     /// The disk has given all blocks of a read, those too that are in the log: says in `plan` what is to be laid over
@@ -127,28 +133,29 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.ownership.mode().is_none() || plan.ticket.term != self.ownership.term() {
             return Err(self.read_finish(plan, now_ns));
         }
-        let side = plan.ticket.side & 1;
+        let (range, ticket) = (plan.range, plan.ticket);
         let blocks = (plan.range.block..).take(plan.range.count as usize);
         for (block, source) in blocks.zip(&mut plan.sources) {
             *source = match self.log.newest(block) {
-                Some(entry) if !self.is_undisturbed(block, side) => {
+                Some(entry) if !self.is_undisturbed(block, range, ticket) => {
                     if self.is_zeroed(block, self.log.at(entry).version()) {
                         *source = Source::Zero;
                         continue;
                     }
                     if self.log.at(entry).is_condemned() {
-                        self.read_over(side);
+                        self.read_over(range, ticket);
                         return Err(ReadEnd::Fail(Reason::Corrupt));
                     }
                     if !self.is_acknowledgeable(entry, now_ns) {
-                        self.read_over(side);
+                        self.read_over(range, ticket);
                         self.requests.park();
                         return Err(ReadEnd::Park);
                     }
                     // It stays where it is until the read is handed back.
                     self.log.source(entry)
                 }
-                _ if self.is_zeroed(block, (0, 0)) => Source::Zero,
+                // What made it so may be over, but the disk may have been asked before.
+                _ if *source == Source::Zero => Source::Zero,
                 _ => Source::Disk,
             };
         }
@@ -156,13 +163,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         Ok(())
     }
 
-    /// Whether no write of the block to the disk can have been under way during a read on `side` that found it on the
-    /// disk alone.
-    fn is_undisturbed(&self, block: u64, side: u8) -> bool {
-        match self.log.newest(block) {
-            None => true,
-            Some(entry) => self.log.at(entry).is_freeing() && self.requests.reads.is_new(side),
-        }
+    /// Whether no write of the block to the disk can have been under way during a read that found it on the disk alone.
+    fn is_undisturbed(&self, block: u64, range: Range, ticket: ReadTicket) -> bool {
+        self.log.is_undisturbed(block, range, ticket.sides)
     }
 
     /// A read could not be done: the disk, or an adopted slot, is at fault. What to tell its issuer.
