@@ -12,158 +12,33 @@
 //! One I/O goes through several steps: the flush before a write, the write, the flush after it. What was done is never
 //! done again, however often it has to wait.
 
-use crate::volume::action::{Action, LongRange};
+mod io;
+mod seats;
+
+pub use io::{Ask, Io, Job, Line, Polled, Sampled, Step};
+pub use seats::Seat;
+
+use crate::volume::action::Action;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::plan::{
-    FenceSample, LongBegin, PassOp, PostTo, Range, ReadBegin, ReadEnd, ReadPlan, TicketId,
-    WriteBegin, WriteEnd, WritePlan,
+    FenceSample, LongBegin, ReadBegin, ReadEnd, ReadPlan, TicketId, WriteBegin, WriteEnd,
 };
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::Reason;
-
-/// What an I/O asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// Give the blocks.
-    Read(Range),
-    /// Store the blocks.
-    Write {
-        /// Which.
-        range: Range,
-        /// What was acknowledged before has to be on the disk first.
-        preflush: bool,
-        /// It has to be on the disk itself.
-        fua: bool,
-    },
-    /// What was acknowledged before has to be on the disk.
-    Flush,
-    /// Past the log.
-    Pass(PassOp, LongRange),
-}
-
-/// An I/O of the environment. It is not to be dropped, but answered.
-pub trait Io {
-    /// What it asks for. Always the same.
-    fn ask(&self) -> Ask;
-    /// For how long it has been here, in nanoseconds.
-    fn age_ns(&self, now_ns: u64) -> u64;
-}
-
-/// A queue of any length that needs no memory of its own, first in, first out.
-pub trait Line<I>: Default {
-    /// Appends one.
-    fn push(&mut self, io: I);
-    /// Takes the oldest.
-    fn pop(&mut self) -> Option<I>;
-    /// How many there are.
-    fn count(&self) -> usize;
-}
-
-/// Where an I/O is to be begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// At the start.
-    Start,
-    /// The flush before a write is done: the write is next.
-    Write,
-    /// The write is done: the flush after it is next.
-    Flush,
-}
-
-impl Step {
-    /// All of them, in the order of [`Desk`]'s lines.
-    pub const ALL: [Self; 3] = [Self::Start, Self::Write, Self::Flush];
-
-    const fn line(self) -> usize {
-        match self {
-            Self::Start => 0,
-            Self::Write => 1,
-            Self::Flush => 2,
-        }
-    }
-}
-
-/// What follows when a ticket is complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    End,
-    Go(Step),
-}
-
-/// Room for one I/O that waits under a ticket. Storage for them is given to the desk.
-#[derive(Debug)]
-pub struct Seat<I>(Option<Waiter<I>>);
-
-impl<I> Seat<I> {
-    /// Nobody waits here.
-    pub const EMPTY: Self = Self(None);
-}
-
-#[derive(Debug)]
-struct Waiter<I> {
-    ticket: TicketId,
-    io: I,
-    then: Then,
-}
-
-/// What became of the attempt to get the data of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sampled {
-    /// It is there.
-    Good,
-    /// The disk did not give it.
-    Unreadable,
-    /// An adopted slot is not what was adopted.
-    Corrupt,
-    /// Nobody tried: begin again when something changes.
-    Later,
-    /// Nobody tried: begin again elsewhere, at once.
-    Again,
-}
-
-/// What to do, outside of the lock.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "an I/O that is not answered hangs"]
-#[allow(clippy::large_enum_variant)] // Lives on the stack of the caller; there is no allocator here.
-pub enum Job<I> {
-    /// Nothing: it waits.
-    Kept,
-    /// Answer it.
-    End(I, Result<(), Reason>),
-    /// Do what the plan of a write says, then [`Desk::wrote`].
-    Write(I, WritePlan),
-    /// Post the slots of the write in hand once more, here; then [`Desk::wrote`].
-    Again(I, PostTo),
-    /// Get the blocks from where the plan says, then [`Desk::sampled`].
-    Read(I, ReadPlan),
-}
-
-/// What a poll of the machine brought.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "an I/O that is not answered hangs"]
-#[allow(clippy::large_enum_variant)] // As Job.
-pub enum Polled<I> {
-    /// Do this.
-    Do(Action),
-    /// An I/O that waited under a ticket.
-    Job(Job<I>),
-}
+use seats::{Seats, Then, Waiter};
 
 /// The desk of one volume. Lives under the lock of its machine.
 #[derive(Debug)]
 pub struct Desk<I, S, L> {
-    seats: S,
-    seated: u32,
+    seats: Seats<S>,
     /// To be begun again when something changes, by step.
     parked: [L; Step::ALL.len()],
     /// Parked ones are to be begun again.
     restart: bool,
     /// How long anything may wait.
     bound_ns: u64,
-    /// Where the search for those that have waited too long goes on.
-    cursor: usize,
     expired: u64,
     flushes: u64,
     stalls: u64,
@@ -183,12 +58,10 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
             return Err("one seat for each ticket is needed");
         }
         Ok(Self {
-            seats,
-            seated: 0,
+            seats: Seats::new(seats),
             parked: [L::default(), L::default(), L::default()],
             restart: false,
             bound_ns,
-            cursor: 0,
             expired: 0,
             flushes: 0,
             stalls: 0,
@@ -199,7 +72,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
 
     /// How many wait, whatever for.
     pub fn waiting(&self) -> usize {
-        self.parked().saturating_add(self.seated as usize)
+        self.parked().saturating_add(self.seats.taken())
     }
 
     fn parked(&self) -> usize {
@@ -261,31 +134,18 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         if self.closed {
             return Job::End(io, Err(Reason::Leaving));
         }
-        let Some(seat) = self.seats.get_mut(ticket.index.get()) else {
-            return Job::End(io, Err(Reason::Leaving));
-        };
-        let new = Waiter { ticket, io, then };
-        match seat.0.replace(new) {
-            None => {
-                self.seated = self.seated.saturating_add(1);
-                Job::Kept
-            }
+        match self.seats.seat(Waiter { ticket, io, then }) {
+            Ok(()) => Job::Kept,
+            // There is no such ticket.
+            Err(waiter) if waiter.ticket == ticket => Job::End(waiter.io, Err(Reason::Leaving)),
             // A ticket is given anew only after it was ended, and its I/O left with it. If that is not so, answer.
-            Some(old) => Job::End(old.io, Err(Reason::Deposed)),
+            Err(old) => Job::End(old.io, Err(Reason::Deposed)),
         }
-    }
-
-    fn unseat(&mut self, ticket: TicketId) -> Option<Waiter<I>> {
-        let seat = self.seats.get_mut(ticket.index.get())?;
-        let waiter = seat.0.take_if(|waiter| waiter.ticket == ticket)?;
-        self.seated = self.seated.saturating_sub(1);
-        Some(waiter)
     }
 
     /// The I/O that waits under a ticket, to look at.
     pub fn peek(&self, ticket: TicketId) -> Option<&I> {
-        let waiter = self.seats.get(ticket.index.get())?.0.as_ref()?;
-        (waiter.ticket == ticket).then_some(&waiter.io)
+        self.seats.peek(ticket)
     }
 
     /// Begins an I/O, or goes on with it.
@@ -426,7 +286,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         ticket: TicketId,
         now_ns: u64,
     ) -> Job<I> {
-        match self.unseat(ticket) {
+        match self.seats.unseat(ticket) {
             None => Job::Kept,
             Some(Waiter { io, then, .. }) => match then {
                 Then::End => Job::End(io, Ok(())),
@@ -441,7 +301,7 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
 
     /// The machine says [`crate::volume::Action::Fail`].
     pub fn fail(&mut self, ticket: TicketId, reason: Reason) -> Job<I> {
-        match self.unseat(ticket) {
+        match self.seats.unseat(ticket) {
             None => Job::Kept,
             Some(waiter) => Job::End(waiter.io, Err(reason)),
         }
@@ -455,26 +315,10 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
         looks: usize,
         now_ns: u64,
     ) -> Option<Job<I>> {
-        for _ in 0..looks.min(self.seats.len()) {
-            if self.seated == 0 {
-                return None;
-            }
-            let bound = self.bound_ns;
-            let seat = self.seats.get_mut(self.cursor);
-            let found =
-                seat.and_then(|seat| seat.0.take_if(|waiter| waiter.io.age_ns(now_ns) >= bound));
-            self.cursor = self.cursor.saturating_add(1);
-            if self.cursor >= self.seats.len() {
-                self.cursor = 0;
-            }
-            if let Some(waiter) = found {
-                self.seated = self.seated.saturating_sub(1);
-                self.expired = self.expired.saturating_add(1);
-                core.nobody_waits(waiter.ticket);
-                return Some(Job::End(waiter.io, Err(Reason::TooLong)));
-            }
-        }
-        None
+        let waiter = self.seats.unseat_expired(looks, self.bound_ns, now_ns)?;
+        self.expired = self.expired.saturating_add(1);
+        core.nobody_waits(waiter.ticket);
+        Some(Job::End(waiter.io, Err(Reason::TooLong)))
     }
 
     /// From now on nothing is filed, and what is comes out here, one after the other. To be called until it says
@@ -486,12 +330,8 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
                 return Job::End(io, Err(Reason::Leaving));
             }
         }
-        if self.seated > 0 {
-            let taken = self.seats.iter_mut().find_map(|seat| seat.0.take());
-            if let Some(waiter) = taken {
-                self.seated = self.seated.saturating_sub(1);
-                return Job::End(waiter.io, Err(Reason::Leaving));
-            }
+        if let Some(waiter) = self.seats.unseat_any() {
+            return Job::End(waiter.io, Err(Reason::Leaving));
         }
         Job::Kept
     }
