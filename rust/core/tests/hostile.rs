@@ -17,7 +17,6 @@ use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
 use yoke_core::window::Place;
 
-const MIRRORED: Role = Role::Owner(Mode::Mirrored);
 const SOLO: Role = Role::Owner(Mode::Solo);
 
 /// Numbers that depend on a seed alone.
@@ -52,14 +51,7 @@ impl Dice {
 }
 
 fn mirrored() -> Appliance {
-    let mut a = Appliance::new(2, |_| ());
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    a.mend(0);
-    a.mend(1);
-    a.until("mirrored", |a| {
-        a.role(0) == MIRRORED && a.status(0).regions == 2
-    });
-    a
+    Appliance::mirrored(2, |_| ())
 }
 
 /// A message with every field at random; some of them are those of the moment. Not `Want`: that is obeyed.

@@ -17,20 +17,8 @@ const SOLO: Role = Role::Owner(Mode::Solo);
 const T_IO: u64 = 500 * MS;
 const RANGE: LongRange = LongRange { block: 0, count: 8 };
 
-fn mirrored_with(links: usize, tune: fn(&mut Config)) -> Appliance {
-    let mut a = Appliance::new(links, tune);
-    a.until("solo", |a| a.role(0) == SOLO);
-    for index in 0..links {
-        a.mend(index);
-    }
-    a.until("mirrored", |a| {
-        a.role(0) == MIRRORED && usize::from(a.status(0).regions) == links
-    });
-    a
-}
-
 fn mirrored(links: usize) -> Appliance {
-    mirrored_with(links, |_| ())
+    Appliance::mirrored(links, |_| ())
 }
 
 /// An appliance with block 1 on the disk and nothing in the log, and a write-zeroes over it.
@@ -137,7 +125,7 @@ fn a_survivor_whose_zeroes_fail_tries_again_when_they_cannot_land_any_more() {
 
 #[test]
 fn a_long_tombstone_is_zeroed_piece_by_piece() {
-    let mut a = mirrored_with(1, |config| config.blocks = 10_000);
+    let mut a = Appliance::mirrored(1, |config| config.blocks = 10_000);
     a.write(0, 400, 10);
     a.hold_passes = true;
     let range = LongRange {
@@ -189,7 +177,7 @@ fn one_that_the_disk_refuses_is_answered_at_once() {
 
 #[test]
 fn zeroes_that_the_disk_refuses_to_write_by_itself_are_written_to_it() {
-    let mut a = mirrored_with(1, |config| config.blocks = 10_000);
+    let mut a = Appliance::mirrored(1, |config| config.blocks = 10_000);
     a.write(0, 149, 10);
     a.until("on the disk", |a| a.disk.contains_key(&149));
     a.hold_passes = true;
@@ -361,7 +349,7 @@ fn a_partner_that_comes_back_is_told_of_what_is_under_way() {
 
 #[test]
 fn a_walk_over_a_large_log_lets_go_of_the_lock() {
-    let mut a = mirrored_with(1, |config| {
+    let mut a = Appliance::mirrored(1, |config| {
         config.blocks = 100_000;
         (config.slots, config.dirty_limit) = (4_096, 4_096);
     });
@@ -379,7 +367,7 @@ fn a_walk_over_a_large_log_lets_go_of_the_lock() {
 
 #[test]
 fn one_waits_for_a_slot_and_gets_the_next() {
-    let mut a = mirrored_with(1, |config| {
+    let mut a = Appliance::mirrored(1, |config| {
         (config.slots, config.dirty_limit) = (1, 1);
     });
     a.hold_destage = true;
@@ -510,7 +498,7 @@ fn a_tombstone_that_comes_behind_the_copying_is_copied_too() {
 
 #[test]
 fn writes_do_not_take_the_slot_that_one_waits_for() {
-    let mut a = mirrored_with(1, |config| {
+    let mut a = Appliance::mirrored(1, |config| {
         (config.slots, config.dirty_limit) = (1, 1);
     });
     a.hold_destage = true;

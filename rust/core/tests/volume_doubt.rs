@@ -12,13 +12,7 @@ use yoke_core::volume::*;
 const PARKED: Option<Reason> = None;
 
 fn mirrored(tune: fn(&mut Config)) -> Appliance {
-    let mut a = Appliance::new(1, tune);
-    a.until("node 0 owns the volume", |a| {
-        a.role(0) == Role::Owner(Mode::Solo)
-    });
-    a.mend(0);
-    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
-    a
+    Appliance::mirrored(1, tune)
 }
 
 /// Begins a write at the standby; says why not.

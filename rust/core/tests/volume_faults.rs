@@ -15,10 +15,7 @@ const SOLO: Role = Role::Owner(Mode::Solo);
 
 /// A survivor with this many blocks that are nowhere but in its memory.
 fn survivor(blocks: u64) -> Appliance {
-    let mut a = Appliance::new(1, |_| ());
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    a.mend(0);
-    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    let mut a = Appliance::mirrored(1, |_| ());
     a.hold_destage = true;
     for block in 0..blocks {
         // Far apart, so that each is a run of its own.
@@ -127,10 +124,7 @@ fn a_window_that_is_made_anew_condemns_what_was_adopted_from_it() {
 
 /// The dead owner's partner just after this many steps of its takeover, with its window gone; then for ten seconds.
 fn without_window(steps: u32) -> Appliance {
-    let mut a = Appliance::new(1, |_| ());
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    a.mend(0);
-    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    let mut a = Appliance::mirrored(1, |_| ());
     a.hold_destage = true;
     a.write(0, 1, 10);
     a.kill(0);
@@ -227,10 +221,7 @@ fn a_survivor_that_is_stopped_keeps_what_it_adopted() {
 
 #[test]
 fn a_disk_slower_than_its_lease_serves_slowly_and_has_one_owner() {
-    let mut a = Appliance::new(1, |config| config.io_life_ns = 5_000 * MS);
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    a.mend(0);
-    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    let mut a = Appliance::mirrored(1, |config| config.io_life_ns = 5_000 * MS);
     a.hold_destage = true;
     a.write(0, 1, 10);
     // A pass over the disk, a write and a read, takes three times as long as the lease of 900 ms that was configured.
@@ -381,10 +372,7 @@ fn what_can_go_on_wakes_who_polls() {
 
 /// Mirrored, with node 0 as the owner, and nothing goes to the disk on its own.
 fn mirrored(tune: fn(&mut Config)) -> Appliance {
-    let mut a = Appliance::new(1, tune);
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    a.mend(0);
-    a.until("mirrored", |a| a.role(0) == Role::Owner(Mode::Mirrored));
+    let mut a = Appliance::mirrored(1, tune);
     a.hold_destage = true;
     a
 }

@@ -14,15 +14,7 @@ const MIRRORED: Role = Role::Owner(Mode::Mirrored);
 const SOLO: Role = Role::Owner(Mode::Solo);
 
 fn mirrored(links: usize) -> Appliance {
-    let mut a = Appliance::new(links, |_| ());
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    for index in 0..links {
-        a.mend(index);
-    }
-    a.until("mirrored", |a| {
-        a.role(0) == MIRRORED && usize::from(a.status(0).regions) == links
-    });
-    a
+    Appliance::mirrored(links, |_| ())
 }
 
 fn link(index: u8) -> LinkId {

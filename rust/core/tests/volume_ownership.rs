@@ -7,7 +7,7 @@
 mod appliance;
 
 use appliance::{Appliance, MS};
-use yoke_core::disk::node_block::{NodeBlock, RecordState};
+use yoke_core::disk::node_block::RecordState;
 use yoke_core::mirror::message::Message;
 use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
@@ -19,15 +19,7 @@ const IO_LIFE: u64 = 500 * MS;
 const LINK_LEASE: u64 = 50 * MS;
 
 fn mirrored(links: usize) -> Appliance {
-    let mut a = Appliance::new(links, |_| ());
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    for index in 0..links {
-        a.mend(index);
-    }
-    a.until("mirrored", |a| {
-        a.role(0) == MIRRORED && usize::from(a.status(0).regions) == links
-    });
-    a
+    Appliance::mirrored(links, |_| ())
 }
 
 /// A survivor that has just taken over: the dead owner's commands may be in the disk's queue for `IO_LIFE` yet.
@@ -123,42 +115,6 @@ fn a_forced_owner_waits_for_commands_of_one_that_held() {
     // One that holds issues commands for up to L after the claim.
     assert!(a.now - landed >= IO_LIFE + LINK_LEASE - 5 * MS);
     drop(owner);
-}
-
-#[test]
-fn a_second_wish_to_close_does_not_rest_on_words_changed_for_the_first() {
-    let mut a = mirrored(1);
-    a.hold_destage = true;
-    a.write(0, 1, 10);
-    // The owner cannot let go of the shadow, so the close waits, with all words changed; and is not wanted any more.
-    a.command(1, Command::Close);
-    a.pass(300 * MS);
-    assert_eq!(a.role(1), Role::Standby);
-    a.command(1, Command::TakeOver);
-    a.hold_destage = false;
-    a.until("moved", |a| matches!(a.role(1), Role::Owner(_)));
-    a.cut(0);
-    a.command(1, Command::GiveBack);
-    a.until("moved back", |a| a.role(0) == SOLO);
-    // The owner joins: the region is granted, and the record does not name it yet.
-    a.mend_quiet(0);
-    for _ in 0..10_000 {
-        if a.node(1).windows[0].word != 0 {
-            break;
-        }
-        a.step(0);
-        a.step(1);
-    }
-    assert!(a.node(1).windows[0].word != 0 && a.role(0) != MIRRORED);
-    a.command(1, Command::Close);
-    let closed = a.role(1) == Role::Closed;
-    assert!(
-        !closed || a.node(1).windows[0].word == 0,
-        "closed, and it honours what is posted"
-    );
-    a.until("closed", |a| a.role(1) == Role::Closed);
-    assert_eq!(a.role(0), SOLO);
-    assert_eq!(a.node(1).windows[0].word, 0);
 }
 
 #[test]
@@ -333,77 +289,6 @@ fn a_takeover_is_not_possible_while_the_partner_opens() {
     a.until("ready", |a| a.status(0).takeover == Ok(()));
 }
 
-/// The owner of a pair whose links are cut, and a partner that stands still from its `steps`-th step on.
-fn claimed(steps: u32) -> (Appliance, Option<appliance::Controller>) {
-    let mut a = mirrored(1);
-    a.hold_destage = true;
-    a.write(0, 1, 10);
-    let owner = a.nodes[0].take();
-    a.cut(0);
-    let mut left = steps;
-    while left > 0 {
-        if a.step(1) {
-            left -= 1;
-        } else {
-            a.now += 5 * MS;
-        }
-    }
-    let claimant = a.nodes[1].take();
-    a.nodes[0] = owner;
-    let link = appliance::link(0);
-    a.tell(0, Input::LinkDown { link });
-    a.tell(0, Input::SessionGone);
-    a.hold_destage = false;
-    (a, claimant)
-}
-
-#[test]
-fn a_claimant_that_died_does_not_hold_its_owner_for_ever() {
-    let mut served = 0;
-    for steps in 1..40 {
-        let (mut a, claimant) = claimed(steps);
-        drop(claimant);
-        let claim = a.blocks[1].claim;
-        let won = a.blocks[1].record.generation > a.blocks[0].record.generation;
-        let tenure = a.node(0).volume.tenure();
-        a.pass(4_000 * MS);
-        if won {
-            assert!(!a.node(0).volume.is_owner(), "step {steps}");
-            continue;
-        }
-        assert_eq!(a.role(0), SOLO, "step {steps}, claim {claim:?}");
-        // It is the same ownership for those who have the disk open: nobody else has written.
-        assert_eq!(a.node(0).volume.tenure(), tenure, "step {steps}");
-        a.write(0, 2, 20);
-        assert_eq!(a.read(0, 1), 10);
-        served += u32::from(claim.is_some());
-    }
-    assert!(served > 1, "{served} claims were outbid");
-}
-
-#[test]
-fn a_claimant_that_only_slept_and_its_owner_never_both_serve() {
-    for steps in 1..60 {
-        for awake in [500, 1_200, 1_500, 1_600, 2_000, 4_000] {
-            let (mut a, claimant) = claimed(steps);
-            a.pass(awake * MS);
-            a.nodes[1] = claimant;
-            let link = appliance::link(0);
-            a.tell(1, Input::LinkDown { link });
-            a.tell(1, Input::SessionGone);
-            for _ in 0..400 {
-                a.pass(5 * MS);
-                let now = a.now;
-                let serving = [0, 1].map(|n| a.node(n).volume.status(now).serving.is_ok());
-                assert_ne!(serving, [true; 2], "step {steps}, awake at {awake} ms");
-            }
-            a.pass(4_000 * MS);
-            let owner = usize::from(!a.node(0).volume.is_owner());
-            assert_eq!(a.read(owner, 1), 10, "step {steps}, awake at {awake} ms");
-        }
-    }
-}
-
 #[test]
 fn a_twin_that_closes_and_opens_on_one_life_of_a_link_is_mirrored_to_again() {
     let mut a = mirrored(1);
@@ -430,105 +315,6 @@ fn a_twin_that_closes_and_opens_on_one_life_of_a_link_is_mirrored_to_again() {
     a.kill(0);
     a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
     assert_eq!((a.read(1, 1), a.read(1, 2)), (10, 20));
-}
-
-/// An owner that joins, and the record that is on its way to the disk: it names the partner.
-fn joining(tune: fn(&mut Config)) -> (Appliance, NodeBlock) {
-    let mut a = Appliance::new(1, tune);
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    a.write(0, 1, 10);
-    a.mend_quiet(0);
-    for _ in 0..10_000 {
-        let now = a.now;
-        let action = a.node(0).volume.poll_action(now);
-        match action {
-            Some(Action::WriteNodeBlock { block, .. })
-                if matches!(block.record.state, RecordState::Shadow(_)) =>
-            {
-                return (a, block);
-            }
-            Some(action) => a.act(0, action),
-            None if a.step(1) => (),
-            None => a.now += MS,
-        }
-    }
-    panic!("no record that names the partner");
-}
-
-#[test]
-fn a_holder_keeps_its_window_while_a_record_that_names_it_may_be_on_its_way() {
-    let (mut a, late) = joining(|config| config.auto_takeover = false);
-    a.kill(0);
-    let link = appliance::link(0);
-    a.tell(1, Input::LinkGoing { link });
-    a.pass(IO_LIFE - 100 * MS);
-    assert!(a.node(1).volume.needs_window(link));
-    a.blocks[0] = late;
-    a.pass(2 * IO_LIFE);
-    assert!(a.node(1).volume.needs_window(link), "it is named");
-    a.command(1, Command::TakeOver);
-    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
-    assert_eq!(a.read(1, 1), 10);
-}
-
-#[test]
-fn a_holder_lets_go_of_its_window_when_no_record_can_come_any_more() {
-    let (mut a, _) = joining(|config| config.auto_takeover = false);
-    a.kill(0);
-    let link = appliance::link(0);
-    a.tell(1, Input::LinkGoing { link });
-    a.until("let go", |a| !a.node(1).volume.needs_window(link));
-}
-
-#[test]
-fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
-    let (mut a, late) = joining(|_| ());
-    a.tell(1, Input::Command(Command::Close));
-    a.kill(0);
-    a.pass(IO_LIFE - 100 * MS);
-    assert_ne!(a.role(1), Role::Closed);
-    a.blocks[0] = late;
-    // Now it stands on the disk, and what it names is here.
-    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
-}
-
-/// The claimant's record lands just after its owner, who outbids it, has read all blocks: it sees that claim, adopts the
-/// shadow and does nothing with it, and then sees the owner's new record.
-#[test]
-fn a_claimant_that_was_outbid_in_the_last_moment_still_holds_the_shadow() {
-    let mut a = mirrored(1);
-    a.hold_destage = true;
-    a.write(0, 1, 10);
-    a.kill(0);
-    let old = a.blocks[0].record;
-    let step = |a: &mut Appliance| {
-        if !a.step(1) {
-            a.now += MS;
-        }
-    };
-    while a.blocks[1].claim.is_none() {
-        step(&mut a);
-    }
-    let claim = a.blocks[1].claim.unwrap();
-    while a.blocks[1].record.generation < claim {
-        step(&mut a);
-    }
-    // The owner has read the blocks before that, with its claim on the disk.
-    a.blocks[0].claim = claim.next();
-    a.blocks[0].sequence += 2;
-    while a.role(1) != Role::Owner(Mode::Degraded) {
-        step(&mut a);
-    }
-    a.pass(10 * MS);
-    assert!(a.status(1).serving.is_err());
-    a.blocks[0].claim = None;
-    a.blocks[0].record.generation = claim.next().unwrap();
-    a.blocks[0].sequence += 2;
-    a.until("deposed", |a| a.role(1) == Role::Standby);
-    assert_eq!(a.blocks[0].record.state, old.state, "it is the shadow");
-    // The owner dies before it has brought its log to the disk.
-    a.until("taken", |a| a.role(1) == Role::Owner(Mode::Degraded));
-    assert_eq!(a.read(1, 1), 10);
 }
 
 #[test]
@@ -636,99 +422,6 @@ fn a_grant_that_was_lost_before_a_takeover_that_came_to_nothing_is_granted_anew(
     let incarnation = life;
     a.tell(1, Input::SessionUp { incarnation, terms });
     a.until("mirrored", |a| a.role(0) == MIRRORED);
-}
-
-/// Solo at node 0, which then stands still: node 1 has to watch its lease before it may claim.
-fn taking() -> (Appliance, Option<appliance::Controller>) {
-    let mut a = Appliance::new(1, |_| ());
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    let owner = a.nodes[0].take();
-    a.until("node 1 takes over", |a| a.role(1) == Role::Taking);
-    (a, owner)
-}
-
-#[test]
-fn a_close_that_comes_during_a_takeover_follows_it() {
-    let (mut a, _owner) = taking();
-    a.command(1, Command::Close);
-    assert_eq!(a.role(1), Role::Taking);
-    a.until("closed", |a| a.role(1) == Role::Closed);
-    assert_eq!(a.blocks[1].record.state, RecordState::Released);
-}
-
-#[test]
-fn a_close_that_comes_during_a_takeover_follows_it_when_it_is_given_up() {
-    let (mut a, owner) = taking();
-    a.command(1, Command::Close);
-    assert_eq!(a.role(1), Role::Taking);
-    // It lives, after all.
-    a.nodes[0] = owner;
-    a.until("closed", |a| a.role(1) == Role::Closed);
-    assert_eq!(a.role(0), SOLO);
-    assert!(a.blocks[1].record.generation < a.blocks[0].record.generation);
-}
-
-#[test]
-fn a_close_that_is_taken_back_during_a_takeover_does_not_follow_it() {
-    let (mut a, _owner) = taking();
-    a.command(1, Command::Close);
-    a.command(1, Command::AbortGiveBack);
-    a.until("taken", |a| a.role(1) == SOLO);
-    a.pass(2_000 * MS);
-    assert_eq!(a.role(1), SOLO);
-}
-
-#[test]
-fn an_owner_that_is_deposed_while_it_closes_is_closed_all_the_same() {
-    let mut a = mirrored(1);
-    a.hold_destage = true;
-    a.write(0, 1, 10);
-    a.command(0, Command::Close);
-    a.pass(200 * MS);
-    assert!(matches!(a.role(0), Role::Owner(_)), "its log is not empty");
-    let owner = a.nodes[0].take();
-    a.cut(0);
-    a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
-    a.nodes[0] = owner;
-    let link = appliance::link(0);
-    a.tell(0, Input::LinkDown { link });
-    a.tell(0, Input::SessionGone);
-    a.until("closed", |a| a.role(0) == Role::Closed);
-    assert_eq!(a.read(1, 1), 10);
-}
-
-/// Whose commands the next owner cuts off are those of the owner before it: what an earlier ownership of its own has left in
-/// the disk's queue nobody cuts off.
-#[test]
-fn an_owner_that_comes_back_waits_for_its_own_earlier_commands() {
-    const LIFE: u64 = 10_000 * MS;
-    let mut a = Appliance::new(1, |config| {
-        (config.reservations, config.io_life_ns) = (true, LIFE);
-    });
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    a.mend(0);
-    a.until("mirrored", |a| a.role(0) == MIRRORED);
-    a.fail_writes = true;
-    let issued = a.now;
-    a.write(0, 1, 10);
-    let owner = a.nodes[0].take();
-    a.cut(0);
-    a.fail_writes = false;
-    // The survivor preempts, and writes at once.
-    a.until("taken", |a| a.role(1) == SOLO);
-    a.nodes[0] = owner;
-    let link = appliance::link(0);
-    a.tell(0, Input::LinkDown { link });
-    a.tell(0, Input::SessionGone);
-    a.until("deposed", |a| a.role(0) == Role::Standby);
-    a.kill(1);
-    a.until("taken back", |a| a.role(0) == SOLO);
-    assert!(a.now < issued + LIFE / 2, "{} ms", (a.now - issued) / MS);
-    a.pass(LIFE / 4);
-    assert_eq!(a.status(0).serving, Err(Reason::OldCommands));
-    a.until("served", |a| a.status(0).serving.is_ok());
-    assert!(a.now >= issued + LIFE, "{} ms", (a.now - issued) / MS);
-    assert_eq!(a.read(0, 1), 10);
 }
 
 /// What is given up is done, and counts for nothing; but a write of it that failed may still land.

@@ -18,10 +18,7 @@ fn solo(tune: fn(&mut Config)) -> Appliance {
 }
 
 fn mirrored(tune: fn(&mut Config)) -> Appliance {
-    let mut a = solo(tune);
-    a.mend(0);
-    a.until("mirrored", |a| a.role(0) == MIRRORED);
-    a
+    Appliance::mirrored(1, tune)
 }
 
 /// A read begins, and goes to the disk.

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Wishes to close a volume: when they are to wait, and that none is lost.
+
+#[path = "support/appliance.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod appliance;
+
+use appliance::{Appliance, MS};
+use yoke_core::disk::node_block::{NodeBlock, RecordState};
+use yoke_core::volume::*;
+
+const MIRRORED: Role = Role::Owner(Mode::Mirrored);
+const SOLO: Role = Role::Owner(Mode::Solo);
+const IO_LIFE: u64 = 500 * MS;
+
+fn mirrored(links: usize) -> Appliance {
+    Appliance::mirrored(links, |_| ())
+}
+
+#[test]
+fn a_second_wish_to_close_does_not_rest_on_words_changed_for_the_first() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    // The owner cannot let go of the shadow, so the close waits, with all words changed; and is not wanted any more.
+    a.command(1, Command::Close);
+    a.pass(300 * MS);
+    assert_eq!(a.role(1), Role::Standby);
+    a.command(1, Command::TakeOver);
+    a.hold_destage = false;
+    a.until("moved", |a| matches!(a.role(1), Role::Owner(_)));
+    a.cut(0);
+    a.command(1, Command::GiveBack);
+    a.until("moved back", |a| a.role(0) == SOLO);
+    // The owner joins: the region is granted, and the record does not name it yet.
+    a.mend_quiet(0);
+    for _ in 0..10_000 {
+        if a.node(1).windows[0].word != 0 {
+            break;
+        }
+        a.step(0);
+        a.step(1);
+    }
+    assert!(a.node(1).windows[0].word != 0 && a.role(0) != MIRRORED);
+    a.command(1, Command::Close);
+    let closed = a.role(1) == Role::Closed;
+    assert!(
+        !closed || a.node(1).windows[0].word == 0,
+        "closed, and it honours what is posted"
+    );
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.role(0), SOLO);
+    assert_eq!(a.node(1).windows[0].word, 0);
+}
+
+/// An owner that joins, and the record that is on its way to the disk: it names the partner.
+fn joining(tune: fn(&mut Config)) -> (Appliance, NodeBlock) {
+    let mut a = Appliance::new(1, tune);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.write(0, 1, 10);
+    a.mend_quiet(0);
+    for _ in 0..10_000 {
+        let now = a.now;
+        let action = a.node(0).volume.poll_action(now);
+        match action {
+            Some(Action::WriteNodeBlock { block, .. })
+                if matches!(block.record.state, RecordState::Shadow(_)) =>
+            {
+                return (a, block);
+            }
+            Some(action) => a.act(0, action),
+            None if a.step(1) => (),
+            None => a.now += MS,
+        }
+    }
+    panic!("no record that names the partner");
+}
+
+#[test]
+fn a_holder_keeps_its_window_while_a_record_that_names_it_may_be_on_its_way() {
+    let (mut a, late) = joining(|config| config.auto_takeover = false);
+    a.kill(0);
+    let link = appliance::link(0);
+    a.tell(1, Input::LinkGoing { link });
+    a.pass(IO_LIFE - 100 * MS);
+    assert!(a.node(1).volume.needs_window(link));
+    a.blocks[0] = late;
+    a.pass(2 * IO_LIFE);
+    assert!(a.node(1).volume.needs_window(link), "it is named");
+    a.command(1, Command::TakeOver);
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn a_holder_lets_go_of_its_window_when_no_record_can_come_any_more() {
+    let (mut a, _) = joining(|config| config.auto_takeover = false);
+    a.kill(0);
+    let link = appliance::link(0);
+    a.tell(1, Input::LinkGoing { link });
+    a.until("let go", |a| !a.node(1).volume.needs_window(link));
+}
+
+#[test]
+fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
+    let (mut a, late) = joining(|_| ());
+    a.tell(1, Input::Command(Command::Close));
+    a.kill(0);
+    a.pass(IO_LIFE - 100 * MS);
+    assert_ne!(a.role(1), Role::Closed);
+    a.blocks[0] = late;
+    // Now it stands on the disk, and what it names is here.
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+}
+
+/// Solo at node 0, which then stands still: node 1 has to watch its lease before it may claim.
+fn taking() -> (Appliance, Option<appliance::Controller>) {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    let owner = a.nodes[0].take();
+    a.until("node 1 takes over", |a| a.role(1) == Role::Taking);
+    (a, owner)
+}
+
+#[test]
+fn a_close_that_comes_during_a_takeover_follows_it() {
+    let (mut a, _owner) = taking();
+    a.command(1, Command::Close);
+    assert_eq!(a.role(1), Role::Taking);
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.blocks[1].record.state, RecordState::Released);
+}
+
+#[test]
+fn a_close_that_comes_during_a_takeover_follows_it_when_it_is_given_up() {
+    let (mut a, owner) = taking();
+    a.command(1, Command::Close);
+    assert_eq!(a.role(1), Role::Taking);
+    // It lives, after all.
+    a.nodes[0] = owner;
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.role(0), SOLO);
+    assert!(a.blocks[1].record.generation < a.blocks[0].record.generation);
+}
+
+#[test]
+fn a_close_that_is_taken_back_during_a_takeover_does_not_follow_it() {
+    let (mut a, _owner) = taking();
+    a.command(1, Command::Close);
+    a.command(1, Command::AbortGiveBack);
+    a.until("taken", |a| a.role(1) == SOLO);
+    a.pass(2_000 * MS);
+    assert_eq!(a.role(1), SOLO);
+}
+
+#[test]
+fn an_owner_that_is_deposed_while_it_closes_is_closed_all_the_same() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.command(0, Command::Close);
+    a.pass(200 * MS);
+    assert!(matches!(a.role(0), Role::Owner(_)), "its log is not empty");
+    let owner = a.nodes[0].take();
+    a.cut(0);
+    a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+    a.nodes[0] = owner;
+    let link = appliance::link(0);
+    a.tell(0, Input::LinkDown { link });
+    a.tell(0, Input::SessionGone);
+    a.until("closed", |a| a.role(0) == Role::Closed);
+    assert_eq!(a.read(1, 1), 10);
+}
