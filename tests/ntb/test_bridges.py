@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """yoke_ntb on bridges that are not like the emulated one.
 
-ntb_test_bridge plays Intel, AMD, Switchtec, look-up tables and EPF with both ends in one machine, as picky as they are;
+ntb_test_bridge plays Intel, AMD, Switchtec, look-up tables, EPF and IDT with both ends in one machine, as picky as they are;
 yoke_sys_selftest opens a link at each end and holds it against the contract of interconnects.
 """
 
@@ -135,6 +135,8 @@ NATURES = [
     ("lut", 64 * KIB, ""),
     # No doorbells.
     ("epf", 1024 * KIB, "silent"),
+    ("idt", 1024 * KIB, ""),
+    ("idt-lut", 64 * KIB, ""),
 ]
 
 
@@ -153,7 +155,7 @@ def test_a_link_over_a_bridge(bridge: Bridge, like: str, size: int, words: str) 
     assert not any(bridge.trans(side).exposed for side in (0, 1))
 
 
-@pytest.mark.parametrize("like", ["intel", "switchtec", "epf"])
+@pytest.mark.parametrize("like", ["intel", "switchtec", "epf", "idt", "idt-lut"])
 def test_an_end_is_pulled_out_and_put_in(bridge: Bridge, like: str) -> None:
     words = "silent" if like == "epf" else ""
     bridge.load(like)
@@ -173,9 +175,61 @@ def test_an_end_is_pulled_out_and_put_in(bridge: Bridge, like: str) -> None:
         # Both ends know that it was down, and the bridge was told again where the memory is, at both.
         assert all(new.generation != old.generation for new, old in zip(after, before, strict=True))
         assert bridge.trans(1 - number).count > sets
+    # Where the other end translates, it let go before the memory went, and was told of the new one.
+    for side in (0, 1):
+        assert (bridge.trans(side).stale, bridge.trans(side).exposed) == (0, 0)
+    assert "does not let go" not in bridge.machine.log()
 
 
-@pytest.mark.parametrize("like", ["amd"])
+def test_what_was_said_before_a_down_is_not_used_after_it(bridge: Bridge) -> None:
+    """The peer comes back with other memory, and what it said of the old one arrives once more."""
+    bridge.load("idt")
+    bridge.open()
+    bridge.check()
+    for number in (0, 1):
+        bridge.set(1 - number, "late", 1)
+        bridge.pull(number)
+        bridge.rescan()
+        bridge.machine.wait("late words", f"[ $(cat {DEBUGFS}/{1 - number}/late) = 4 ]")
+        bridge.check()
+        assert bridge.trans(1 - number).stale == 0
+
+
+def test_what_the_peer_could_not_take_is_said_again(bridge: Bridge) -> None:
+    """Full registers give no event when there is room again."""
+    bridge.load("idt")
+    for side in (0, 1):
+        bridge.set(side, "refuse", 4)
+    bridge.open()
+    bridge.check()
+    assert all(bridge.machine.sh(f"cat {DEBUGFS}/{side}/refuse") == "0" for side in (0, 1))
+
+
+def test_memory_that_a_silent_peer_may_write_is_not_given_back(bridge: Bridge) -> None:
+    """The other machine stands still while this end goes, so its window stays where it was pointed."""
+    bridge.load("idt")
+    bridge.open()
+    bridge.check()
+    bridge.set(1, "frozen", 1)
+    bridge.pull(0)
+    bridge.wait_errors(-19, 0)
+    assert bridge.trans(1).size != 0
+    assert bridge.trans(0).exposed == 0
+    assert "does not let go" in bridge.machine.log()
+    bridge.set(1, "frozen", 0)
+    bridge.rescan()
+    bridge.check()
+    # An end that only stops has to be able to start again.
+    bridge.set(1, "frozen", 1)
+    bridge.machine.sh(f"echo close > {FILE}")
+    bridge.set(1, "frozen", 0)
+    bridge.open()
+    bridge.check()
+    assert [bridge.trans(side).stale for side in (0, 1)] == [0, 0]
+    assert bridge.trans(0).exposed == 0
+
+
+@pytest.mark.parametrize("like", ["amd", "idt"])
 def test_a_flap_that_is_over_when_the_driver_hears_of_it(bridge: Bridge, like: str) -> None:
     bridge.load(like)
     bridge.open()
@@ -194,8 +248,6 @@ def test_a_flap_that_is_over_when_the_driver_hears_of_it(bridge: Bridge, like: s
     [
         ("tiny", "No space left", "none of its memory windows has 64 KiB"),
         ("poor", "Cannot allocate memory", "no memory, contiguous"),
-        ("idt", "not supported", "translates addresses at the sending end"),
-        ("idt-lut", "not supported", "translates addresses at the sending end"),
         ("mute", "not supported", "translates addresses at the sending end"),
     ],
 )
@@ -209,7 +261,7 @@ def test_a_bridge_that_cannot_carry_a_link_is_refused_in_words(
     assert bridge.machine.sh(f"cat {FILE}") == ""
 
 
-@pytest.mark.parametrize("like", ["switchtec"])
+@pytest.mark.parametrize("like", ["switchtec", "idt"])
 def test_links_and_devices_come_and_go_at_once(bridge: Bridge, like: str) -> None:
     """What a removal finds at that moment is what it takes down: nothing starts any more once it has looked."""
     bridge.load(like)
