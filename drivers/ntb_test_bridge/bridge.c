@@ -4,9 +4,13 @@
  *
  * In /sys/kernel/debug/ntb_test_bridge/SIDE:
  *
- *   flap   write a number: so often the link goes down and comes back, before the
- *          client is told; it is told once, and then the link is up
- *   trans  the size of the translation, and how often one was set
+ *   flap    write a number: so often the link goes down and comes back, before the
+ *           client is told; it is told once, and then the link is up
+ *   trans   the size of the translation; how often one was set; how often it was
+ *           set to what is not the other end's memory (any more); how often
+ *           memory of this end was given back while the other end still reached it
+ *   frozen  write 1: the client is not told of anything until 0 is written
+ *   late, refuse: see messages.c
  */
 #include <linux/delay.h>
 #include <linux/module.h>
@@ -26,9 +30,28 @@ int bridge_window(void)
 	return best;
 }
 
+static bool is_enabled(const struct side *side)
+{
+	bool master = READ_ONCE(side->command) & PCI_COMMAND_MASTER;
+
+	return side->enabled && (master || !nature->sends);
+}
+
 static bool both_enabled(void)
 {
-	return sides[0].enabled && sides[1].enabled;
+	return is_enabled(&sides[0]) && is_enabled(&sides[1]);
+}
+
+bool bridge_is_reached(struct side *side)
+{
+	struct side *peer = peer_of(side);
+	unsigned long flags;
+	bool leads;
+
+	spin_lock_irqsave(&lock, flags);
+	leads = peer->trans.size && peer->trans.addr == memory_address(side);
+	spin_unlock_irqrestore(&lock, flags);
+	return nature->sends && leads && READ_ONCE(side->command) & PCI_COMMAND_MASTER;
 }
 
 /* Tells the client of one side what has become of the link. */
@@ -42,8 +65,10 @@ static void tell_link(struct work_struct *work)
 	side->up = both_enabled();
 	if (!side->up && nature->forgets)
 		side->trans.size = 0;
+	if (!side->up)
+		messages_link_down(side);
 	spin_unlock_irqrestore(&lock, flags);
-	if (side->registered)
+	if (side->registered && !READ_ONCE(side->frozen))
 		ntb_link_event(&side->ntb);
 	mutex_unlock(&side->telling);
 }
@@ -169,9 +194,25 @@ static int mw_set_trans(struct ntb_dev *ntb, int pidx, int widx, dma_addr_t addr
 	return 0;
 }
 
+/* The bridge does not know whether there is memory. */
 static int peer_mw_set_trans(struct ntb_dev *ntb, int pidx, int widx, u64 addr,
 			     resource_size_t size)
 {
+	struct side *side = side_of(ntb), *peer = peer_of(side);
+	unsigned long flags;
+
+	if (pidx || widx < 0 || widx >= nature->windows || size > nature->size[widx])
+		return -EINVAL;
+	if (!IS_ALIGNED(addr, nature->addr_align) || size % nature->size_align)
+		return -EINVAL;
+	spin_lock_irqsave(&lock, flags);
+	side->trans.addr = addr;
+	side->trans.size = size;
+	side->trans.count += !!size;
+	if (size && (!READ_ONCE(peer->taken) || addr != memory_address(peer) ||
+		     widx != bridge_window()))
+		side->trans.stale++;
+	spin_unlock_irqrestore(&lock, flags);
 	return 0;
 }
 
@@ -200,6 +241,8 @@ static u64 db_read(struct ntb_dev *ntb)
 static int db_clear(struct ntb_dev *ntb, u64 bits)
 {
 	atomic64_andnot(bits, &side_of(ntb)->db);
+	if (nature->sends)
+		atomic64_andnot(bits, &peer_of(side_of(ntb))->db);
 	return 0;
 }
 
@@ -208,7 +251,8 @@ static void tell_doorbell(struct irq_work *work)
 {
 	struct side *side = container_of(work, struct side, db_work);
 
-	if (atomic64_read(&side->db) & ~atomic64_read(&side->db_mask))
+	if (!READ_ONCE(side->frozen) &&
+	    atomic64_read(&side->db) & ~atomic64_read(&side->db_mask))
 		ntb_db_event(&side->ntb, 0);
 }
 
@@ -231,13 +275,18 @@ static int db_clear_mask(struct ntb_dev *ntb, u64 bits)
 
 static int peer_db_set(struct ntb_dev *ntb, u64 bits)
 {
-	struct side *peer = peer_of(side_of(ntb));
+	struct side *side = side_of(ntb), *peer = peer_of(side);
 
 	if (bits & ~nature->doorbells)
 		return -EINVAL;
-	if (!READ_ONCE(side_of(ntb)->up))
+	if (!READ_ONCE(side->up))
 		return 0;
 	atomic64_or(bits, &peer->db);
+	if (nature->sends) {
+		/* Whoever rings may be the first to hear of it. */
+		atomic64_or(bits, &side->db);
+		irq_work_queue(&side->db_work);
+	}
 	irq_work_queue(&peer->db_work);
 	return 0;
 }
@@ -277,11 +326,14 @@ int bridge_register(struct side *side, struct pci_dev *pdev)
 	if (nature->sends) {
 		bridge_ops.mw_set_trans = NULL;
 		bridge_ops.peer_mw_set_trans = peer_mw_set_trans;
+		if (!nature->mute)
+			messages_offer(&bridge_ops);
 	}
 	memset(&side->ntb, 0, sizeof(side->ntb));
 	side->ntb.pdev = pdev;
 	side->ntb.topo = NTB_TOPO_SWITCH;
 	side->ntb.ops = &bridge_ops;
+	messages_register(side);
 	atomic64_set(&side->db, 0);
 	atomic64_set(&side->db_mask, nature->doorbells);
 	memory_install(side, pdev, true);
@@ -307,6 +359,7 @@ void bridge_unregister(struct side *side)
 	set_enabled(side, false);
 	cancel_work_sync(&side->link_work);
 	irq_work_sync(&side->db_work);
+	messages_unregister(side);
 	memory_install(side, side->ntb.pdev, false);
 	side->ntb.pdev = NULL;
 }
@@ -337,22 +390,39 @@ static int trans_show(struct seq_file *file, void *unused)
 	struct side *side = file->private;
 	unsigned long flags;
 	resource_size_t size;
-	u64 count;
+	u64 count, stale;
 
 	spin_lock_irqsave(&lock, flags);
 	size = side->trans.size;
 	count = side->trans.count;
+	stale = side->trans.stale;
 	spin_unlock_irqrestore(&lock, flags);
-	seq_printf(file, "%llu %llu\n", (u64)size, count);
+	seq_printf(file, "%llu %llu %llu %llu\n", (u64)size, count, stale,
+		   READ_ONCE(side->exposed));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(trans);
+
+static int frozen_set(void *data, u64 value)
+{
+	struct side *side = data;
+
+	WRITE_ONCE(side->frozen, value);
+	if (!value) {
+		queue_work(system_highpri_wq, &side->link_work);
+		irq_work_queue(&side->db_work);
+		messages_kick(side);
+	}
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(frozen_fops, NULL, frozen_set, "%llu\n");
 
 void bridge_init(struct side *side)
 {
 	mutex_init(&side->telling);
 	INIT_WORK(&side->link_work, tell_link);
 	init_irq_work(&side->db_work, tell_doorbell);
+	messages_init(side);
 }
 
 void bridge_files(struct side *side, struct dentry *top)
@@ -360,4 +430,6 @@ void bridge_files(struct side *side, struct dentry *top)
 	side->dir = debugfs_create_dir(side->number ? "1" : "0", top);
 	debugfs_create_file_unsafe("flap", 0200, side->dir, side, &flap_fops);
 	debugfs_create_file("trans", 0400, side->dir, side, &trans_fops);
+	debugfs_create_file_unsafe("frozen", 0200, side->dir, side, &frozen_fops);
+	messages_files(side);
 }

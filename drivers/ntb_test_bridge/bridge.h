@@ -3,9 +3,10 @@
  * A bridge for tests: two NTB devices in one machine that lead to each other,
  * with the constraints of real bridges.
  *
- *   bus.c     a PCI bus with the two devices, so that they can be removed and rescanned
- *   bridge.c  the NTB API
- *   memory.c  what is behind the windows
+ *   bus.c       a PCI bus with the two devices, so that they can be removed and rescanned
+ *   bridge.c    the NTB API
+ *   messages.c  its message registers
+ *   memory.c    what is behind the windows
  */
 #ifndef NTB_TEST_BRIDGE_H
 #define NTB_TEST_BRIDGE_H
@@ -20,6 +21,7 @@
 
 #define SIDES		2
 #define WINDOWS_MAX	4
+#define MESSAGES	4
 
 /* What kind of bridge it plays. Sizes in bytes. */
 struct nature {
@@ -30,7 +32,8 @@ struct nature {
 	bool natural;		/* addresses: a multiple of the power of two in the size; it does not say so */
 	bool by_peer;		/* windows are known, and can be set, while the link is up only */
 	bool forgets;		/* a down clears the translation */
-	bool sends;		/* translates at the sending end */
+	bool sends;		/* as IDT: translates at the sending end, has messages, and one doorbell register for all */
+	bool mute;		/* but has no messages */
 	bool other_dma;		/* memory belongs to another device than the NTB's PCI device */
 	size_t alloc_max;	/* more memory is not to be had at once */
 	size_t skew;		/* memory begins so far behind an aligned address */
@@ -49,12 +52,22 @@ struct side {
 	struct work_struct link_work;
 	struct irq_work db_work;
 	atomic64_t db, db_mask;
-	struct { dma_addr_t addr; resource_size_t size; u64 count; } trans;
+	struct { dma_addr_t addr; resource_size_t size; u64 count, stale; } trans;
+	bool frozen;		/* its machine stands still: no events */
+	u16 command;		/* of its PCI device */
+
+	/* messages.c, under its lock */
+	u32 in[MESSAGES], last[MESSAGES], kept[MESSAGES];
+	u64 msg_sts, msg_mask;
+	int late;
+	u32 refuse;
+	struct irq_work msg_work;
 
 	/* memory.c; for as long as the module is loaded */
 	struct platform_device *dma;
 	struct page *arena;
 	bool taken;
+	u64 allocations, exposed;
 	struct dentry *dir;
 };
 
@@ -81,6 +94,19 @@ void bridge_unregister(struct side *side);
 void bridge_init(struct side *side);
 void bridge_files(struct side *side, struct dentry *top);
 
+/* Whether stores of the other end arrive in memory of this one. */
+bool bridge_is_reached(struct side *side);
+
+/* messages.c: the registers stay as they are while a device is away, but for their masks. */
+void messages_offer(struct ntb_dev_ops *ops);
+void messages_register(struct side *side);
+void messages_unregister(struct side *side);
+void messages_link_down(struct side *side);
+void messages_init(struct side *side);
+void messages_files(struct side *side);
+/* Tells the client what it has not seen. */
+void messages_kick(struct side *side);
+
 /* memory.c */
 int memory_init(struct side *side);
 void memory_exit(struct side *side);
@@ -88,5 +114,7 @@ void memory_exit(struct side *side);
 void memory_install(struct side *side, struct pci_dev *pdev, bool on);
 /* Where the peer's stores to the window arrive. */
 phys_addr_t memory_target(const struct side *side);
+/* What the bridge has to be told to get there: another one for each allocation of a side whose peer translates. */
+dma_addr_t memory_address(const struct side *side);
 
 #endif

@@ -41,7 +41,18 @@ static const struct nature natures[] = {
 		.addr_align = 4096, .size_align = 1, .other_dma = true,
 		.alloc_max = 4 * MIB, .skew = 0, .port = { 0, 1 }, .doorbells = 0,
 	}, {
-		.name = "idt", .windows = 1, .size = { MIB }, .sends = true,
+		/* A BAR that is translated directly. */
+		.name = "idt", .windows = 2, .size = { 64 * KIB, MIB }, .sends = true,
+		.addr_align = 4, .size_align = 1,
+		.alloc_max = 4 * MIB, .skew = 0, .port = { 2, 4 }, .doorbells = 0xffffffff,
+	}, {
+		/* Look-up tables: parts of a BAR, each used whole or not at all. */
+		.name = "idt-lut", .windows = 4, .size = { 64 * KIB, 64 * KIB, 64 * KIB, 64 * KIB },
+		.sends = true, .addr_align = 4, .size_align = 64 * KIB,
+		.alloc_max = 4 * MIB, .skew = 4 * KIB, .port = { 9, 1 }, .doorbells = 0xffffffff,
+	}, {
+		/* It translates at the sending end, and has nothing to say where. */
+		.name = "mute", .windows = 1, .size = { MIB }, .sends = true, .mute = true,
 		.addr_align = 4, .size_align = 1,
 		.alloc_max = 4 * MIB, .skew = 0, .port = { 2, 4 }, .doorbells = 0xffffffff,
 	}, {
@@ -57,7 +68,7 @@ static const struct nature natures[] = {
 
 static char *like = "intel";
 module_param(like, charp, 0444);
-MODULE_PARM_DESC(like, "What it plays: intel, amd, switchtec, lut, epf, idt, tiny (windows too small), poor (no memory)");
+MODULE_PARM_DESC(like, "What it plays: intel, amd, switchtec, lut, epf, idt, idt-lut, mute (no messages), tiny (windows too small), poor (no memory)");
 
 const struct nature *nature;
 struct side sides[SIDES];
@@ -76,6 +87,8 @@ static int config_read(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_DEVICE_NOT_FOUND;
 	if ((where & ~3) == PCI_VENDOR_ID)
 		word = VENDOR | DEVICE << 16;
+	else if ((where & ~3) == PCI_COMMAND)
+		word = READ_ONCE(sides[PCI_SLOT(devfn)].command);
 	else if ((where & ~3) == PCI_CLASS_REVISION)
 		word = PCI_CLASS_BRIDGE_OTHER << 16;
 	*value = word >> (where & 3) * 8 & (u32)((1ULL << size * 8) - 1);
@@ -85,6 +98,8 @@ static int config_read(struct pci_bus *bus, unsigned int devfn, int where,
 static int config_write(struct pci_bus *bus, unsigned int devfn, int where,
 			int size, u32 value)
 {
+	if (PCI_SLOT(devfn) < SIDES && !PCI_FUNC(devfn) && where == PCI_COMMAND && size > 1)
+		WRITE_ONCE(sides[PCI_SLOT(devfn)].command, value);
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -94,12 +109,16 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	int err = dma_coerce_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
 
-	return err ?: bridge_register(&sides[PCI_SLOT(pdev->devfn)], pdev);
+	if (err)
+		return err;
+	pci_set_master(pdev);
+	return bridge_register(&sides[PCI_SLOT(pdev->devfn)], pdev);
 }
 
 static void remove(struct pci_dev *pdev)
 {
 	bridge_unregister(&sides[PCI_SLOT(pdev->devfn)]);
+	pci_clear_master(pdev);
 }
 
 static const struct pci_device_id ids[] = {

@@ -30,6 +30,11 @@ phys_addr_t memory_target(const struct side *side)
 	return page_to_phys(side->arena) + (nature->skew ? alignment() : 0);
 }
 
+dma_addr_t memory_address(const struct side *side)
+{
+	return memory_target(side) + (nature->sends ? side->allocations << 40 : 0);
+}
+
 static struct side *side_of_device(struct device *dev)
 {
 	int i;
@@ -51,9 +56,11 @@ static void *arena_alloc(struct device *dev, size_t size, dma_addr_t *handle,
 	    size + nature->skew > ARENA_SIZE)
 		return NULL;
 	side->taken = true;
+	side->allocations++;
 	base = page_address(side->arena) + nature->skew;
 	memset(base, 0, size);
-	*handle = page_to_phys(side->arena) + nature->skew;
+	*handle = memory_address(side) - memory_target(side) +
+		  page_to_phys(side->arena) + nature->skew;
 	return base;
 }
 
@@ -65,6 +72,7 @@ static void arena_free(struct device *dev, size_t size, void *base,
 	if (side) {
 		/* What somebody still uses shows. */
 		memset(base, 0x6b, size);
+		side->exposed += bridge_is_reached(side);
 		side->taken = false;
 	}
 }

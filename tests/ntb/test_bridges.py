@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """yoke_ntb on bridges that are not like the emulated one.
 
-ntb_test_bridge plays Intel, AMD, Switchtec, look-up tables and EPF with both ends in one machine, as picky as they are;
+ntb_test_bridge plays Intel, AMD, Switchtec, look-up tables, EPF and IDT with both ends in one machine, as picky as they are;
 yoke_sys_selftest opens a link at each end and holds it against the contract of interconnects.
 """
 
@@ -46,6 +46,18 @@ class End:
     error: int
 
 
+@dataclass(frozen=True)
+class Trans:
+    """The file `trans` of one side."""
+
+    size: int
+    # How often one was set; how often one that led to what is not the other end's memory; how often memory of this
+    # side was given back while the other one could still write it.
+    count: int
+    stale: int
+    exposed: int
+
+
 class Bridge:
     """The two ends, in machine a."""
 
@@ -77,10 +89,18 @@ class Bridge:
         first, second = (End(up == "1", int(gen), int(own), int(peer), int(err)) for up, gen, own, peer, err in lines)
         return first, second
 
-    def trans(self, side: int) -> tuple[int, int]:
-        """Size of the translation, and how often one was set."""
-        size, count = self.machine.sh(f"cat {DEBUGFS}/{side}/trans").split()
-        return int(size), int(count)
+    def trans(self, side: int) -> Trans:
+        return Trans(*map(int, self.machine.sh(f"cat {DEBUGFS}/{side}/trans").split()))
+
+    def set(self, side: int, name: str, value: int) -> None:
+        self.machine.sh(f"echo {value} > {DEBUGFS}/{side}/{name}")
+
+    def pull(self, number: int) -> None:
+        """Takes a device away."""
+        self.machine.sh(f"echo 1 > /sys/bus/pci/devices/{ENDS[number]}/remove")
+
+    def rescan(self) -> None:
+        self.machine.sh("echo 1 > /sys/bus/pci/rescan")
 
     def wait_errors(self, *errors: int) -> None:
         wanted = " ".join(map(str, errors))
@@ -115,6 +135,8 @@ NATURES = [
     ("lut", 64 * KIB, ""),
     # No doorbells.
     ("epf", 1024 * KIB, "silent"),
+    ("idt", 1024 * KIB, ""),
+    ("idt-lut", 64 * KIB, ""),
 ]
 
 
@@ -125,37 +147,91 @@ def test_a_link_over_a_bridge(bridge: Bridge, like: str, size: int, words: str) 
     bridge.check(words)
     for number, end in enumerate(bridge.ends()):
         assert (end.up, end.own_bytes, end.error) == (True, size, 0)
-        assert bridge.trans(number)[0] == size
+        assert (bridge.trans(number).size, bridge.trans(number).stale) == (size, 0)
     # Again, as after a failover.
     bridge.machine.sh(f"echo close > {FILE}")
     bridge.open()
     bridge.check(words)
+    assert not any(bridge.trans(side).exposed for side in (0, 1))
 
 
-@pytest.mark.parametrize("like", ["intel", "switchtec", "epf"])
+@pytest.mark.parametrize("like", ["intel", "switchtec", "epf", "idt", "idt-lut"])
 def test_an_end_is_pulled_out_and_put_in(bridge: Bridge, like: str) -> None:
     words = "silent" if like == "epf" else ""
     bridge.load(like)
     bridge.open()
     bridge.check(words)
-    for number, name in enumerate(ENDS):
+    for number in (0, 1):
         before = bridge.ends()
-        sets = bridge.trans(1 - number)[1]
-        bridge.machine.sh(f"echo 1 > /sys/bus/pci/devices/{name}/remove")
+        sets = bridge.trans(1 - number).count
+        bridge.pull(number)
         errors = [0, 0]
         errors[number] = -19
         bridge.wait_errors(*errors)
         assert [end.up for end in bridge.ends()] == [False, False]
-        bridge.machine.sh("echo 1 > /sys/bus/pci/rescan")
+        bridge.rescan()
         bridge.check(words)
         after = bridge.ends()
         # Both ends know that it was down, and the bridge was told again where the memory is, at both.
         assert all(new.generation != old.generation for new, old in zip(after, before, strict=True))
-        assert bridge.trans(1 - number)[1] > sets
+        assert bridge.trans(1 - number).count > sets
+    # Where the other end translates, it let go before the memory went, and was told of the new one.
+    for side in (0, 1):
+        assert (bridge.trans(side).stale, bridge.trans(side).exposed) == (0, 0)
+    assert "does not let go" not in bridge.machine.log()
 
 
-def test_a_flap_that_is_over_when_the_driver_hears_of_it(bridge: Bridge) -> None:
-    bridge.load("amd")
+def test_what_was_said_before_a_down_is_not_used_after_it(bridge: Bridge) -> None:
+    """The peer comes back with other memory, and what it said of the old one arrives once more."""
+    bridge.load("idt")
+    bridge.open()
+    bridge.check()
+    for number in (0, 1):
+        bridge.set(1 - number, "late", 1)
+        bridge.pull(number)
+        bridge.rescan()
+        bridge.machine.wait("late words", f"[ $(cat {DEBUGFS}/{1 - number}/late) = 4 ]")
+        bridge.check()
+        assert bridge.trans(1 - number).stale == 0
+
+
+def test_what_the_peer_could_not_take_is_said_again(bridge: Bridge) -> None:
+    """Full registers give no event when there is room again."""
+    bridge.load("idt")
+    for side in (0, 1):
+        bridge.set(side, "refuse", 4)
+    bridge.open()
+    bridge.check()
+    assert all(bridge.machine.sh(f"cat {DEBUGFS}/{side}/refuse") == "0" for side in (0, 1))
+
+
+def test_memory_that_a_silent_peer_may_write_is_not_given_back(bridge: Bridge) -> None:
+    """The other machine stands still while this end goes, so its window stays where it was pointed."""
+    bridge.load("idt")
+    bridge.open()
+    bridge.check()
+    bridge.set(1, "frozen", 1)
+    bridge.pull(0)
+    bridge.wait_errors(-19, 0)
+    assert bridge.trans(1).size != 0
+    assert bridge.trans(0).exposed == 0
+    assert "does not let go" in bridge.machine.log()
+    bridge.set(1, "frozen", 0)
+    bridge.rescan()
+    bridge.check()
+    # An end that only stops has to be able to start again.
+    bridge.set(1, "frozen", 1)
+    bridge.machine.sh(f"echo close > {FILE}")
+    bridge.set(1, "frozen", 0)
+    bridge.open()
+    bridge.check()
+    assert [bridge.trans(side).stale for side in (0, 1)] == [0, 0]
+    assert bridge.trans(0).exposed == 0
+
+
+@pytest.mark.parametrize("like", ["amd", "idt"])
+def test_a_flap_that_is_over_when_the_driver_hears_of_it(bridge: Bridge, like: str) -> None:
+    bridge.load(like)
     bridge.open()
     bridge.check()
     before = bridge.ends()
@@ -164,7 +240,7 @@ def test_a_flap_that_is_over_when_the_driver_hears_of_it(bridge: Bridge) -> None
     assert all(new.generation != old.generation for new, old in zip(after, before, strict=True))
     bridge.check()
     # The bridge forgot where the memory is.
-    assert all(bridge.trans(side)[0] == after[side].own_bytes for side in (0, 1))
+    assert all(bridge.trans(side).size == after[side].own_bytes for side in (0, 1))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +248,7 @@ def test_a_flap_that_is_over_when_the_driver_hears_of_it(bridge: Bridge) -> None
     [
         ("tiny", "No space left", "none of its memory windows has 64 KiB"),
         ("poor", "Cannot allocate memory", "no memory, contiguous"),
-        ("idt", "not supported", "translates addresses at the sending end"),
+        ("mute", "not supported", "translates addresses at the sending end"),
     ],
 )
 def test_a_bridge_that_cannot_carry_a_link_is_refused_in_words(
@@ -185,12 +261,14 @@ def test_a_bridge_that_cannot_carry_a_link_is_refused_in_words(
     assert bridge.machine.sh(f"cat {FILE}") == ""
 
 
-def test_links_and_devices_come_and_go_at_once(bridge: Bridge) -> None:
+@pytest.mark.parametrize("like", ["switchtec", "idt"])
+def test_links_and_devices_come_and_go_at_once(bridge: Bridge, like: str) -> None:
     """What a removal finds at that moment is what it takes down: nothing starts any more once it has looked."""
-    bridge.load("switchtec")
+    bridge.load(like)
     pull = f"for i in $(seq 25); do echo 1 > /sys/bus/pci/devices/{ENDS[0]}/remove; echo 1 > /sys/bus/pci/rescan; done"
     open_ = f"for i in $(seq 100); do echo open ntb {' '.join(ENDS)} > {FILE}; echo close > {FILE}; done"
     bridge.machine.sh(f"({pull}) 2>/dev/null & ({open_}) 2>/dev/null & wait", timeout=240)
-    bridge.machine.sh("echo 1 > /sys/bus/pci/rescan")
+    bridge.rescan()
     bridge.open()
     bridge.check()
+    assert not any(bridge.trans(side).exposed for side in (0, 1))

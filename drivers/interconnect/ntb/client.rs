@@ -44,6 +44,13 @@ pub(crate) fn name_of(ntb: *mut raw::ntb_dev) -> *const kernel::ffi::c_char {
     }
 }
 
+/// The same for messages to people.
+pub(crate) fn name<'a>(ntb: *mut raw::ntb_dev) -> &'a str {
+    // SAFETY: names of registered devices are C strings, and do not change; callers use it while the device is there.
+    let name = unsafe { CStr::from_char_ptr(name_of(ntb)) };
+    name.to_str().unwrap_or("?")
+}
+
 /// Gives the device called `name` to a new endpoint.
 ///
 /// Context: may sleep.

@@ -35,9 +35,9 @@ impl Calls {
         }
     }
 
-    /// The bridge's driver said that something happened to the link. Any context.
-    pub(crate) fn note(&self) {
-        self.count.fetch_add(1, Relaxed);
+    /// Something happened to the link. Returns the count with it. Any context.
+    pub(crate) fn note(&self) -> u64 {
+        self.count.fetch_add(1, Relaxed).wrapping_add(1)
     }
 
     /// So many so far.

@@ -6,17 +6,22 @@
 //! needs no lock of its own: it is written before the first of them and dropped after the last.
 //!
 //! The link counts as up when the bridge says so *and* it has been pointed at our memory since it came up: the peer's
-//! end may have been reset meanwhile, or it may be the peer who decides on the window. That takes a context that may
-//! sleep, so yoke is asked for one (`prepare`).
+//! end may have been reset meanwhile, or it may be the peer who decides on the window. Where the peer itself points it,
+//! both ends have to agree on that since it came up. All this takes a context that may sleep, so yoke is asked for one
+//! (`prepare`).
+
+mod hot;
+
+pub(crate) use hot::fence;
 
 use crate::{
-    bindings as raw,
-    down::{self, MIN_DOWN_US},
+    bells, bindings as raw, client,
     inbound::Inbound,
     outbound::Outbound,
     phase::{NoStart, Phase, Step},
+    sending::{self, Sending},
     symbol::Generation,
-    PEER,
+    upcalls, PEER,
 };
 use core::{cell::UnsafeCell, ptr};
 use kernel::{
@@ -25,17 +30,20 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Atomic, Relaxed},
-        barrier, Arc, Mutex,
+        Arc, Mutex,
     },
 };
 
 /// What a started link has. Dropped in this order: the outbound mapping, then the memory that the peer writes.
 struct Running {
     outbound: Outbound,
+    /// Where the bridge translates at the sending end.
+    sending: Option<Pin<KBox<Sending>>>,
     inbound: Inbound,
     generation: Generation,
-    /// The doorbell that wakes the peer; 0 if the bridge has none, and heartbeats have to do.
-    doorbell: u64,
+    /// The doorbell that we listen to, and the one that wakes the peer; 0 if the bridge has none, and heartbeats have to
+    /// do.
+    bells: (u64, u64),
 }
 
 /// Our end of one link.
@@ -45,7 +53,7 @@ pub(crate) struct Endpoint {
     ntb: *mut raw::ntb_dev,
     /// Written while no hot call is possible, under `phase`.
     running: UnsafeCell<Option<Running>>,
-    /// Whether the bridge points at our memory since the link came up.
+    /// Whether the bridge points at our memory since the link came up. Where the peer points it, `sending` knows.
     ready: Atomic<bool>,
     #[pin]
     phase: Mutex<Phase>,
@@ -55,12 +63,6 @@ pub(crate) struct Endpoint {
 unsafe impl Send for Endpoint {}
 // SAFETY: NTB devices and yoke's links may be used from any thread at once; `running` is written only while nobody reads it.
 unsafe impl Sync for Endpoint {}
-
-static CONTEXT: raw::ntb_ctx_ops = raw::ntb_ctx_ops {
-    link_event: Some(link_event),
-    db_event: Some(db_event),
-    msg_event: None,
-};
 
 impl Endpoint {
     /// An endpoint of a device that nobody else uses. Errors: `ENOMEM`.
@@ -118,19 +120,37 @@ impl Endpoint {
     /// Both windows. The device is registered (callers hold `phase`).
     fn set_up(&self) -> Result<Running> {
         self.ready.store(false, Relaxed);
-        // SAFETY: the device is registered as long as the phase allows a start, and `running` is dropped before it goes.
+        // SAFETY: the device is registered as long as the phase allows a start, and `running` is dropped before it goes. The
+        // link outlives its endpoint.
         unsafe {
             let reach = Outbound::choose(self.ntb)?;
             let outbound = Outbound::new(self.ntb, reach)?;
             let inbound = Inbound::new(self.ntb, reach)?;
-            let doorbells = raw::ntb_db_valid_mask(self.ntb);
+            let sending = sending::is_needed(self.ntb)
+                .then(|| Sending::new(self.ntb, self.link, reach, inbound.place()))
+                .transpose()?;
             Ok(Running {
                 outbound,
                 inbound,
                 generation: Generation::new(self.ntb),
-                doorbell: doorbells & doorbells.wrapping_neg(),
+                bells: self.bells(sending.is_some()),
+                sending,
             })
         }
+    }
+
+    /// The doorbells. Bridges that translate at the sending end have one register of them for both ends, as far as there
+    /// are any. The device is registered.
+    fn bells(&self, shared: bool) -> (u64, u64) {
+        // SAFETY: by the function's contract; these calls only ask.
+        let (valid, own, peer) = unsafe {
+            (
+                raw::ntb_db_valid_mask(self.ntb),
+                raw::ntb_port_number(self.ntb),
+                raw::ntb_peer_port_number(self.ntb, PEER),
+            )
+        };
+        bells::choose(valid, (shared && own != peer).then_some(own < peer))
     }
 
     /// Says why a bridge cannot carry a link, where the number does not.
@@ -140,7 +160,7 @@ impl Endpoint {
         } else if error == ENOMEM {
             "no memory, contiguous and aligned as it wants it, for a window of even 64 KiB: reserve some (cma=), or use an IOMMU"
         } else if error == EOPNOTSUPP {
-            "it translates addresses at the sending end, which is not supported"
+            "it translates addresses at the sending end, and has no four message registers to say where memory is"
         } else {
             "its driver refuses"
         };
@@ -153,18 +173,18 @@ impl Endpoint {
 
     /// For messages to people. The device is registered.
     fn name(&self) -> &str {
-        // SAFETY: names of registered devices are C strings, and do not change.
-        let name = unsafe { CStr::from_char_ptr(crate::client::name_of(self.ntb)) };
-        name.to_str().unwrap_or("?")
+        client::name(self.ntb)
     }
 
     /// Takes the upcalls and enables the link.
     fn connect(&self) -> Result {
         let context = ptr::from_ref(self).cast_mut().cast();
-        let doorbell = self.running().map_or(0, |running| running.doorbell);
+        let (doorbell, other) = self.running().map_or((0, 0), |running| running.bells);
         // SAFETY: the device is registered; `self` outlives the context, which disconnect() clears.
         unsafe {
-            to_result(raw::ntb_set_ctx(self.ntb, context, &CONTEXT))?;
+            to_result(raw::ntb_set_ctx(self.ntb, context, &upcalls::CONTEXT))?;
+            // Where the register is shared, the peer's bell would ring here, too.
+            raw::ntb_db_set_mask(self.ntb, other & !doorbell);
             raw::ntb_db_clear(self.ntb, doorbell);
             raw::ntb_db_clear_mask(self.ntb, doorbell);
             let status = raw::ntb_link_enable(
@@ -184,7 +204,10 @@ impl Endpoint {
 
     /// Disables the link; when it returns, no upcall is under way and none will come.
     fn disconnect(&self) {
-        let doorbell = self.running().map_or(0, |running| running.doorbell);
+        let doorbell = self.running().map_or(0, |running| running.bells.0);
+        if let Some(sending) = self.sending() {
+            sending.farewell(self.bridge_up());
+        }
         // SAFETY: the device is registered (callers hold `phase`, which is not `Gone`).
         unsafe {
             raw::ntb_link_disable(self.ntb);
@@ -214,15 +237,24 @@ impl Endpoint {
         }
     }
 
-    /// Points the bridge at our memory, now that the link is up. Context: may sleep; not together with start or stop.
+    /// Makes the link ready for use, if it is up and that is to be done. Context: may sleep; not together with start or stop.
     pub(crate) fn prepare(&self) {
         let phase = self.phase.lock();
         let Some(running) = self.running().filter(|_| *phase == Phase::Started) else {
             return;
         };
-        if self.ready.load(Relaxed) || !self.bridge_up() {
+        let up = self.bridge_up();
+        if let Some(sending) = &running.sending {
+            sending.step(up, &running.generation.calls);
+        } else if self.ready.load(Relaxed) || !up || !self.translate(running) {
             return;
         }
+        // SAFETY: the link outlives its endpoint, which it destroys itself.
+        unsafe { raw::yoke_link_changed(self.link) };
+    }
+
+    /// Points the bridge at our memory. Whether there is news for yoke. Context: may sleep.
+    fn translate(&self, running: &Running) -> bool {
         let before = running.generation.calls.count();
         if let Err(error) = running.inbound.translate() {
             pr_err!(
@@ -230,31 +262,58 @@ impl Endpoint {
                 self.name(),
                 error.to_errno()
             );
-            return;
+            return false;
         }
         self.ready.store(true, Relaxed);
+        fence();
         if running.generation.calls.count() != before {
             // It went down meanwhile, perhaps: once more.
             self.ready.store(false, Relaxed);
             // SAFETY: the link outlives its endpoint.
             unsafe { raw::yoke_link_prepare(self.link) };
         }
-        // SAFETY: the link outlives its endpoint, which it destroys itself.
-        unsafe { raw::yoke_link_changed(self.link) };
+        true
     }
 
-    /// Something happened to the link: whatever it was, what was posted before is not proved by what is read later.
-    fn link_event(&self) {
+    /// Something happened to the link: whatever it was, what was posted before is not proved by what is read later. Any
+    /// context.
+    pub(crate) fn link_event(&self) {
         if let Some(running) = self.running() {
             running.generation.calls.note();
         }
+        fence();
         self.ready.store(false, Relaxed);
-        if self.bridge_up() {
+        let sending = self.sending();
+        if let Some(sending) = sending {
+            sending.close();
+        }
+        if sending.is_some() || self.bridge_up() {
             // SAFETY: the link outlives its endpoint.
             unsafe { raw::yoke_link_prepare(self.link) };
         }
         // SAFETY: the link outlives its endpoint, which it destroys itself; this may be said in any context.
         unsafe { raw::yoke_link_changed(self.link) };
+    }
+
+    /// A message came. Any context.
+    pub(crate) fn msg_event(&self) {
+        if let Some(sending) = self.sending() {
+            // It is read where it can be dealt with; until then nothing more is said of it.
+            sending.hush();
+            // SAFETY: the link outlives its endpoint.
+            unsafe { raw::yoke_link_prepare(self.link) };
+        }
+    }
+
+    /// The peer rang. Any context.
+    pub(crate) fn db_event(&self) {
+        let doorbell = self.running().map_or(0, |running| running.bells.0);
+        // SAFETY: the device is registered as long as it calls, and the link outlives its endpoint. The bit is cleared before
+        // yoke looks, so that a ring in between rings again.
+        unsafe {
+            raw::ntb_db_clear(self.ntb, doorbell);
+            raw::yoke_link_doorbell(self.link);
+        }
     }
 
     /// What the bridge says. The device is registered.
@@ -271,98 +330,8 @@ impl Endpoint {
         unsafe { (*self.running.get()).as_ref() }
     }
 
-    /// See `is_up` of the contract.
-    pub(crate) fn is_up(&self) -> bool {
-        self.running().is_some() && self.ready.load(Relaxed) && self.bridge_up()
-    }
-
-    /// See `generation` of the contract.
     #[inline]
-    pub(crate) fn generation(&self) -> u64 {
-        self.running().map_or(0, |running| running.generation.now())
-    }
-
-    /// See `min_down_us` of the contract.
-    pub(crate) fn min_down_us(&self) -> u32 {
-        self.running()
-            .map_or(MIN_DOWN_US, |running| running.generation.min_down_us())
-    }
-
-    /// See `post` of the contract.
-    ///
-    /// # Safety
-    ///
-    /// `src` is valid for reads of `len` bytes.
-    #[inline]
-    pub(crate) unsafe fn post(&self, offset: u64, src: *const c_void, len: u64) -> Result {
-        let running = self.running().ok_or(ENOTCONN)?;
-        // SAFETY: by the function's contract.
-        unsafe { running.outbound.post(offset, src, len) }
-    }
-
-    /// See `post64` of the contract.
-    #[inline]
-    pub(crate) fn post64(&self, offset: u64, value: u64) -> Result {
-        self.running()
-            .ok_or(ENOTCONN)?
-            .outbound
-            .post64(offset, value)
-    }
-
-    /// See `read64` of the contract: the word, and the generation after it.
-    #[inline]
-    pub(crate) fn read64(&self, offset: u64) -> (u64, u64) {
-        // Write-combining buffers are written out before the read, so that it cannot overtake them.
-        fence();
-        let read = || {
-            let value = self
-                .running()
-                .and_then(|running| running.outbound.read64(offset).ok());
-            match value {
-                Some(value) if self.is_up() => value,
-                _ => u64::MAX,
-            }
-        };
-        down::fence(read, || self.generation())
-    }
-
-    /// See `ring` of the contract.
-    pub(crate) fn ring(&self) {
-        if let Some(running) = self.running().filter(|running| running.doorbell != 0) {
-            // SAFETY: in a hot call the device is registered. A ring that fails is one that got lost.
-            let _ = unsafe { raw::ntb_peer_db_set(self.ntb, running.doorbell) };
-        }
-    }
-}
-
-/// Posts before it arrive before posts after it and before reads after it, out of write-combining buffers too.
-#[inline]
-pub(crate) fn fence() {
-    barrier::mb(barrier::Full);
-}
-
-/// The bridge's driver says that the link changed. Context: a spinlock is held, interrupts are off.
-///
-/// # Safety
-///
-/// `context` is the endpoint that connect() gave to the NTB core.
-unsafe extern "C" fn link_event(context: *mut c_void) {
-    // SAFETY: the context is the endpoint, which outlives it (connect()).
-    unsafe { &*context.cast::<Endpoint>() }.link_event();
-}
-
-/// The peer rang. Context: as link_event().
-///
-/// # Safety
-///
-/// As link_event().
-unsafe extern "C" fn db_event(context: *mut c_void, _vector: c_int) {
-    // SAFETY: the context is the endpoint, which outlives it (connect()), as the device and the link outlive the endpoint.
-    // The bit is cleared before yoke looks, so that a ring in between rings again.
-    unsafe {
-        let endpoint = &*context.cast::<Endpoint>();
-        let doorbell = endpoint.running().map_or(0, |running| running.doorbell);
-        raw::ntb_db_clear(endpoint.ntb, doorbell);
-        raw::yoke_link_doorbell(endpoint.link);
+    fn sending(&self) -> Option<&Sending> {
+        self.running()?.sending.as_deref()
     }
 }

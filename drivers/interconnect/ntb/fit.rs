@@ -7,7 +7,9 @@
 //! | Intel, before gen 4 and some of it | a multiple of the BAR | any | at once |
 //! | Intel gen 4 and later, AMD, EPF | a multiple of 4 KiB | any | at once |
 //! | Switchtec, direct | a multiple of the power of two in the size, though 4 KiB is announced | 4 KiB | by the peer |
-//! | Switchtec, LUT; IDT, LUT | as the size | exactly the window | by the peer; at once |
+//! | Switchtec, LUT | as the size | exactly the window | by the peer |
+//! | IDT, direct | a multiple of 4 | any | at once |
+//! | IDT, LUT | a multiple of 4 | exactly the window | at once |
 //! | ntb_hw_ivshmem | the window itself | 4 KiB | at once |
 
 use core::num::NonZeroU64;

@@ -95,24 +95,21 @@ unsafe fn limits(ntb: *mut raw::ntb_dev, index: c_int) -> Option<Limits> {
 
 impl Inbound {
     /// Allocates zeroed memory for the window that both ends choose, as much as it takes and as is to be had, and points
-    /// the bridge at it; where the peer has to be there for that, [`Self::translate`] does. `reach`: the size of the
-    /// outbound window, which the inbound one is expected to have where nobody knows better.
+    /// the bridge at it; where the peer has to be there for that, [`Self::translate`] does, and where the peer itself does
+    /// it (`sending`), nobody here. `reach`: the size of the outbound window, which the inbound one is expected to have
+    /// where nobody knows better.
     ///
     /// Context: may sleep, with some bridges for seconds.
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP`: the bridge has no inbound translation; `ENOSPC`: no window is large enough; `ENOMEM`: there is no
+    /// `ENOSPC`: no window is large enough; `ENOMEM`: there is no
     /// memory that it would take; what the bridge's driver says.
     ///
     /// # Safety
     ///
     /// `ntb` is a registered device and stays so until this is dropped.
     pub(crate) unsafe fn new(ntb: *mut raw::ntb_dev, reach: (c_int, u64)) -> Result<Self> {
-        // SAFETY: `ntb` is registered (contract), so its operations are there.
-        if unsafe { (*(*ntb).ops).mw_set_trans.is_none() } {
-            return Err(EOPNOTSUPP);
-        }
         // SAFETY: `ntb` is registered (contract).
         let count = unsafe { raw::ntb_mw_count(ntb, PEER) }.max(0);
         // SAFETY: `ntb` is registered (contract), and `index` is one of its windows.
@@ -185,7 +182,7 @@ impl Inbound {
 
     /// Points the bridge at the memory. Context: may sleep.
     fn point(&self, limits: &Limits) -> Result {
-        let address = self.memory.address + self.offset as u64;
+        let (address, _) = self.place();
         let size = limits.floor(self.size);
         if size == 0 || !limits.allow(address, size) {
             return Err(EINVAL);
@@ -197,7 +194,7 @@ impl Inbound {
                 self.size / 1024
             );
         }
-        // SAFETY: the device is registered as long as this lives.
+        // SAFETY: the device is registered as long as this lives. Without inbound translation this does nothing.
         to_result(unsafe { raw::ntb_mw_set_trans(self.ntb, PEER, self.index, address, size) })
     }
 
@@ -213,7 +210,12 @@ impl Inbound {
         self.point(&limits)
     }
 
-    /// Where it is, and how long.
+    /// Where the bridge finds it, and how long it is.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.memory.address + self.offset as u64, self.size)
+    }
+
+    /// Where it is for us, and how long.
     pub(crate) fn memory(&self) -> (*mut c_void, u64) {
         // SAFETY: inside of the allocation, by offset().
         let base = unsafe { self.memory.base.as_ptr().byte_add(self.offset) };

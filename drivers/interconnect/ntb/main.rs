@@ -9,22 +9,35 @@
 //!     inbound   own memory behind a window     fit    which window, what memory (pure)
 //!     outbound  the peer's window, mapped
 //!     symbol    what a bridge says of downs    down   the generation (pure)
+//!     upcalls   what the NTB core calls        bells  which doorbells (pure)
+//!     sending   translation at the sending end: the ends tell each other where their memory is
+//!       exchange  who may use what, when (pure)    letter  what they say (pure)
+//!       mailbox   the message registers            again   a timer
 //! client        which NTB devices there are
 //! ```
 //!
-//! Locks, outer first: `client::DEVICES` (mutex), `Endpoint::running` (mutex). Hot calls take none: they are RCU
+//! Locks, outer first: `client::DEVICES`, `Endpoint::phase`, `Sending::talk` (mutexes). Hot calls take none: they are RCU
 //! readers, and `stop` waits for them.
 
+mod again;
+mod bells;
 mod bindings;
 mod client;
 mod down;
 mod endpoint;
+mod exchange;
+#[cfg(any(test, yoke_kunit))]
+mod exchange_model;
 mod fit;
 mod inbound;
 mod interconnect;
+mod letter;
+mod mailbox;
 mod outbound;
 mod phase;
+mod sending;
 mod symbol;
+mod upcalls;
 
 use kernel::prelude::*;
 
