@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! open      from a configured item to a running volume, and back
+//!   make    the machine, and what is shared, from what was configured
 //!   probe   what stands on the backing disk
 //! keeper    /dev/yokeN as a device: made, taken away from those whose ownership is over, made again
 //! front     /dev/yokeN: bios come in
@@ -16,6 +17,7 @@
 //!   blocks  node blocks on the disk
 //! client    the session's news for all volumes
 //! face      /sys/block/yokeN/yoke/
+//! news      changes of the state, to the kernel log and by uevents
 //! ```
 //!
 //! Lock: `Shared::inner` (spinlock, irqs off) covers the machine and the lists of who waits. Nothing is copied, posted,
@@ -30,6 +32,8 @@ mod front;
 mod keeper;
 mod lanes;
 mod long;
+mod make;
+mod news;
 mod open;
 mod probe;
 mod read;
@@ -40,4 +44,5 @@ mod worker;
 mod write;
 
 pub(crate) use client::Mirror;
-pub(crate) use open::{Settings, Volume};
+pub(crate) use make::Settings;
+pub(crate) use open::Volume;

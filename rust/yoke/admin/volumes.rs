@@ -122,22 +122,6 @@ impl VolumeItem {
         })
     }
 
-    /// A number in a range, in milliseconds, as nanoseconds.
-    fn set_ms(
-        &self,
-        what: &str,
-        input: &Input<'_>,
-        range: core::ops::RangeInclusive<u64>,
-        at: fn(&mut Settings) -> &mut u64,
-    ) -> Result {
-        let ms = input.number();
-        self.set(what, |settings| {
-            let ms = ms.ok().filter(|ms| range.contains(ms)).ok_or(EINVAL)?;
-            *at(settings) = ms.saturating_mul(NS_PER_MS);
-            Ok(())
-        })
-    }
-
     fn set_device(&self, input: &Input<'_>) -> Result {
         let path = input
             .text()
@@ -235,6 +219,27 @@ impl VolumeItem {
     }
 }
 
+/// A time in a range of milliseconds, kept in a field of the settings in nanoseconds.
+macro_rules! milliseconds {
+    ($name:literal, $field:ident, $range:expr) => {
+        Attr::rw(
+            $name,
+            |volume, text| {
+                let ns = volume.state.lock().settings.$field;
+                text.put(format_args!("{}\n", ns / NS_PER_MS))
+            },
+            |volume, input| {
+                let ms = input.number();
+                volume.set($name.to_str().unwrap_or("?"), |settings| {
+                    let ms = ms.ok().filter(|ms| $range.contains(ms)).ok_or(EINVAL)?;
+                    settings.$field = ms.saturating_mul(NS_PER_MS);
+                    Ok(())
+                })
+            },
+        )
+    };
+}
+
 impl Item for VolumeItem {
     const ATTRS: &'static [Attr<Self>] = &[
         Attr::rw(
@@ -281,62 +286,10 @@ impl Item for VolumeItem {
                 })
             },
         ),
-        Attr::rw(
-            c"t_io_ms",
-            |volume, text| {
-                text.put(format_args!(
-                    "{}\n",
-                    volume.state.lock().settings.io_life_ns / NS_PER_MS
-                ))
-            },
-            |volume, input| {
-                volume.set_ms("t_io_ms", input, 0..=600_000, |settings| {
-                    &mut settings.io_life_ns
-                })
-            },
-        ),
-        Attr::rw(
-            c"patience_ms",
-            |volume, text| {
-                text.put(format_args!(
-                    "{}\n",
-                    volume.state.lock().settings.patience_ns / NS_PER_MS
-                ))
-            },
-            |volume, input| {
-                volume.set_ms("patience_ms", input, 1_000..=600_000, |settings| {
-                    &mut settings.patience_ns
-                })
-            },
-        ),
-        Attr::rw(
-            c"link_lease_ms",
-            |volume, text| {
-                text.put(format_args!(
-                    "{}\n",
-                    volume.state.lock().settings.link_lease_ns / NS_PER_MS
-                ))
-            },
-            |volume, input| {
-                volume.set_ms("link_lease_ms", input, 5..=10_000, |settings| {
-                    &mut settings.link_lease_ns
-                })
-            },
-        ),
-        Attr::rw(
-            c"disk_lease_ms",
-            |volume, text| {
-                text.put(format_args!(
-                    "{}\n",
-                    volume.state.lock().settings.disk_lease_ns / NS_PER_MS
-                ))
-            },
-            |volume, input| {
-                volume.set_ms("disk_lease_ms", input, 50..=60_000, |settings| {
-                    &mut settings.disk_lease_ns
-                })
-            },
-        ),
+        milliseconds!(c"t_io_ms", io_life_ns, 0..=600_000),
+        milliseconds!(c"patience_ms", patience_ns, 1_000..=600_000),
+        milliseconds!(c"link_lease_ms", link_lease_ns, 5..=10_000),
+        milliseconds!(c"disk_lease_ms", disk_lease_ns, 50..=60_000),
         Attr::rw(
             c"power_loss",
             |volume, text| {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What sysfs shows of a volume: `/sys/block/yokeN/yoke/` (docs/abi.md).
+//! What sysfs shows of a volume: `/sys/block/yokeN/yoke/` (docs/abi.md). What people are told unasked: `news`.
 
-use super::{front::Front, shared::Shared};
+use super::{
+    front::Front,
+    news::{index, why, word},
+    shared::Shared,
+};
 use crate::counter::Counter;
 use core::fmt::Display;
 use kernel::{
     prelude::*,
-    str::CString,
     sync::atomic::{Atomic, Relaxed},
 };
 use yoke_core::{
@@ -17,7 +20,6 @@ use yoke_core::{
 use yoke_sys::{
     attr::{Attr, Text},
     time::boottime_ns,
-    trace, Env,
 };
 
 /// What is counted, and the times of the last takeover in nanoseconds since boot.
@@ -29,11 +31,11 @@ pub(crate) struct Stats {
     /// Blocks of the log that were posted to a region after their own write: for a rejoin, or because a link died.
     pub(crate) copied: Counter,
     pub(crate) io_errors: Counter,
-    detected: Atomic<u64>,
-    claimed: Atomic<u64>,
-    serving: Atomic<u64>,
-    /// The last word that was announced, as an index into [`WORDS`].
-    told: Atomic<u32>,
+    pub(super) detected: Atomic<u64>,
+    pub(super) claimed: Atomic<u64>,
+    pub(super) serving: Atomic<u64>,
+    /// The last word that was announced, as an index into the words of `news`.
+    pub(super) told: Atomic<u32>,
     logged: Atomic<u64>,
 }
 
@@ -66,168 +68,9 @@ impl Stats {
     }
 }
 
-/// A change of the state, or of its reason.
-#[derive(Clone, Copy)]
-pub(crate) struct Change {
-    /// Indices into [`WORDS`].
-    old: u32,
-    new: u32,
-    reason: Option<Reason>,
-    /// The kernel log has it.
-    logged: bool,
-}
-
-/// Changes that people have not been told of yet, oldest first.
-pub(crate) struct News {
-    changes: [Option<Change>; Self::MOST],
-}
-
-impl News {
-    /// More than that at a time, and the last one tells of all that came after it.
-    const MOST: usize = 16;
-
-    pub(super) const fn new() -> Self {
-        News {
-            changes: [None; Self::MOST],
-        }
-    }
-
-    fn push(&mut self, change: Change) {
-        let last = Self::MOST - 1;
-        let at = self.changes.iter().position(Option::is_none);
-        if let Some(place) = self.changes.get_mut(at.unwrap_or(last)) {
-            let old = place.map_or(change.old, |lost| lost.old);
-            *place = Some(Change { old, ..change });
-        }
-    }
-
-    /// The next change that the kernel log does not have; from now on it has it.
-    fn next_to_log(&mut self) -> Option<(u32, u32)> {
-        let mut changes = self.changes.iter_mut().flatten();
-        let next = changes.find(|change| !change.logged)?;
-        next.logged = true;
-        Some((next.old, next.new))
-    }
-
-    fn pop(&mut self) -> Option<Change> {
-        let first = self.changes.first_mut()?.take()?;
-        self.changes.rotate_left(1);
-        Some(first)
-    }
-}
-
-/// The words for a role (docs/abi.md).
-const WORDS: [&str; 10] = [
-    "closed",
-    "standby",
-    "claiming",
-    "mirrored",
-    "holding",
-    "solo",
-    "degraded",
-    "rejoining",
-    "opening",
-    "stopped",
-];
-
-fn index(role: Role) -> u32 {
-    match role {
-        Role::Closed => 0,
-        Role::Standby => 1,
-        Role::Taking => 2,
-        Role::Owner(Mode::Mirrored) => 3,
-        Role::Owner(Mode::Holding) => 4,
-        Role::Owner(Mode::Solo) => 5,
-        Role::Owner(Mode::Degraded) => 6,
-        Role::Owner(Mode::Joining) => 7,
-        Role::Opening => 8,
-        Role::Stopped => 9,
-    }
-}
-
-fn word(at: u32) -> &'static str {
-    WORDS.get(at as usize).copied().unwrap_or("closed")
-}
-
 impl Shared {
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         self.inner.lock().core.status(boottime_ns())
-    }
-
-    /// The role has changed: for people, and the times of a takeover. Context: the control thread.
-    pub(super) fn announce(&self, role: Role) {
-        let now = boottime_ns();
-        let (old, new) = (self.stats.told.load(Relaxed), index(role));
-        self.stats.told.store(new, Relaxed);
-        self.note(old);
-        if old == new {
-            // The reason has changed.
-            return;
-        }
-        match role {
-            Role::Taking => {
-                self.stats.detected.store(now, Relaxed);
-                self.stats.claimed.store(0, Relaxed);
-                self.stats.serving.store(0, Relaxed);
-            }
-            Role::Owner(_) if old == index(Role::Taking) => self.stats.claimed.store(now, Relaxed),
-            _ => {}
-        }
-        trace::state(self.name(), word(old), word(new), "");
-    }
-
-    /// Something is to be told: the state as it is now, and what it was. Context: any.
-    pub(super) fn note(&self, old: u32) {
-        let mut inner = self.inner.lock();
-        let status = inner.core.status(boottime_ns());
-        inner.news.push(Change {
-            old,
-            new: index(status.role),
-            reason: why(&status),
-            logged: false,
-        });
-        drop(inner);
-        self.attend.set();
-    }
-
-    /// There is a device anew: its state is told.
-    pub(super) fn note_device(&self) {
-        self.note(self.stats.told.load(Relaxed));
-    }
-
-    fn uevent(&self, change: Change) -> Result {
-        let why = change.reason;
-        let reason: &dyn Display = why.as_ref().map_or(&"", |why| why);
-        let state = CString::try_from_fmt(fmt!("YOKE_STATE={}", word(change.new)))?;
-        let old = CString::try_from_fmt(fmt!("YOKE_OLD={}", word(change.old)))?;
-        let name = CString::try_from_fmt(fmt!("YOKE_NAME={}", self.name()))?;
-        let reason = CString::try_from_fmt(format_args!("YOKE_REASON={reason}"))?;
-        let mut env = Env::new();
-        for field in [&state, &old, &name, &reason] {
-            env.add(field)?;
-        }
-        self.disk
-            .lock()
-            .as_ref()
-            .map_or(Ok(()), |disk| disk.uevent(env))
-    }
-
-    /// Tells people of changes: by a line in the kernel log, which may take its time to print, and by uevents, which wait
-    /// for the next device where there is none. Context: the keeper.
-    pub(super) fn tell_people(&self) {
-        loop {
-            let next = self.inner.lock().news.next_to_log();
-            let Some((old, new)) = next else { break };
-            if old != new {
-                pr_info!("volume {}: {} -> {}\n", self.name(), word(old), word(new));
-            }
-        }
-        while self.disk.lock().is_some() {
-            let change = self.inner.lock().news.pop();
-            let Some(change) = change else { return };
-            // Without memory for it, nobody hears of it; sysfs has it all the same.
-            let _ = self.uevent(change);
-        }
     }
 
     /// Wakes the keeper if there is something for it, and notes the moment at which a takeover begins to serve. Context:
@@ -258,21 +101,6 @@ fn takeover(front: &Front, text: &mut Text<'_>) -> Result {
         Ok(()) => text.line("yes"),
         Err(reason) => text.put(format_args!("no: {reason}\n")),
     }
-}
-
-/// Why it is not mirrored, or why the last command was refused.
-fn why(status: &Status) -> Option<Reason> {
-    let serving = status.serving.err();
-    let takeover = match status.role {
-        Role::Owner(Mode::Mirrored) | Role::Standby => None,
-        _ => status.takeover.err(),
-    };
-    let alone = (status.role == Role::Owner(Mode::Solo)).then_some(Reason::NoRegion);
-    status
-        .reason
-        .or(serving.filter(|_| status.role != Role::Standby))
-        .or(takeover)
-        .or(alone)
 }
 
 /// The most slots that a region can have in the partner's windows, where that is less than the log has.

@@ -2,7 +2,7 @@
 
 //! The backing disk that was configured: opened, and looked at before anything is done to it.
 
-use super::{open::Settings, shared::UNITS};
+use super::{make::Settings, shared::UNITS};
 use kernel::{prelude::*, str::CStr, sync::Arc};
 use yoke_core::{
     disk::{

@@ -2,7 +2,7 @@
 
 //! What the front, the threads and the ends of I/O share: the machine of a volume, and the desk where its bios wait.
 
-use super::{destage::Runs, face::News, front::Front, lanes::Lane};
+use super::{destage::Runs, front::Front, lanes::Lane, news::News};
 use kernel::{
     prelude::*,
     str::CString,

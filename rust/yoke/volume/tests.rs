@@ -4,7 +4,7 @@
 
 use super::{
     client::Mirror,
-    open::{config, machine, share, Settings},
+    make::{config, machine, share, Settings},
     probe::{Found, Limits},
     shared::Shared,
 };
