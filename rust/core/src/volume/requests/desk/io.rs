@@ -55,7 +55,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// All of them, in the order of [`Desk`]'s lines.
+    /// All of them, in the order of [`Desk`](super::Desk)'s lines.
     pub const ALL: [Self; 3] = [Self::Start, Self::Write, Self::Flush];
 
     pub(super) const fn line(self) -> usize {
@@ -91,11 +91,11 @@ pub enum Job<I> {
     Kept,
     /// Answer it.
     End(I, Result<(), Reason>),
-    /// Do what the plan of a write says, then [`Desk::wrote`].
+    /// Do what the plan of a write says, then [`Desk::wrote`](super::Desk::wrote).
     Write(I, WritePlan),
-    /// Post the slots of the write in hand once more, here; then [`Desk::wrote`].
+    /// Post the slots of the write in hand once more, here; then [`Desk::wrote`](super::Desk::wrote).
     Again(I, PostTo),
-    /// Get the blocks from where the plan says, then [`Desk::sampled`].
+    /// Get the blocks from where the plan says, then [`Desk::sampled`](super::Desk::sampled).
     Read(I, ReadPlan),
 }
 
