@@ -74,6 +74,18 @@ impl Ownership {
         self.write_block(config, guards, record, lease, None, now_ns);
     }
 
+    /// Begins to write the own block as it stands, with this claim, or without the one that is in it.
+    pub(crate) fn write_claim(
+        &mut self,
+        config: &Config,
+        guards: Guards,
+        claim: Option<Generation>,
+        now_ns: u64,
+    ) {
+        let NodeBlock { record, lease, .. } = self.cycle.mine;
+        self.write_block(config, guards, record, lease, claim, now_ns);
+    }
+
     /// Begins to write the own block.
     pub(crate) fn write_block(
         &mut self,

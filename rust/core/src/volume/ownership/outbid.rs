@@ -76,14 +76,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         if let Some(generation) = survey.highest.next() {
             self.ownership.outbid = Outbid::Claiming { generation };
-            self.ownership.write_block(
-                &self.config,
-                self.guards,
-                mine.record,
-                mine.lease,
-                Some(generation),
-                now_ns,
-            );
+            self.ownership
+                .write_claim(&self.config, self.guards, Some(generation), now_ns);
         }
     }
 
@@ -99,14 +93,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let random = self.random() % self.config.backoff_ns.max(1);
             let since_ns = now_ns.saturating_add(random);
             self.ownership.outbid = Outbid::Watching { claim, since_ns };
-            return self.ownership.write_block(
-                &self.config,
-                self.guards,
-                mine.record,
-                mine.lease,
-                None,
-                now_ns,
-            );
+            return self
+                .ownership
+                .write_claim(&self.config, self.guards, None, now_ns);
         }
         self.ownership.outbid = Outbid::None;
         let record = Record {

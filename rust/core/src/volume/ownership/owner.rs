@@ -109,15 +109,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.role_event(RoleEvent::Outranked);
         if self.ownership.cycle.mine.claim.is_some() {
             // It would hold up whoever has won.
-            let mine = self.ownership.cycle.mine;
-            self.ownership.write_block(
-                &self.config,
-                self.guards,
-                mine.record,
-                mine.lease,
-                None,
-                now_ns,
-            );
+            self.ownership
+                .write_claim(&self.config, self.guards, None, now_ns);
         }
         self.ownership.reason = Some(Reason::Deposed);
         self.agenda.wake_at(now_ns);

@@ -265,15 +265,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.taking.observed = survey.top;
         self.ownership.taking.claim = claim;
         self.ownership.taking.on(TakeoverEvent::Allowed);
-        let mine = self.ownership.cycle.mine;
-        self.ownership.write_block(
-            &self.config,
-            self.guards,
-            mine.record,
-            mine.lease,
-            Some(claim),
-            now_ns,
-        );
+        self.ownership
+            .write_claim(&self.config, self.guards, Some(claim), now_ns);
     }
 
     /// The claim has landed, and all blocks were read again.
@@ -300,15 +293,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 _ => Reason::OwnerAlive,
             });
             self.ownership.taking.on(TakeoverEvent::Contested);
-            let mine = self.ownership.cycle.mine;
-            return self.ownership.write_block(
-                &self.config,
-                self.guards,
-                mine.record,
-                mine.lease,
-                None,
-                now_ns,
-            );
+            return self
+                .ownership
+                .write_claim(&self.config, self.guards, None, now_ns);
         }
         self.ownership.taking.on(TakeoverEvent::Confirmed);
         let state = self.ownership.first_state(&self.config, self.guards);
