@@ -10,6 +10,7 @@ from attributes import refused
 from yoke_build.kernel import SCRIPTS
 from yoke_lab.appliance import Appliance, Node
 from yoke_lab.lab import Lab
+from yoke_lab.timing import scaled
 
 LAB_OPTIONS = {"disk_bytes": [64 << 20, 16 << 20], "memory_mib": 768}
 # TICKETS in rust/yoke/volume/shared.rs.
@@ -85,8 +86,9 @@ def test_a_survivor_with_the_only_copy_is_not_closed(appliance: Appliance) -> No
     ctl, spare = b.parts.yokectl, b.lab.disk_device(1)
     slow = between(a, "slow", spare)
     a.yokectl("volume", "create", "spare", "--device", slow, "--force")
-    a.open_volume("spare", slow, "--home", "0", slots=256, t_io_ms=60_000)
-    b.open_volume("spare", spare, "--home", "0", slots=256, t_io_ms=60_000)
+    minute = min(600_000, round(scaled(60_000)))
+    a.open_volume("spare", slow, "--home", "0", slots=256, t_io_ms=minute)
+    b.open_volume("spare", spare, "--home", "0", slots=256, t_io_ms=minute)
     a.wait_volume("spare", "mirrored")
     a.sh(f"{NO_UDEV}; dmsetup suspend --nolockfs slow")
     a.sh(f"dd if=/dev/urandom of=/dev/{a.disk_of('spare')} bs=4k count={BLOCKS} oflag=direct status=none")
