@@ -95,6 +95,67 @@ fn a_survivor_reads_zeroes_before_the_dead_owners_command_lands_and_after() {
     }
 }
 
+/// The survivor's read of two blocks, both of which it lets the disk read, as whoever has a bio does: of the first, all of
+/// which the tombstone zeroes, the disk still has the old version.
+fn read_from_disk(a: &mut Appliance, meanwhile: fn(&mut Appliance)) -> (ReadEnd, Vec<u64>) {
+    let (now, range) = (
+        a.now,
+        Range {
+            block: 15,
+            count: 2,
+        },
+    );
+    let ReadBegin::Plan(begun) = a.node(1).volume.read_begin(range, now) else {
+        panic!("no plan");
+    };
+    assert_eq!(begun.sources[..2], [Source::Zero, Source::Disk]);
+    let mut values = vec![a.disk[&15], a.disk[&16]];
+    meanwhile(a);
+    let mut plan = ReadPlan {
+        sources: [Source::Disk; BLOCKS_MAX],
+        ..begun
+    };
+    let now = a.now;
+    assert_eq!(a.node(1).volume.read_lay(&mut plan, now), Ok(()));
+    for (value, source) in values.iter_mut().zip(plan.sources) {
+        if source != Source::Disk {
+            *value = a.nodes[1].as_ref().unwrap().get(source, &a.disk, 0);
+        }
+    }
+    let end = a.node(1).volume.read_finish(&plan, now);
+    a.settle();
+    (end, values)
+}
+
+#[test]
+fn a_survivor_lays_zeroes_over_what_the_disk_has_given() {
+    let mut a = mirrored(1);
+    for block in [15, 16] {
+        a.write(0, block, block);
+    }
+    a.until("on the disk", |a| a.disk.len() == 2);
+    a.hold_passes = true;
+    let range = LongRange {
+        block: 0,
+        count: 16,
+    };
+    let _ = begin(&mut a, PassOp::WriteZeroes, range);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    a.kill(0);
+    a.until("it serves", |a| a.role(1) == DEGRADED);
+    assert_eq!(a.read(1, 15), 0);
+    let read = read_from_disk(&mut a, |_| ());
+    assert_eq!(read, (ReadEnd::Complete, vec![0, 16]));
+    // The disk was asked before it was zeroed, and what zeroed it is gone when it has answered.
+    let read = read_from_disk(&mut a, |a| {
+        a.until("it zeroes", |a| a.queued.len() == 2);
+        a.hold_passes = false;
+        a.end_pass(1, PassEnd::Done);
+        a.until("solo", |a| a.role(1) == SOLO && a.status(1).adopted == 0);
+    });
+    assert_eq!(read, (ReadEnd::Complete, vec![0, 16]));
+}
+
 #[test]
 fn a_tombstone_does_not_need_the_window_that_it_was_found_in() {
     let (mut a, _) = passing(1, PassOp::WriteZeroes);
