@@ -697,6 +697,32 @@ fn an_owner_that_is_deposed_while_it_closes_is_closed_all_the_same() {
     assert_eq!(a.read(1, 1), 10);
 }
 
+/// Its log is still being emptied, so the close has not begun yet.
+#[test]
+fn a_close_that_is_about_to_follow_an_ownership_can_be_taken_back() {
+    for command in [Command::AbortGiveBack, Command::TakeOver] {
+        let mut a = mirrored(1);
+        a.hold_destage = true;
+        a.write(0, 1, 10);
+        a.command(0, Command::Close);
+        let owner = a.nodes[0].take();
+        a.cut(0);
+        a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+        a.nodes[0] = owner;
+        let link = appliance::link(0);
+        a.tell(0, Input::LinkDown { link });
+        a.tell(0, Input::SessionGone);
+        while a.role(0) != Role::Standby {
+            if !a.step(0) {
+                a.now += MS;
+            }
+        }
+        a.tell(0, Input::Command(command));
+        a.pass(2_000 * MS);
+        assert_ne!(a.role(0), Role::Closed, "{command:?}");
+    }
+}
+
 /// Whose commands the next owner cuts off are those of the owner before it: what an earlier ownership of its own has left in
 /// the disk's queue nobody cuts off.
 #[test]
