@@ -541,6 +541,33 @@ fn a_command_that_ends_between_the_end_of_the_ownership_and_the_next_poll_leaves
 }
 
 #[test]
+fn what_the_machine_zeroes_once_more_for_nobody_is_as_short_as_a_write() {
+    let mut a = mirrored_with(1, |config| config.blocks = 10_000);
+    a.hold_passes = true;
+    let range = LongRange {
+        block: 0,
+        count: 100,
+    };
+    let ticket = begin(&mut a, PassOp::WriteZeroes, range);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    (a.hold_disk, a.hold_passes) = (true, false);
+    a.end_pass(0, PassEnd::Done);
+    a.until("it is flushed", |a| !a.held.is_empty());
+    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
+    let (0, Action::FlushDisk { token }) = a.held.remove(0) else {
+        panic!("no flush");
+    };
+    // It was in the disk's cache, which is lost.
+    a.tell(0, Input::DiskFlushed { token, ok: false });
+    a.until("once more", |a| !a.held.is_empty());
+    let (_, action) = a.held[0];
+    let Action::PassDown { ticket, range, .. } = action else {
+        panic!("{action:?}");
+    };
+    assert_eq!((ticket, range.count), (None, BLOCKS_MAX as u64));
+}
+
+#[test]
 fn a_tombstone_that_comes_behind_the_copying_is_copied_too() {
     let mut a = mirrored(1);
     a.cut(0);
