@@ -540,23 +540,45 @@ fn a_command_that_ends_between_the_end_of_the_ownership_and_the_next_poll_leaves
     }
 }
 
-#[test]
-fn what_the_machine_zeroes_once_more_for_nobody_is_as_short_as_a_write() {
-    let mut a = mirrored_with(1, |config| config.blocks = 10_000);
+/// What is done, and in the disk's cache: the flush that is to make it safe is held back.
+fn in_the_cache(a: &mut Appliance, op: PassOp, range: LongRange) -> (TicketId, Token) {
     a.hold_passes = true;
-    let range = LongRange {
-        block: 0,
-        count: 100,
-    };
-    let ticket = begin(&mut a, PassOp::WriteZeroes, range);
+    let ticket = begin(a, op, range);
     a.until("in the queue", |a| a.queued.len() == 1);
     (a.hold_disk, a.hold_passes) = (true, false);
     a.end_pass(0, PassEnd::Done);
     a.until("it is flushed", |a| !a.held.is_empty());
-    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
     let (0, Action::FlushDisk { token }) = a.held.remove(0) else {
         panic!("no flush");
     };
+    (ticket, token)
+}
+
+#[test]
+fn a_discard_that_was_lost_and_that_the_disk_refuses_now_is_written() {
+    let mut a = mirrored(1);
+    let (ticket, token) = in_the_cache(&mut a, PassOp::Discard, RANGE);
+    a.disk.insert(1, 10);
+    (a.hold_disk, a.hold_passes) = (false, true);
+    a.tell(0, Input::DiskFlushed { token, ok: false });
+    a.until("once more", |a| a.queued.len() == 1);
+    a.hold_passes = false;
+    a.end_pass(0, PassEnd::Refused);
+    a.until("answered", |a| answer(a, ticket).is_some());
+    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
+    assert_eq!(a.passed.last(), Some(&(PassOp::WriteZeroes, RANGE)));
+    assert_eq!(a.disk.get(&1), None);
+}
+
+#[test]
+fn what_the_machine_zeroes_once_more_for_nobody_is_as_short_as_a_write() {
+    let mut a = mirrored_with(1, |config| config.blocks = 10_000);
+    let range = LongRange {
+        block: 0,
+        count: 100,
+    };
+    let (ticket, token) = in_the_cache(&mut a, PassOp::WriteZeroes, range);
+    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
     // It was in the disk's cache, which is lost.
     a.tell(0, Input::DiskFlushed { token, ok: false });
     a.until("once more", |a| !a.held.is_empty());

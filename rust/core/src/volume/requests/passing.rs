@@ -326,11 +326,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
             PassEnd::NotIssued => PassEvent::NotIssued,
-            PassEnd::Refused if !writes && pass.op == PassOp::WriteZeroes => {
+            // A discard that was done and lost may have been seen: it is seen through, and zeroes are as good.
+            PassEnd::Refused if !writes && (pass.op == PassOp::WriteZeroes || pass.again) => {
                 pass.by_writes = true;
                 PassEvent::NotIssued
             }
-            PassEnd::Refused if !writes && !pass.again => {
+            PassEnd::Refused if !writes => {
                 pass.failed = Some(Reason::Unsupported);
                 PassEvent::Refused
             }
