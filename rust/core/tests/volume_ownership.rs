@@ -492,6 +492,20 @@ fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
     a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
 }
 
+/// Whoever waits for the end asks again and again.
+#[test]
+fn a_close_that_is_asked_for_again_does_not_begin_anew() {
+    let (mut a, _) = joining(|config| config.auto_takeover = false);
+    a.kill(0);
+    let began = a.now;
+    while a.role(1) != Role::Closed {
+        a.command(1, Command::Close);
+        a.pass(200 * MS);
+        assert!(a.now < began + 4 * IO_LIFE, "it never closes");
+    }
+    assert!(a.now >= began + IO_LIFE);
+}
+
 /// The claimant's record lands just after its owner, who outbids it, has read all blocks: it sees that claim, adopts the
 /// shadow and does nothing with it, and then sees the owner's new record.
 #[test]

@@ -315,10 +315,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.agenda.wake_at(now_ns);
     }
 
-    /// One that stands by is to be closed.
+    /// One that stands by is to be closed. Whoever asks again does not wait anew for what was waited for.
     fn want_close(&mut self) {
-        (self.ownership.wanted, self.ownership.surveyed_at_ns) =
-            (Some(Wanted::Close { voided_at_ns: None }), None);
+        if !self.ownership.is_closing() {
+            self.ownership.wanted = Some(Wanted::Close { voided_at_ns: None });
+        }
+        self.ownership.survey_soon();
         self.partner.send(Message::Leaving);
         // What waits for a takeover waits in vain.
         self.requests.retry_parked();
