@@ -83,6 +83,67 @@ fn a_survivor_reads_zeroes_before_the_dead_owners_command_lands_and_after() {
     }
 }
 
+/// The survivor's read of two blocks, both of which it lets the disk read, as whoever has a bio does: of the first, all of
+/// which the tombstone zeroes, the disk still has the old version.
+fn read_from_disk(a: &mut Appliance, meanwhile: fn(&mut Appliance)) -> (ReadEnd, Vec<u64>) {
+    let (now, range) = (
+        a.now,
+        Range {
+            block: 15,
+            count: 2,
+        },
+    );
+    let ReadBegin::Plan(begun) = a.node(1).volume.read_begin(range, now) else {
+        panic!("no plan");
+    };
+    assert_eq!(begun.sources[..2], [Source::Zero, Source::Disk]);
+    let mut values = vec![a.disk[&15], a.disk[&16]];
+    meanwhile(a);
+    let mut plan = ReadPlan {
+        sources: [Source::Disk; BLOCKS_MAX],
+        ..begun
+    };
+    let now = a.now;
+    assert_eq!(a.node(1).volume.read_lay(&mut plan, now), Ok(()));
+    for (value, source) in values.iter_mut().zip(plan.sources) {
+        if source != Source::Disk {
+            *value = a.nodes[1].as_ref().unwrap().get(source, &a.disk, 0);
+        }
+    }
+    let end = a.node(1).volume.read_finish(&plan, now);
+    a.settle();
+    (end, values)
+}
+
+#[test]
+fn a_survivor_lays_zeroes_over_what_the_disk_has_given() {
+    let mut a = mirrored(1);
+    for block in [15, 16] {
+        a.write(0, block, block);
+    }
+    a.until("on the disk", |a| a.disk.len() == 2);
+    a.hold_passes = true;
+    let range = LongRange {
+        block: 0,
+        count: 16,
+    };
+    let _ = begin(&mut a, PassOp::WriteZeroes, range);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    a.kill(0);
+    a.until("it serves", |a| a.role(1) == DEGRADED);
+    assert_eq!(a.read(1, 15), 0);
+    let read = read_from_disk(&mut a, |_| ());
+    assert_eq!(read, (ReadEnd::Complete, vec![0, 16]));
+    // The disk was asked before it was zeroed, and what zeroed it is gone when it has answered.
+    let read = read_from_disk(&mut a, |a| {
+        a.until("it zeroes", |a| a.queued.len() == 2);
+        a.hold_passes = false;
+        a.end_pass(1, PassEnd::Done);
+        a.until("solo", |a| a.role(1) == SOLO && a.status(1).adopted == 0);
+    });
+    assert_eq!(read, (ReadEnd::Complete, vec![0, 16]));
+}
+
 #[test]
 fn a_tombstone_does_not_need_the_window_that_it_was_found_in() {
     let (mut a, _) = passing(1, PassOp::WriteZeroes);
@@ -465,6 +526,55 @@ fn a_command_that_ends_between_the_end_of_the_ownership_and_the_next_poll_leaves
         a.settle();
         assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Deposed)));
     }
+}
+
+/// What is done, and in the disk's cache: the flush that is to make it safe is held back.
+fn in_the_cache(a: &mut Appliance, op: PassOp, range: LongRange) -> (TicketId, Token) {
+    a.hold_passes = true;
+    let ticket = begin(a, op, range);
+    a.until("in the queue", |a| a.queued.len() == 1);
+    (a.hold_disk, a.hold_passes) = (true, false);
+    a.end_pass(0, PassEnd::Done);
+    a.until("it is flushed", |a| !a.held.is_empty());
+    let (0, Action::FlushDisk { token }) = a.held.remove(0) else {
+        panic!("no flush");
+    };
+    (ticket, token)
+}
+
+#[test]
+fn a_discard_that_was_lost_and_that_the_disk_refuses_now_is_written() {
+    let mut a = mirrored(1);
+    let (ticket, token) = in_the_cache(&mut a, PassOp::Discard, RANGE);
+    a.disk.insert(1, 10);
+    (a.hold_disk, a.hold_passes) = (false, true);
+    a.tell(0, Input::DiskFlushed { token, ok: false });
+    a.until("once more", |a| a.queued.len() == 1);
+    a.hold_passes = false;
+    a.end_pass(0, PassEnd::Refused);
+    a.until("answered", |a| answer(a, ticket).is_some());
+    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
+    assert_eq!(a.passed.last(), Some(&(PassOp::WriteZeroes, RANGE)));
+    assert_eq!(a.disk.get(&1), None);
+}
+
+#[test]
+fn what_the_machine_zeroes_once_more_for_nobody_is_as_short_as_a_write() {
+    let mut a = Appliance::mirrored(1, |config| config.blocks = 10_000);
+    let range = LongRange {
+        block: 0,
+        count: 100,
+    };
+    let (ticket, token) = in_the_cache(&mut a, PassOp::WriteZeroes, range);
+    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
+    // It was in the disk's cache, which is lost.
+    a.tell(0, Input::DiskFlushed { token, ok: false });
+    a.until("once more", |a| !a.held.is_empty());
+    let (_, action) = a.held[0];
+    let Action::PassDown { ticket, range, .. } = action else {
+        panic!("{action:?}");
+    };
+    assert_eq!((ticket, range.count), (None, BLOCKS_MAX as u64));
 }
 
 #[test]

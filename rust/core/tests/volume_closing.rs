@@ -171,3 +171,43 @@ fn an_owner_that_is_deposed_while_it_closes_is_closed_all_the_same() {
     a.until("closed", |a| a.role(0) == Role::Closed);
     assert_eq!(a.read(1, 1), 10);
 }
+
+/// Whoever waits for the end asks again and again.
+#[test]
+fn a_close_that_is_asked_for_again_does_not_begin_anew() {
+    let (mut a, _) = joining(|config| config.auto_takeover = false);
+    a.kill(0);
+    let began = a.now;
+    while a.role(1) != Role::Closed {
+        a.command(1, Command::Close);
+        a.pass(200 * MS);
+        assert!(a.now < began + 4 * IO_LIFE, "it never closes");
+    }
+    assert!(a.now >= began + IO_LIFE);
+}
+
+/// Its log is still being emptied, so the close has not begun yet.
+#[test]
+fn a_close_that_is_about_to_follow_an_ownership_can_be_taken_back() {
+    for command in [Command::AbortGiveBack, Command::TakeOver] {
+        let mut a = mirrored(1);
+        a.hold_destage = true;
+        a.write(0, 1, 10);
+        a.command(0, Command::Close);
+        let owner = a.nodes[0].take();
+        a.cut(0);
+        a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+        a.nodes[0] = owner;
+        let link = appliance::link(0);
+        a.tell(0, Input::LinkDown { link });
+        a.tell(0, Input::SessionGone);
+        while a.role(0) != Role::Standby {
+            if !a.step(0) {
+                a.now += MS;
+            }
+        }
+        a.tell(0, Input::Command(command));
+        a.pass(2_000 * MS);
+        assert_ne!(a.role(0), Role::Closed, "{command:?}");
+    }
+}

@@ -277,6 +277,22 @@ fn a_disk_that_is_too_slow_for_any_lease_is_named() {
     assert_eq!(a.status(0).reason, None);
 }
 
+/// One that stands by writes its block once, and only reads from then on.
+#[test]
+fn a_disk_that_was_slow_once_is_not_called_slow_for_ever() {
+    let mut a = Appliance::new(1, |config| config.auto_takeover = false);
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.kill(1);
+    a.slow[1] = 2_000 * MS;
+    a.start(1);
+    a.pass(30_000 * MS);
+    assert_eq!(a.role(1), Role::Standby);
+    assert_eq!(a.status(1).reason, Some(Reason::DiskSlow));
+    a.slow[1] = 0;
+    a.pass(10_000 * MS);
+    assert_eq!((a.role(1), a.status(1).reason), (Role::Standby, None));
+}
+
 #[test]
 fn a_lease_that_gets_shorter_is_no_right_for_longer_than_it_says() {
     let mut a = Appliance::new(1, |config| config.io_life_ns = 5_000 * MS);

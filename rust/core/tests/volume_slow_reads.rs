@@ -137,6 +137,26 @@ fn many_slots_that_are_kept_hide_none_that_are_not() {
     assert_eq!(a.status(0).free, 512);
 }
 
+/// One version of a block is freed after the other, each in a round of its own.
+#[test]
+fn the_next_version_of_a_block_that_was_written_many_times_is_not_searched_for() {
+    const VERSIONS: u64 = 2_000;
+    let mut a = mirrored(|config| (config.slots, config.dirty_limit) = (2_048, 2_048));
+    a.hold_destage = true;
+    for value in 0..VERSIONS {
+        a.write(0, 7, value);
+    }
+    a.hold_destage = false;
+    let mut steps = 0;
+    while a.status(0).free < 2_048 {
+        if !(a.step(0) | a.step(1)) {
+            a.now += 1;
+        }
+        steps += 1;
+    }
+    assert!(steps < 4 * VERSIONS, "{steps}");
+}
+
 #[test]
 fn an_ownership_that_ends_under_a_read_leaves_no_slot_behind() {
     let mut a = mirrored(|_| ());

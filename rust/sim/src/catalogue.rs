@@ -85,6 +85,7 @@ pub fn storm(seed: u64) -> Scenario {
     let mut rng = Rng::new(seed ^ 0x5ce7_a210);
     let mut s = base(&mut rng);
     s.plan = Plan::Storm;
+    s.lays = lays(seed);
     s.storm_ns = rng.delay(100 * MS, 1200 * MS);
     let f = &mut s.faults;
     f.every_ns = (5 * MS, rng.delay(50 * MS, 600 * MS));
@@ -125,6 +126,10 @@ pub fn storm(seed: u64) -> Scenario {
         s.disk_slow_ns = s.io_life_ns;
         s.disk_slow = rng.range(0, 10) as u32;
     }
+    let passes = s.workload.discard + s.workload.zeroes > 0;
+    if passes && rng.chance(250) {
+        s.faults.refuses_from_ns = rng.range(0, 1_500) * MS;
+    }
     s
 }
 
@@ -133,11 +138,17 @@ pub fn single(seed: u64) -> Scenario {
     let mut rng = Rng::new(seed ^ 0x0519_61e0);
     let mut s = base(&mut rng);
     s.plan = Plan::Single;
+    s.lays = lays(seed);
     s.faults.crash = 40;
     s.faults.pause = 20;
     s.faults.cut = 20;
     s.faults.flap = 20;
     s
+}
+
+/// Whether reads are laid over what the disk gives: drawn apart, so that all else of a seed stays as it is.
+fn lays(seed: u64) -> bool {
+    Rng::new(seed ^ 0x1a75).chance(500)
 }
 
 fn weight(rng: &mut Rng, most: u64) -> u32 {

@@ -42,6 +42,8 @@ pub enum Cookie {
     Flush(Token),
     /// A discard or write-zeroes.
     Pass(PassId),
+    /// The same, which the disk does not know: it does no more than a part of it.
+    Refused(PassId),
 }
 
 /// Names a command in the queue; reused after its completion.

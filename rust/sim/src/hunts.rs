@@ -98,7 +98,7 @@ pub const HUNTS: &[Hunt] = &[
         Guard::DegradedRecord,
         "mixed",
         400,
-        &[Kind::Lost, Kind::Stuck],
+        &[Kind::Lost, Kind::Stuck, Kind::Refused],
     ),
     hunt(Guard::KeepShadow, "mixed", 1000, USELESS),
     hunt(Guard::JoinCopies, "mixed", 50, USELESS),

@@ -59,6 +59,17 @@ pub enum Stage {
         block: u32,
         /// What was copied.
         data: Vec<Block>,
+        /// The disk has given all of it, and the rest is laid over that.
+        laid: bool,
+    },
+    /// The disk has given all of a read; what is in memory is to be laid over that.
+    Lay {
+        /// What to do.
+        plan: Box<ReadPlan>,
+        /// What the disk gave.
+        data: Vec<Block>,
+        /// Whether the disk failed.
+        bad: bool,
     },
     /// Reads from the disk are under way.
     Disk {

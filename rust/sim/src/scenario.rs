@@ -66,6 +66,8 @@ pub struct Faults {
     pub disk_error: u32,
     /// Of the discards and write-zeroes that fail, some are done after they were said to have failed.
     pub late_failures: bool,
+    /// From then on the disk refuses discards and write-zeroes, and can only be written; never: `u64::MAX`.
+    pub refuses_from_ns: u64,
     /// Preemptions in a thousand that fail.
     pub preempt_fails: u32,
     /// Messages in a thousand that get lost, as with an outbox that is full.
@@ -183,6 +185,9 @@ pub struct Scenario {
     pub swaps: u32,
     /// Stores and copies are steps of their own, not one step for a whole request.
     pub fine: bool,
+    /// A read of which something is on the disk is read from there as a whole, and what is in memory laid over it in the end;
+    /// not each block from where it is.
+    pub lays: bool,
     /// The blocks of the nodes are read by commands of their own, one before, one after whatever happens in between.
     pub apart_reads: bool,
     /// Node blocks go through their bytes.
@@ -243,6 +248,7 @@ impl Scenario {
             lazy_ns: 0,
             swaps: 0,
             fine: false,
+            lays: false,
             apart_reads: true,
             bytes: false,
             workload: Workload {
@@ -272,6 +278,7 @@ impl Scenario {
                 hiccup: 0,
                 disk_error: 0,
                 late_failures: false,
+                refuses_from_ns: u64::MAX,
                 preempt_fails: 0,
                 message_loss: 0,
                 broken_ns: 400 * MS,

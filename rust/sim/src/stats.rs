@@ -99,6 +99,10 @@ stats! {
     lost_both,
     /// Discards and write-zeroes that were said to have failed, and landed later.
     late_landings,
+    /// Discards and write-zeroes that the disk refused.
+    refused,
+    /// Reads that were laid over what the disk gave.
+    laid,
     /// Machines that were stopped by a fault.
     stopped,
 }

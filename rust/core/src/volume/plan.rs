@@ -121,9 +121,13 @@ pub enum Source {
 pub struct ReadTicket {
     pub(crate) term: u32,
     pub(crate) sides: Sides,
+    /// Blocks that read as zero: one bit for each. Whoever lets the disk read all of it does not keep the plan.
+    pub(crate) zeroed: u64,
     /// What the disk gave was found good by [`super::Volume::read_lay`].
     pub(crate) laid: bool,
 }
+
+const _: () = assert!(BLOCKS_MAX <= u64::BITS as usize);
 
 /// A read: get block `i` from `sources[i]`, then call `read_finish`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@
 use yoke_core::guards::{Guard, Guards};
 
 use super::directed::{busy, scripted};
-use super::{mixed, storm};
+use super::{lays, mixed, storm};
 use crate::rng::Rng;
 use crate::scenario::{Faults, Scenario, Script, MS};
 
@@ -149,6 +149,9 @@ pub fn past_the_log(seed: u64) -> Scenario {
     s.faults.crash = 10;
     s.faults.disk_error = rng.range(0, 100) as u32;
     s.faults.late_failures = true;
+    if rng.chance(300) {
+        s.faults.refuses_from_ns = rng.range(0, 800) * MS;
+    }
     s
 }
 
@@ -166,6 +169,7 @@ pub fn laundered(seed: u64) -> Scenario {
 /// A write-zeroes or discard in the disk's queue when its owner dies.
 pub fn under_read(seed: u64) -> Scenario {
     let mut s = scripted(seed, Script::UnderRead, 1);
+    s.lays = lays(seed);
     s.link_lease_ns = 10 * MS;
     s.io_life_ns = 200 * MS;
     s

@@ -134,9 +134,19 @@ impl World {
                 self.handle(at, Input::Preempted { token, ok });
             }
             Action::PassDown {
-                pass, op, range, ..
+                pass,
+                ticket,
+                op,
+                range,
             } => {
-                self.pass_down(at, Cookie::Pass(pass), op, range);
+                // What the machine wants of its own accord is written.
+                let refuses = self.now_ns >= self.setting.scenario.faults.refuses_from_ns;
+                let cookie = if refuses && ticket.is_some() {
+                    Cookie::Refused(pass)
+                } else {
+                    Cookie::Pass(pass)
+                };
+                self.pass_down(at, cookie, op, range);
             }
             // Taken when they were polled.
             Action::Send(_)

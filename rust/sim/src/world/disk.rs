@@ -24,6 +24,7 @@ impl World {
         let writes_data = verb.writes_data();
         let generation = if writes_data { self.generation(at) } else { 0 };
         let rejected = writes_data && generation < self.cut_off[at as usize];
+        let refused = matches!(cookie, Cookie::Refused(_));
         if writes_data && !rejected {
             let actor = Actor {
                 controller: at.into(),
@@ -40,7 +41,10 @@ impl World {
             generation,
         };
         let id = self.disk.submit(issuer, verb, cookie, self.now_ns);
-        if rejected {
+        if rejected || refused {
+            if parts && !rejected {
+                self.land(id, true);
+            }
             self.disk.reject(id);
             return self.soon(Event::Complete {
                 command: id,
@@ -192,6 +196,11 @@ impl World {
                 let end = if bad { PassEnd::Failed } else { PassEnd::Done };
                 self.handle(at, Input::PassedDown { pass, end });
             }
+            Cookie::Refused(pass) => {
+                self.stats.refused += 1;
+                let end = PassEnd::Refused;
+                self.handle(at, Input::PassedDown { pass, end });
+            }
         }
     }
 
@@ -281,7 +290,11 @@ impl World {
             plan, data, bad, ..
         } = stage
         {
-            job_state.stage = Stage::Check { plan, data, bad };
+            job_state.stage = if self.setting.scenario.lays {
+                Stage::Lay { plan, data, bad }
+            } else {
+                Stage::Check { plan, data, bad }
+            };
         }
         self.soon(Event::Job { at, job });
     }

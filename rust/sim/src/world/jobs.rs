@@ -118,7 +118,13 @@ impl World {
                 self.advance(at, job, next);
             }
             Stage::Finish { plan, sample } => self.finish_write(at, job, plan, sample),
-            Stage::Fetch { plan, block, data } => self.fetch(at, job, plan, block, data),
+            Stage::Fetch {
+                plan,
+                block,
+                data,
+                laid,
+            } => self.fetch(at, job, plan, block, data, laid),
+            Stage::Lay { plan, data, bad } => self.lay(at, job, plan, data, bad),
             Stage::Check { plan, data, bad } => self.finish_read(at, job, &plan, &data, bad),
         }
     }
@@ -195,17 +201,7 @@ impl World {
                 };
                 match live.machine.read_begin(range, now) {
                     ReadBegin::Plan(plan) => {
-                        let data = vec![[0; 2]; count as usize];
-                        let plan = Box::new(plan);
-                        self.advance(
-                            at,
-                            job,
-                            Stage::Fetch {
-                                plan,
-                                block: 0,
-                                data,
-                            },
-                        );
+                        self.get(at, job, Box::new(plan));
                     }
                     ReadBegin::Park => self.park(at, job),
                     ReadBegin::Fail(reason) => self.refused(at, job, reason),

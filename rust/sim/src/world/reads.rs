@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Reads of clients: from the log, from adopted slots, from the disk.
 
-use yoke_core::volume::{ReadEnd, ReadPlan, Source};
+use yoke_core::volume::{ReadEnd, ReadPlan, Source, BLOCKS_MAX};
 
 use super::posts::block_crc;
 use super::World;
@@ -10,6 +10,52 @@ use crate::event::Event;
 use crate::job::Stage;
 
 impl World {
+    /// A read was begun: gets its blocks.
+    pub(super) fn get(&mut self, at: u8, job: u8, mut plan: Box<ReadPlan>) {
+        let count = plan.range.count as usize;
+        let data = vec![[0; 2]; count];
+        let on_disk = plan.sources[..count].contains(&Source::Disk);
+        if on_disk && self.setting.scenario.lays {
+            // The plan is not kept: all of it is read.
+            plan.sources = [Source::Disk; BLOCKS_MAX];
+            return self.fetch_disk(at, job, plan, data);
+        }
+        self.fetch_next(at, job, plan, data, false);
+    }
+
+    fn fetch_next(&mut self, at: u8, job: u8, plan: Box<ReadPlan>, data: Vec<Block>, laid: bool) {
+        let next = Stage::Fetch {
+            plan,
+            block: 0,
+            data,
+            laid,
+        };
+        self.advance(at, job, next);
+    }
+
+    /// The disk has given a read, all of it, or has not.
+    pub(super) fn lay(
+        &mut self,
+        at: u8,
+        job: u8,
+        mut plan: Box<ReadPlan>,
+        data: Vec<Block>,
+        bad: bool,
+    ) {
+        let laid = self.tell_machine(at, |machine, now| machine.read_lay(&mut plan, now));
+        match laid {
+            Some(Ok(())) => {}
+            Some(Err(end)) => return self.end_read(at, job, &data, end),
+            None => return,
+        }
+        self.stats.laid += 1;
+        let count = plan.range.count as usize;
+        if bad && plan.sources[..count].contains(&Source::Disk) {
+            return self.advance(at, job, Stage::Check { plan, data, bad });
+        }
+        self.fetch_next(at, job, plan, data, true);
+    }
+
     /// Copies blocks from where the plan says, from `block` on. Where every step is to be seen, each block is one.
     pub(super) fn fetch(
         &mut self,
@@ -18,6 +64,7 @@ impl World {
         plan: Box<ReadPlan>,
         mut block: u32,
         mut data: Vec<Block>,
+        laid: bool,
     ) {
         while block < plan.range.count {
             let good =
@@ -28,8 +75,18 @@ impl World {
                 return self.advance(at, job, Stage::Check { plan, data, bad });
             }
             if self.setting.scenario.fine {
-                return self.advance(at, job, Stage::Fetch { plan, block, data });
+                let next = Stage::Fetch {
+                    plan,
+                    block,
+                    data,
+                    laid,
+                };
+                return self.advance(at, job, next);
             }
+        }
+        if laid {
+            let bad = false;
+            return self.advance(at, job, Stage::Check { plan, data, bad });
         }
         self.fetch_disk(at, job, plan, data);
     }
@@ -109,15 +166,21 @@ impl World {
             true => machine.read_failed(plan, corrupt, now),
             false => machine.read_finish(plan, now),
         });
+        if let Some(end) = end {
+            self.end_read(at, job, data, end);
+        }
+    }
+
+    /// What becomes of a read that was handed back.
+    fn end_read(&mut self, at: u8, job: u8, data: &[Block], end: ReadEnd) {
         match end {
-            Some(ReadEnd::Complete) => self.answered(at, job, data),
-            Some(ReadEnd::Again) => {
+            ReadEnd::Complete => self.answered(at, job, data),
+            ReadEnd::Again => {
                 self.set_stage(at, job, Stage::Begin);
                 self.soon(Event::Job { at, job });
             }
-            Some(ReadEnd::Park) => self.park(at, job),
-            Some(ReadEnd::Fail(reason)) => self.failed(at, job, reason),
-            None => {}
+            ReadEnd::Park => self.park(at, job),
+            ReadEnd::Fail(reason) => self.failed(at, job, reason),
         }
         self.follow(at);
     }

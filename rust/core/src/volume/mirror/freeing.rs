@@ -31,10 +31,8 @@ pub(crate) struct Freeing {
     posted: u8,
     fence: Option<Token>,
     fenced: Option<LinkId>,
-    /// Where the search for entries goes on; `NONE`: at the first that was done.
+    /// Where the search for entries goes on that has found nothing so far; `NONE`: at the first that was done.
     cursor: EntryId,
-    /// The search has found something since it began at the first.
-    found: bool,
 }
 
 impl Freeing {
@@ -46,7 +44,6 @@ impl Freeing {
         fence: None,
         fenced: None,
         cursor: NONE,
-        found: false,
     };
 
     /// Drops the round.
@@ -54,8 +51,6 @@ impl Freeing {
         *self = Self {
             fence: self.fence,
             fenced: self.fenced,
-            cursor: self.cursor,
-            found: self.found,
             ..Self::NONE
         };
     }
@@ -126,10 +121,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             entry = next;
         }
         let begun = round.len > 0;
-        let found = self.mirror.freeing.found || freed || begun;
-        // A search that has found nothing is over at the last entry.
-        let go_on = entry != NONE || found;
-        (round.cursor, round.found) = (entry, found && entry != NONE);
+        // What was found may have kept others, of which the first is looked for from the beginning: of a block that was
+        // written many times one version is freed after the other. A search that has found nothing is over at the last.
+        let found = freed || begun;
+        round.cursor = if found { NONE } else { entry };
         for entry in round.slots() {
             self.log.set_freeing(*entry);
         }
@@ -137,7 +132,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if freed {
             self.requests.retry_parked();
         }
-        if go_on && !begun {
+        if !begun && (freed || entry != NONE) {
             self.agenda.wake_at(now_ns);
         }
         begun

@@ -9,6 +9,7 @@
 use crate::volume::config::Config;
 use crate::volume::ownership::Ownership;
 use crate::volume::partner::Partner;
+use crate::volume::status::Reason;
 
 /// The lease is at least so many passes long: it is renewed when a third of it is over, and one pass may fail.
 const PASSES: u64 = 4;
@@ -19,22 +20,39 @@ const LIVES: u64 = 8;
 const MS: u64 = 1_000_000;
 
 impl Ownership {
-    /// A pass over the disk, the write of the own block and the read of all, has taken this long. Says whether the
-    /// longest lease is renewed in time on such a disk: not on one whose commands live for much longer than T_io.
-    pub(crate) fn fit_lease(&mut self, config: &Config, partner: &Partner, took_ns: u64) -> bool {
+    /// A pass over the disk, the write of the own block and the read of all, has taken this long.
+    fn fit_lease(&mut self, config: &Config, partner: &Partner, took_ns: u64) {
         let shortest = config.disk_lease_ns;
-        let longest = shortest.max(
-            self.agreed(config, partner)
-                .io_life_ns()
-                .saturating_mul(LIVES),
-        );
+        let longest = self.longest_lease_ns(config, partner);
         let fits = took_ns.saturating_mul(PASSES).clamp(shortest, longest);
         // Longer at once, shorter by and by: a disk that was slow is slow again.
         let less = self.lease_ns.saturating_sub(self.lease_ns / 4);
         let whole = fits.max(less).div_ceil(MS).saturating_mul(MS);
         self.lease_ns = whole.min(longest).max(shortest);
+    }
+
+    fn longest_lease_ns(&self, config: &Config, partner: &Partner) -> u64 {
+        let life = self.agreed(config, partner).io_life_ns();
+        config.disk_lease_ns.max(life.saturating_mul(LIVES))
+    }
+
+    /// All blocks were read. Says so where a pass takes so long that the longest lease is not renewed in time, as on a disk
+    /// whose commands live for much longer than T_io.
+    pub(super) fn learn_speed(&mut self, config: &Config, partner: &Partner, now_ns: u64) {
+        let longest = self.longest_lease_ns(config, partner);
         // It is renewed when a third of it is over.
-        took_ns < longest - longest / 3
+        let in_time = |took_ns: u64| took_ns < longest - longest / 3;
+        if self.cycle.writes {
+            let took_ns = now_ns.saturating_sub(self.cycle.issued_ns);
+            self.fit_lease(config, partner, took_ns);
+            self.say_while(Reason::DiskSlow, !in_time(took_ns));
+        } else {
+            // One that stands by writes nothing, so this is all it hears of a disk that was slow once.
+            let took_ns = now_ns.saturating_sub(self.cycle.read_issued_ns);
+            if in_time(took_ns.saturating_mul(2)) {
+                self.say_while(Reason::DiskSlow, false);
+            }
+        }
     }
 
     /// The lease that stands in the own block, as it landed last.

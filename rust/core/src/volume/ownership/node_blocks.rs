@@ -192,13 +192,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.cycle.on(CycleEvent::Failed, again);
             return;
         };
-        if self.ownership.cycle.writes {
-            let took_ns = now_ns.saturating_sub(self.ownership.cycle.issued_ns);
-            let fits = self
-                .ownership
-                .fit_lease(&self.config, &self.partner, took_ns);
-            self.ownership.say_while(Reason::DiskSlow, !fits);
-        }
+        self.ownership
+            .learn_speed(&self.config, &self.partner, now_ns);
         let survey = Survey::new(blocks, self.ownership.own_place(&self.config, self.guards));
         self.ownership.say_while(Reason::Unreadable, false);
         self.ownership.cycle.on(CycleEvent::Done, now_ns);

@@ -277,6 +277,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// A person wants something.
     pub(crate) fn command(&mut self, command: Command, now_ns: u64) {
+        use Command::{AbortGiveBack, ForceFromDisk, TakeOver};
+        // Whoever wants one of these does not want it closed any more.
+        self.ownership.closes_later &= !matches!(command, TakeOver | ForceFromDisk | AbortGiveBack);
         match (command, self.ownership.role) {
             (Command::TakeOver, Role::Standby) => {
                 (self.ownership.wanted, self.ownership.surveyed_at_ns) =
@@ -304,7 +307,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             (Command::Close, Role::Standby) => self.want_close(),
             // A claim may stand on the disk: the takeover is seen through first, whatever comes of it.
             (Command::Close, Role::Taking) => self.ownership.closes_later = true,
-            (Command::AbortGiveBack, Role::Taking) => self.ownership.closes_later = false,
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.ownership.role_event(RoleEvent::Ended),
             (Command::Close, Role::Stopped) => self.close_stopped(),
@@ -313,10 +315,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.agenda.wake_at(now_ns);
     }
 
-    /// One that stands by is to be closed.
+    /// One that stands by is to be closed. Whoever asks again does not wait anew for what was waited for.
     fn want_close(&mut self) {
-        (self.ownership.wanted, self.ownership.surveyed_at_ns) =
-            (Some(Wanted::Close { voided_at_ns: None }), None);
+        if !self.ownership.is_closing() {
+            self.ownership.wanted = Some(Wanted::Close { voided_at_ns: None });
+        }
+        self.ownership.survey_soon();
         self.partner.send(Message::Leaving);
         // What waits for a takeover waits in vain.
         self.requests.retry_parked();

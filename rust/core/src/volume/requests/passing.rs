@@ -25,8 +25,8 @@ use crate::volume::Token;
 /// Entries, or blocks, that are looked at in one call.
 const STEP: u64 = PIECE as u64;
 
-/// Blocks that are zeroed with one command by a survivor, or on a disk that knows no write-zeroes: the lease is checked
-/// for each, and no disk has to know more than writes.
+/// Blocks that are zeroed with one command where that is a write: the lease is checked for each, and no disk has to know
+/// more than writes.
 const ZEROED_AT_ONCE: u64 = BLOCKS_MAX as u64;
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -86,6 +86,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     fn is_adopted(&self, pass: &Pass) -> bool {
         pass.entry != NONE && self.log.is_adopted(pass.entry)
+    }
+
+    /// Whether zeroes are written to the disk piece by piece: by a survivor; where the disk does not write them by itself;
+    /// and where its cache has lost those that the client was told of.
+    fn is_written(&self, pass: &Pass) -> bool {
+        let for_nobody = pass.ticket.is_none() && pass.op == PassOp::WriteZeroes;
+        self.is_adopted(pass) || pass.by_writes || for_nobody
     }
 
     /// Whether a command may land that no region was proved to know of.
@@ -214,7 +221,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return None;
         }
         let left = pass.range.count.saturating_sub(pass.next);
-        let (op, count, ticket) = if self.is_adopted(pass) || pass.by_writes {
+        let (op, count, ticket) = if self.is_written(pass) {
             (PassOp::WriteZeroes, left.min(ZEROED_AT_ONCE), None)
         } else {
             (pass.op, left, pass.ticket)
@@ -307,7 +314,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         // Its commands are writes of zeroes, which a disk may fail and cannot refuse.
-        let writes = self.is_adopted(&pass) || pass.by_writes;
+        let writes = self.is_written(&pass);
         let event = match end {
             PassEnd::Done if pass.lost => PassEvent::NotIssued,
             PassEnd::Done => {
@@ -319,11 +326,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
             PassEnd::NotIssued => PassEvent::NotIssued,
-            PassEnd::Refused if !writes && pass.op == PassOp::WriteZeroes => {
+            // A discard that was done and lost may have been seen: it is seen through, and zeroes are as good.
+            PassEnd::Refused if !writes && (pass.op == PassOp::WriteZeroes || pass.again) => {
                 pass.by_writes = true;
                 PassEvent::NotIssued
             }
-            PassEnd::Refused if !writes && !pass.again => {
+            PassEnd::Refused if !writes => {
                 pass.failed = Some(Reason::Unsupported);
                 PassEvent::Refused
             }

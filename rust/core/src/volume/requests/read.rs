@@ -33,9 +33,17 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return ReadBegin::Park;
         }
         let mut sources = [Source::Disk; BLOCKS_MAX];
-        for (block, source) in (range.block..).take(range.count as usize).zip(&mut sources) {
+        let mut zeroed = 0;
+        for (at, (block, source)) in (range.block..)
+            .take(range.count as usize)
+            .zip(&mut sources)
+            .enumerate()
+        {
             match self.source_of(block, now_ns) {
-                Some(found) => *source = found,
+                Some(found) => {
+                    zeroed |= u64::from(found == Source::Zero) << at;
+                    *source = found;
+                }
                 None if self.is_condemned(block) => return ReadBegin::Fail(Reason::Corrupt),
                 None => {
                     self.requests.park();
@@ -51,6 +59,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             ticket: ReadTicket {
                 term: self.ownership.term(),
                 sides,
+                zeroed,
                 laid: false,
             },
             range,
@@ -123,8 +132,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The disk has given all blocks of a read, those too that are in the log: says in `plan` what is to be laid over
-    /// them, and takes what the disk gave of the others as sampled now. Then copy, and [`Self::read_finish`]. May be
-    /// asked again before that.
+    /// them, and takes what the disk gave of the others as sampled now; what the sources were before does not matter. Then
+    /// copy, and [`Self::read_finish`]. May be asked again before that.
     ///
     /// # Errors
     ///
@@ -135,7 +144,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let (range, ticket) = (plan.range, plan.ticket);
         let blocks = (plan.range.block..).take(plan.range.count as usize);
-        for (block, source) in blocks.zip(&mut plan.sources) {
+        for (at, (block, source)) in blocks.zip(&mut plan.sources).enumerate() {
             *source = match self.log.newest(block) {
                 Some(entry) if !self.is_undisturbed(block, range, ticket) => {
                     if self.is_zeroed(block, self.log.at(entry).version()) {
@@ -155,7 +164,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     self.log.source(entry)
                 }
                 // What made it so may be over, but the disk may have been asked before.
-                _ if *source == Source::Zero => Source::Zero,
+                _ if ticket.zeroed >> at & 1 != 0 => Source::Zero,
                 _ => Source::Disk,
             };
         }

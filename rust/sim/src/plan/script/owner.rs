@@ -47,9 +47,18 @@ pub(super) fn under_read(driver: &mut Driver, owner: u8) {
     }
     kill(driver, owner, [u8::MAX; 4]);
     survive(driver, other);
+    read_whole(driver, other);
     driver.hold_command(None);
     rest(driver, MS);
     survive(driver, other);
+}
+
+/// All blocks by one read: what reads as zero, and what only the disk has.
+fn read_whole(driver: &mut Driver, at: u8) {
+    let count = driver.world.setting.scenario.blocks;
+    let answered = driver.world.stats.reads;
+    ask(driver, at, Request::Read { block: 0, count });
+    wait(driver, |world| world.stats.reads > answered);
 }
 
 /// Block 0 is on the disk and in no log, and a write-zeroes or a discard of it is in the disk's queue, and stays there.
