@@ -54,6 +54,13 @@ pub struct Span {
     pub limit: Duration,
     /// Stop soon after the first failure.
     pub stop: bool,
+    /// No new run begins when this says so.
+    pub enough: fn() -> bool,
+}
+
+/// Goes on to the end.
+pub fn never_enough() -> bool {
+    false
 }
 
 /// What the threads share.
@@ -82,7 +89,7 @@ pub fn campaign(
     let totals = Mutex::new(Totals::default());
     let work = || {
         let mut mine = Totals::default();
-        while !stop.load(Ordering::Relaxed) && began.elapsed() < span.limit {
+        while !stop.load(Ordering::Relaxed) && began.elapsed() < span.limit && !(span.enough)() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= span.from.saturating_add(span.seeds) {
                 break;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{anyhow, Context};
 use clap::{Args, Parser, Subcommand};
 use yoke_core::guards::Guard;
-use yoke_sim::campaign::{campaign, Span};
+use yoke_sim::campaign::{campaign, never_enough, Span};
 use yoke_sim::catalogue;
 use yoke_sim::hunts;
 use yoke_sim::run::{run, Verdict};
@@ -149,6 +149,7 @@ impl Cli {
                     threads,
                     limit: Duration::from_secs(seconds),
                     stop: !count,
+                    enough: never_enough,
                 };
                 run_many(&what, span)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use yoke_core::guards::Guard;
 
-use crate::campaign::{campaign, Outcome, Span};
+use crate::campaign::{campaign, never_enough, Outcome, Span};
 use crate::catalogue::{named, without, Draw};
 use crate::check::Kind;
 use crate::run::{run, Verdict};
@@ -159,6 +159,7 @@ impl Hunt {
             threads,
             limit: Duration::from_secs(120),
             stop,
+            enough: never_enough,
         };
         let off = (!on).then_some(self.guard);
         campaign(|seed| without(draw(seed), off), span, |_, _| ())

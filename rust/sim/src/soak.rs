@@ -80,6 +80,8 @@ pub struct Campaign {
     pub threads: u64,
     /// No new run begins after this time.
     pub limit: Duration,
+    /// No new run begins when this says so.
+    pub enough: fn() -> bool,
     /// One scenario instead of all.
     pub only: Option<(&'static str, Draw)>,
 }
@@ -100,6 +102,7 @@ impl Campaign {
             threads: self.threads,
             limit: self.limit,
             stop: false,
+            enough: self.enough,
         };
         let seen = |verdict: &Verdict, done: u64| {
             let (name, _) = self.scenario(verdict.seed);

@@ -5,13 +5,14 @@
 #[allow(dead_code, unreachable_pub)]
 mod support;
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use support::Progress;
 use yoke_core::guards::Guard;
-use yoke_sim::campaign::{campaign, Outcome, Span};
+use yoke_sim::campaign::{campaign, never_enough, Outcome, Span};
 use yoke_sim::catalogue::{self, named, without};
 use yoke_sim::explore::fingerprint;
 use yoke_sim::hunts;
@@ -36,6 +37,7 @@ fn sweep(name: &str, from: u64, seeds: u64) -> Outcome {
         threads: 1,
         limit: Duration::from_secs(600),
         stop: true,
+        enough: never_enough,
     };
     let draw = named(name).expect("a scenario");
     let outcome = campaign(draw, span, |_, done| {
@@ -135,6 +137,7 @@ fn fresh_appliances_lose_nothing() {
         seeds: FRESH,
         threads: 1,
         limit: Duration::from_secs(600),
+        enough: never_enough,
         only: None,
     };
     println!("fresh seeds from {}", campaign.from);
@@ -212,13 +215,39 @@ fn a_soak_sums_up_and_can_be_repeated() {
     let clean = ["soak", "--seeds", "40", "--from", "1000", "--threads", "1"];
     let (good, words) = cli(&clean);
     assert!(good, "{words}");
-    for part in ["seeds from 1000", "40 runs in", "0 failures of 0 kinds"] {
+    for part in [
+        "seeds from 1000",
+        "40 of 40 runs in",
+        "0 failures of 0 kinds",
+    ] {
         assert!(words.contains(part), "{part}: {words}");
     }
     let (good, fresh) = cli(&["soak", "--seeds", "1", "--scenario", "single"]);
     assert!(good && !fresh.contains("seeds from 1000"), "{fresh}");
     let (good, _) = cli(&["soak", "--scenario", "nothing"]);
     assert!(!good);
+}
+
+/// What hours have brought is not lost when somebody has had enough.
+#[test]
+fn a_soak_that_is_interrupted_sums_up() {
+    let mut soak = Command::new(env!("CARGO_BIN_EXE_yoke_sim"))
+        .args(["soak", "--seeds", "1000000000", "--threads", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it was built");
+    let mut said = BufReader::new(soak.stdout.take().expect("a pipe"));
+    let mut words = String::new();
+    said.read_line(&mut words).expect("its first line");
+    let id = soak.id().to_string();
+    let kill = Command::new("kill").args(["-INT", &id]).status();
+    assert!(kill.expect("kill runs").success());
+    said.read_to_string(&mut words).expect("the rest");
+    assert!(soak.wait().expect("it ends").success(), "{words}");
+    for part in ["of 1000000000 runs in", "0 failures of 0 kinds"] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
 }
 
 /// A soak does not end at a failure, counts those that look alike, and says how to see one of them again.
@@ -229,6 +258,7 @@ fn a_soak_counts_failures_by_kind() {
         seeds: 60,
         threads: 1,
         limit: Duration::from_secs(600),
+        enough: never_enough,
         only: Some(("broken", |seed| {
             without(catalogue::mixed(seed), Some(Guard::OwnBlock))
         })),

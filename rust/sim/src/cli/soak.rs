@@ -2,17 +2,32 @@
 //! The long campaign.
 
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use yoke_sim::catalogue::NAMED;
 use yoke_sim::soak::{again, fresh_seed, Alike, Campaign, Soak};
 
 /// How often it is said how far it is.
 const TOLD: Duration = Duration::from_secs(10);
 
-/// Runs a campaign and sums up.
+/// Somebody has had enough.
+static ENOUGH: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// An interruption ends the campaign after the runs in hand, a second one at once.
+fn listen() -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 1, ENOUGH.clone())?;
+        flag::register(signal, ENOUGH.clone())?;
+    }
+    Ok(())
+}
+
+/// Runs a campaign and sums up, also when it is interrupted.
 ///
 /// # Errors
 /// When there is no such scenario, or no random numbers.
@@ -34,8 +49,10 @@ pub(super) fn run(
         seeds,
         threads: threads.unwrap_or(processors).max(1),
         limit: Duration::from_secs(minutes.saturating_mul(60)),
+        enough: || ENOUGH.load(Ordering::Relaxed),
         only: only.transpose()?,
     };
+    listen()?;
     println!(
         "{seeds} runs of {}, {} at a time, seeds from {}",
         scenario.map_or_else(|| format!("{} scenarios", NAMED.len()), str::to_owned),
@@ -53,7 +70,7 @@ pub(super) fn run(
         }
     };
     let soak = campaign.run(tell, tick);
-    sum_up(&soak);
+    sum_up(&soak, seeds);
     Ok(if soak.failures.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -67,7 +84,7 @@ fn tell(alike: &Alike) {
     println!("  again: {}", again(alike.seed, alike.scenario));
 }
 
-fn sum_up(soak: &Soak) {
+fn sum_up(soak: &Soak, wanted: u64) {
     let outcome = &soak.outcome;
     println!("what happened:");
     for (name, count) in outcome.stats.list() {
@@ -79,7 +96,7 @@ fn sum_up(soak: &Soak) {
         println!("  {name:<20}{runs:>14}{failed:>8}");
     }
     println!(
-        "{} runs in {:.0} s: {:.0} a second a core ({:.0} s of processor time); {:.0} s of virtual time; \
+        "{} of {wanted} runs in {:.0} s: {:.0} a second a core ({:.0} s of processor time); {:.0} s of virtual time; \
          the longest run has {} events",
         outcome.runs,
         outcome.took.as_secs_f64(),
