@@ -7,7 +7,7 @@
 # Is: READ CAPACITY tells the new size at once, and no UNIT ATTENTION is raised: nobody asks. A host keeps the old size until it
 # rescans. The other way round a host would go on beyond the end of a device that had become smaller.
 # Why it matters: "hosts see that a volume grew" does not follow from resizing it on all members: an initiator has to rescan
-# (documentation), or the export is taken away and brought back.
+# (documentation), or the export is taken away and brought back, which loses its reservations (lio-export-back-without-reservation).
 # Tried: user-mode-linux of Debian 12 (kernel 6.1) and 13 (6.12), iblock on device-mapper's `linear`, tcm_loop.
 set -eu
 T=$(mktemp -d)
