@@ -63,7 +63,9 @@ pub(super) fn config(settings: &Settings, controller: Controller, found: &Found)
         poll_ns: settings.disk_lease_ns / 8,
         backoff_ns: settings.disk_lease_ns / 4,
         giveback_ns: settings.disk_lease_ns.saturating_mul(10),
-        volatile_cache: found.write_cache,
+        // Whatever the disk says now: a cache may be turned on later, and whoever goes by what was once read then flushes
+        // nothing (docs/limits.md). A flush that the disk does not need ends in the block layer.
+        volatile_cache: true,
         reservations: false,
         power_loss: if settings.start_from_disk {
             PowerLoss::StartFromDisk

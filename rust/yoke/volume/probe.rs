@@ -37,7 +37,6 @@ pub(super) fn say(name: &CStr, why: core::fmt::Arguments<'_>) {
 pub(super) struct Found {
     pub(super) identity: Identity,
     pub(super) data_blocks: u64,
-    pub(super) write_cache: bool,
     /// How it wants to be used by the volume's disk.
     pub(super) limits: Limits,
     /// Its number, so that the path is looked at once.
@@ -119,7 +118,6 @@ fn look<C: IoClient>(name: &CStr, dev: &BackingDev<C>, appliance: Uuid) -> Resul
     Ok(Found {
         identity: superblock.identity,
         data_blocks: superblock.data_blocks,
-        write_cache: props.write_cache,
         limits: Limits {
             discard_blocks: props.discard_blocks,
             write_zeroes_blocks: props.write_zeroes_blocks,

@@ -19,6 +19,7 @@ use yoke_core::{
     disk::Identity,
     ids::{Incarnation, NodeId, Uuid},
     mirror::presence::Presence,
+    volume::Config,
     wire::message,
 };
 use yoke_sys::backing::Below;
@@ -53,9 +54,9 @@ impl Outlet for Twin {
     }
 }
 
-/// A volume without a disk.
+/// What a volume without a disk is made of.
 #[inline(never)]
-fn volume(number: u8) -> Result<Arc<Shared>> {
+fn configured(number: u8) -> Result<(Settings, Identity, Config)> {
     let settings = Settings {
         device: CString::try_from(c"none")?,
         home: NodeId::new(0).ok_or(EINVAL)?,
@@ -73,7 +74,6 @@ fn volume(number: u8) -> Result<Arc<Shared>> {
             volume: Uuid::from_bytes([number; 16]),
         },
         data_blocks: 1024,
-        write_cache: false,
         limits: Limits {
             discard_blocks: 0,
             write_zeroes_blocks: 0,
@@ -87,8 +87,15 @@ fn volume(number: u8) -> Result<Arc<Shared>> {
         incarnation: Incarnation::new(7).ok_or(EINVAL)?,
     };
     let config = config(&settings, controller, &found);
+    Ok((settings, found.identity, config))
+}
+
+/// A volume without a disk.
+#[inline(never)]
+fn volume(number: u8) -> Result<Arc<Shared>> {
+    let (settings, identity, config) = configured(number)?;
     let core = machine(c"kunit", settings.slots as usize, config)?;
-    share(c"kunit", &settings, found.identity, core)
+    share(c"kunit", &settings, identity, core)
 }
 
 #[kunit_tests(yoke_volumes)]
@@ -107,6 +114,14 @@ mod suite {
         assert_eq!(opening(&first), Err(ENOMEM));
         assert!(twin.heard(&[Presence::Opened, Presence::Closed]));
         assert_eq!(opening(&volume(2)?), Err(ENOMEM));
+        Ok(())
+    }
+
+    /// Its cache may be turned on while the volume is open.
+    #[test]
+    fn a_disk_is_flushed_whatever_it_says_when_it_is_opened() -> Result {
+        let (_, _, config) = configured(2)?;
+        assert!(config.volatile_cache);
         Ok(())
     }
 
