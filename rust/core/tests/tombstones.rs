@@ -5,8 +5,12 @@
 #[allow(dead_code, unreachable_pub)]
 #[path = "support/appliance.rs"]
 mod appliance;
+#[allow(dead_code, unreachable_pub)]
+#[path = "support/passing.rs"]
+mod passing;
 
-use appliance::{link, one, Appliance, MS, SLOTS, VOLUME};
+use appliance::{link, Appliance, MS, SLOTS, VOLUME};
+use passing::{answer, begin, parks, passing, RANGE, T_IO};
 use yoke_core::ids::{Epoch, Generation};
 use yoke_core::mirror::header::{Content, SlotHeader, HEADER_SIZE};
 use yoke_core::volume::*;
@@ -14,47 +18,9 @@ use yoke_core::volume::*;
 const MIRRORED: Role = Role::Owner(Mode::Mirrored);
 const DEGRADED: Role = Role::Owner(Mode::Degraded);
 const SOLO: Role = Role::Owner(Mode::Solo);
-const T_IO: u64 = 500 * MS;
-const RANGE: LongRange = LongRange { block: 0, count: 8 };
 
 fn mirrored(links: usize) -> Appliance {
     Appliance::mirrored(links, |_| ())
-}
-
-/// An appliance with block 1 on the disk and nothing in the log, and a write-zeroes over it.
-fn passing(links: usize, op: PassOp) -> (Appliance, TicketId) {
-    let mut a = mirrored(links);
-    a.write(0, 1, 10);
-    a.until("on the disk", |a| a.disk.contains_key(&1));
-    a.hold_passes = true;
-    let ticket = begin(&mut a, op, RANGE);
-    a.until("in the queue", |a| a.queued.len() == 1);
-    (a, ticket)
-}
-
-fn begin(a: &mut Appliance, op: PassOp, range: LongRange) -> TicketId {
-    let now = a.now;
-    let LongBegin::Wait(ticket) = a.node(0).volume.pass_down(op, range, now) else {
-        panic!("not begun");
-    };
-    a.settle();
-    ticket
-}
-
-fn answer(a: &mut Appliance, ticket: TicketId) -> Option<Result<(), Reason>> {
-    a.node(0).answers.get(&format!("{ticket:?}")).copied()
-}
-
-fn parks(a: &mut Appliance, n: usize, block: u64) -> bool {
-    let now = a.now;
-    match a.node(n).volume.write_begin(one(block), now) {
-        WriteBegin::Park => true,
-        WriteBegin::Plan(plan) => {
-            let _ = a.finish(n, &plan);
-            false
-        }
-        WriteBegin::Fail(reason) => panic!("{reason}"),
-    }
 }
 
 #[test]
@@ -203,79 +169,6 @@ fn a_long_tombstone_is_zeroed_piece_by_piece() {
     let zeroed = a.passed[1..].iter().map(|(_, range)| range.count);
     assert_eq!(zeroed.sum::<u64>(), range.count);
     assert!(!a.disk.contains_key(&400));
-}
-
-#[test]
-fn a_discard_that_failed_is_answered_when_it_cannot_land_any_more() {
-    for op in [PassOp::WriteZeroes, PassOp::Discard] {
-        let (mut a, ticket) = passing(1, op);
-        a.end_pass(0, PassEnd::Failed);
-        a.settle();
-        a.pass(T_IO - 10 * MS);
-        assert_eq!(answer(&mut a, ticket), None, "it may land yet");
-        assert!(parks(&mut a, 0, 1));
-        a.until("it is over", |a| answer(a, ticket).is_some());
-        assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Disk)));
-        a.write(0, 1, 11);
-        // Nobody brings the tombstone back.
-        a.kill(0);
-        a.until("it serves", |a| matches!(a.role(1), Role::Owner(_)));
-        assert_eq!(a.read(1, 1), 11);
-    }
-}
-
-#[test]
-fn one_that_the_disk_refuses_is_answered_at_once() {
-    let (mut a, ticket) = passing(1, PassOp::Discard);
-    let before = a.now;
-    a.end_pass(0, PassEnd::Refused);
-    a.until("it is over", |a| answer(a, ticket).is_some());
-    assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Unsupported)));
-    assert!(a.now - before < T_IO);
-    assert_eq!(a.read(0, 1), 10);
-    a.write(0, 1, 11);
-}
-
-#[test]
-fn zeroes_that_the_disk_refuses_to_write_by_itself_are_written_to_it() {
-    let mut a = Appliance::mirrored(1, |config| config.blocks = 10_000);
-    a.write(0, 149, 10);
-    a.until("on the disk", |a| a.disk.contains_key(&149));
-    a.hold_passes = true;
-    let range = LongRange {
-        block: 0,
-        count: 150,
-    };
-    let ticket = begin(&mut a, PassOp::WriteZeroes, range);
-    a.until("in the queue", |a| a.queued.len() == 1);
-    let before = a.now;
-    a.end_pass(0, PassEnd::Refused);
-    a.settle();
-    let piece = |block, count| LongRange { block, count };
-    for expected in [piece(0, 64), piece(64, 64), piece(128, 22)] {
-        assert_eq!(answer(&mut a, ticket), None);
-        assert!(parks(&mut a, 0, 149), "its range is blocked");
-        assert_eq!(a.queued.len(), 1);
-        assert_eq!(a.queued[0].2, expected);
-        a.end_pass(0, PassEnd::Done);
-        a.settle();
-    }
-    a.until("it is over", |a| answer(a, ticket).is_some());
-    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
-    assert!(a.now - before < T_IO);
-    assert_eq!(a.disk.get(&149), None);
-    assert_eq!(a.read(0, 149), 0);
-    a.write(0, 149, 11);
-}
-
-#[test]
-fn zeroes_that_the_disk_can_neither_write_nor_be_given_fail() {
-    let (mut a, ticket) = passing(1, PassOp::WriteZeroes);
-    a.end_pass(0, PassEnd::Refused);
-    a.until("written", |a| a.queued.len() == 1);
-    a.end_pass(0, PassEnd::Refused);
-    a.until("it is over", |a| answer(a, ticket).is_some());
-    assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Disk)));
 }
 
 /// A disk may take a command late: whether it may go out is asked then, and its life counts from then on.
@@ -526,55 +419,6 @@ fn a_command_that_ends_between_the_end_of_the_ownership_and_the_next_poll_leaves
         a.settle();
         assert_eq!(answer(&mut a, ticket), Some(Err(Reason::Deposed)));
     }
-}
-
-/// What is done, and in the disk's cache: the flush that is to make it safe is held back.
-fn in_the_cache(a: &mut Appliance, op: PassOp, range: LongRange) -> (TicketId, Token) {
-    a.hold_passes = true;
-    let ticket = begin(a, op, range);
-    a.until("in the queue", |a| a.queued.len() == 1);
-    (a.hold_disk, a.hold_passes) = (true, false);
-    a.end_pass(0, PassEnd::Done);
-    a.until("it is flushed", |a| !a.held.is_empty());
-    let (0, Action::FlushDisk { token }) = a.held.remove(0) else {
-        panic!("no flush");
-    };
-    (ticket, token)
-}
-
-#[test]
-fn a_discard_that_was_lost_and_that_the_disk_refuses_now_is_written() {
-    let mut a = mirrored(1);
-    let (ticket, token) = in_the_cache(&mut a, PassOp::Discard, RANGE);
-    a.disk.insert(1, 10);
-    (a.hold_disk, a.hold_passes) = (false, true);
-    a.tell(0, Input::DiskFlushed { token, ok: false });
-    a.until("once more", |a| a.queued.len() == 1);
-    a.hold_passes = false;
-    a.end_pass(0, PassEnd::Refused);
-    a.until("answered", |a| answer(a, ticket).is_some());
-    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
-    assert_eq!(a.passed.last(), Some(&(PassOp::WriteZeroes, RANGE)));
-    assert_eq!(a.disk.get(&1), None);
-}
-
-#[test]
-fn what_the_machine_zeroes_once_more_for_nobody_is_as_short_as_a_write() {
-    let mut a = Appliance::mirrored(1, |config| config.blocks = 10_000);
-    let range = LongRange {
-        block: 0,
-        count: 100,
-    };
-    let (ticket, token) = in_the_cache(&mut a, PassOp::WriteZeroes, range);
-    assert_eq!(answer(&mut a, ticket), Some(Ok(())));
-    // It was in the disk's cache, which is lost.
-    a.tell(0, Input::DiskFlushed { token, ok: false });
-    a.until("once more", |a| !a.held.is_empty());
-    let (_, action) = a.held[0];
-    let Action::PassDown { ticket, range, .. } = action else {
-        panic!("{action:?}");
-    };
-    assert_eq!((ticket, range.count), (None, BLOCKS_MAX as u64));
 }
 
 #[test]
