@@ -284,6 +284,28 @@ mod tests {
     }
 
     #[test]
+    fn more_reads_than_can_be_counted_are_turned_away() {
+        let (mut entries, mut buckets) = ([Entry::EMPTY; 8], [0; 8]);
+        let guards = crate::guards::Guards::ALL;
+        let mut log = Log::new(&mut entries[..], &mut buckets[..], 4, guards, 3);
+        let range = Range { block: 7, count: 1 };
+        let mut last = None;
+        let mut begun = 0;
+        while let Some(sides) = log.read_begins(range) {
+            (last, begun) = (Some(sides), begun + 1);
+            if begun > COUNT_MAX {
+                break;
+            }
+        }
+        // A read of other groups may meet the same word in each of them.
+        assert!(begun > COUNT_MAX / 2 && begun + GROUPS_MAX > COUNT_MAX && begun <= COUNT_MAX);
+        if let Some(sides) = last {
+            assert!(log.read_ends(range, sides).was_full);
+        }
+        assert!(log.read_begins(range).is_some());
+    }
+
+    #[test]
     fn a_read_touches_all_groups_of_its_range_and_no_others() {
         let touched = |block, count| {
             let range = Range { block, count };
