@@ -6,7 +6,7 @@
 mod appliance;
 
 use appliance::{Appliance, MS};
-use yoke_core::disk::node_block::{NodeBlock, RecordState};
+use yoke_core::disk::node_block::RecordState;
 use yoke_core::volume::*;
 
 const MIRRORED: Role = Role::Owner(Mode::Mirrored);
@@ -53,27 +53,39 @@ fn a_second_wish_to_close_does_not_rest_on_words_changed_for_the_first() {
     assert_eq!(a.node(1).windows[0].word, 0);
 }
 
-/// An owner that joins, and the record that is on its way to the disk: it names the partner.
-fn joining(tune: fn(&mut Config)) -> (Appliance, NodeBlock) {
+fn names_a_holder(action: &Action) -> bool {
+    matches!(action, Action::WriteNodeBlock { block, .. } if matches!(block.record.state, RecordState::Shadow(_)))
+}
+
+/// A write of a block lands whose writer is not there any more.
+fn land(a: &mut Appliance, late: Action) {
+    let Action::WriteNodeBlock { block, .. } = late else {
+        panic!("not a block");
+    };
+    a.blocks[0] = block;
+}
+
+/// An owner that joins, and the first of its actions that is one of these, which has not been done.
+fn joining_until(tune: fn(&mut Config), wanted: fn(&Action) -> bool) -> (Appliance, Action) {
     let mut a = Appliance::new(1, tune);
     a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
     a.write(0, 1, 10);
     a.mend_quiet(0);
     for _ in 0..10_000 {
         let now = a.now;
-        let action = a.node(0).volume.poll_action(now);
-        match action {
-            Some(Action::WriteNodeBlock { block, .. })
-                if matches!(block.record.state, RecordState::Shadow(_)) =>
-            {
-                return (a, block);
-            }
+        match a.node(0).volume.poll_action(now) {
+            Some(action) if wanted(&action) => return (a, action),
             Some(action) => a.act(0, action),
             None if a.step(1) => (),
             None => a.now += MS,
         }
     }
-    panic!("no record that names the partner");
+    panic!("no such action");
+}
+
+/// An owner that joins, and the record that is on its way to the disk: it names the partner.
+fn joining(tune: fn(&mut Config)) -> (Appliance, Action) {
+    joining_until(tune, names_a_holder)
 }
 
 #[test]
@@ -84,7 +96,7 @@ fn a_holder_keeps_its_window_while_a_record_that_names_it_may_be_on_its_way() {
     a.tell(1, Input::LinkGoing { link });
     a.pass(IO_LIFE - 100 * MS);
     assert!(a.node(1).volume.needs_window(link));
-    a.blocks[0] = late;
+    land(&mut a, late);
     a.pass(2 * IO_LIFE);
     assert!(a.node(1).volume.needs_window(link), "it is named");
     a.command(1, Command::TakeOver);
@@ -108,9 +120,72 @@ fn a_holder_does_not_close_while_a_record_that_names_it_may_be_on_its_way() {
     a.kill(0);
     a.pass(IO_LIFE - 100 * MS);
     assert_ne!(a.role(1), Role::Closed);
-    a.blocks[0] = late;
+    land(&mut a, late);
     // Now it stands on the disk, and what it names is here.
     a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+}
+
+/// It dies without a sign: the session with it still stands.
+#[test]
+fn a_holder_does_not_take_an_owner_at_its_word_that_it_lives() {
+    let (mut a, late) = joining(|config| config.auto_takeover = false);
+    a.tell(1, Input::Command(Command::Close));
+    a.nodes[0] = None;
+    a.pass(IO_LIFE - 100 * MS);
+    assert_ne!(a.role(1), Role::Closed);
+    land(&mut a, late);
+    a.cut(0);
+    a.until("it is named", |a| {
+        a.status(1).reason == Some(Reason::ShadowHere)
+    });
+    a.command(1, Command::TakeOver);
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
+}
+
+/// How long a close of node 1 takes, of which the owner hears.
+fn time_to_close(a: &mut Appliance) -> u64 {
+    let began = a.now;
+    a.command(1, Command::Close);
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    a.now - began
+}
+
+#[test]
+fn an_owner_that_lives_lets_its_holder_close_soon() {
+    let mut a = mirrored(2);
+    a.write(0, 1, 10);
+    assert!(time_to_close(&mut a) < IO_LIFE);
+    assert_eq!(a.role(0), SOLO);
+    // It has just asked, or has a record on its way.
+    let (mut a, late) = joining(|_| ());
+    a.act(0, late);
+    assert!(time_to_close(&mut a) < IO_LIFE);
+    assert_eq!(a.role(0), SOLO);
+}
+
+#[test]
+fn an_owner_retires_a_region_that_it_loses_before_it_has_named_it() {
+    let (mut a, fence) = joining_until(|_| (), |action| matches!(action, Action::Fence { .. }));
+    a.act(0, fence);
+    // Granted, and it answers. The owner hears of the close next.
+    a.tell(1, Input::Command(Command::Close));
+    while a.step(1) {}
+    assert!(time_to_close(&mut a) < IO_LIFE);
+}
+
+#[test]
+fn an_owner_retires_what_was_granted_when_it_did_not_ask_any_more() {
+    let mut a = mirrored(2);
+    a.cut(0);
+    let old = a.node(1).windows[0].word;
+    a.mend_quiet(0);
+    // The word is set, and the answer is on its way, when the link is lost again.
+    while [0, old].contains(&a.node(1).windows[0].word) {
+        assert!(a.step(0) | a.step(1));
+    }
+    a.cut(0);
+    assert!(time_to_close(&mut a) < IO_LIFE);
 }
 
 /// Solo at node 0, which then stands still: node 1 has to watch its lease before it may claim.

@@ -52,7 +52,7 @@ pub enum Message {
         /// Where the region stands in the partner's window.
         place: Place,
     },
-    /// Owner to partner: the record does not name the region with this epoch any more.
+    /// Owner to partner: the record does not name the region with this epoch, nor will it: it is not needed.
     Retire {
         /// Its epoch.
         epoch: Epoch,

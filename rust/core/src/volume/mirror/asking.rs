@@ -93,7 +93,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 && self.mirror.link(*link).life == Some(life)
         };
         let Some(link) = self.mirror.known_links().find(asked) else {
-            return;
+            return self.decline(epoch);
         };
         // From here on it is not asked again on this life, unless the region is closed in order.
         self.mirror.edit_held(link, |held| held.drained = false);
@@ -103,12 +103,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return self.lose_region(link);
         }
         if place.slots < self.config.slots {
-            return self.lose_region(link);
+            self.lose_region(link);
+            return self.decline(epoch);
         }
         self.mirror.edit_held(link, |held| {
             held.on(HeldEvent::Granted);
             held.epoch = Some(epoch);
             held.place = Some(place);
         });
+    }
+    /// A grant that nobody asks for any more, or that is of no use: the partner need not keep what it granted. Where a
+    /// question is out, a later grant answers it, and nothing is said that could be taken for a word on that one.
+    fn decline(&mut self, epoch: Epoch) {
+        let mut held = self.mirror.all_held();
+        let asks = held.any(|held| held.state == HeldState::Asked);
+        if !asks && !self.mirror.has_epoch(epoch) && !self.ownership.may_be_named(epoch) {
+            self.partner.send(Message::Retire { epoch });
+        }
     }
 }

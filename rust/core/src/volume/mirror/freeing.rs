@@ -242,9 +242,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.agenda.wake_at(now_ns);
     }
 
-    /// Frees an entry whose invalidations are proved, unless somebody may still copy from it. Whether it is free.
+    /// Frees an entry whose invalidations are proved, unless somebody may still copy from it. Whether it is free. It was in
+    /// a round that has come to its end: until then no other begins, and nothing is posted of it any more.
     fn free_unread(&mut self, entry: EntryId) -> bool {
-        if !self.log.is_unread(entry) || self.log.at(entry).carried != 0 {
+        debug_assert!(self.log.at(entry).carried == 0);
+        if !self.log.is_unread(entry) {
             return false;
         }
         let tomb = self.log.at(entry).tomb;

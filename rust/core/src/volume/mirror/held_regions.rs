@@ -14,7 +14,6 @@ use crate::volume::mirror::regions::{Held, HeldState};
 use crate::volume::plan::{FenceSample, PostTo};
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::HeldEvent;
-use crate::volume::status::Mode;
 use crate::volume::Token;
 
 impl Mirror {
@@ -104,7 +103,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         true
     }
 
-    /// A region does not answer any more, or is not to be used any more.
+    /// A region does not answer any more, or is not to be used any more. One that no record names, nor will, is retired: the
+    /// partner need not keep it, and may close without waiting for a record that could name it.
     pub(crate) fn lose_region(&mut self, link: LinkId) {
         let held = *self.mirror.held(link);
         let named = held
@@ -115,7 +115,14 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         } else {
             HeldEvent::LostUnnamed
         };
+        let had_one = matches!(
+            held.state,
+            HeldState::Fresh | HeldState::Ready | HeldState::Live | HeldState::Dying
+        );
         self.mirror.edit_held(link, |held| held.on(event));
+        if let Some(epoch) = held.epoch.filter(|_| had_one && !named) {
+            self.partner.send(Message::Retire { epoch });
+        }
         if self.mirror.copying.target == Some(link) {
             self.mirror.copying.reset();
         }
@@ -265,9 +272,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if state == HeldState::Dying && !self.ownership.may_be_named(epoch) {
                 self.mirror
                     .edit_held(link, |held| held.on(HeldEvent::LostUnnamed));
-                if self.ownership.mode() == Some(Mode::Mirrored) {
-                    self.partner.send(Message::Retire { epoch });
-                }
+                self.partner.send(Message::Retire { epoch });
             }
         }
     }

@@ -168,11 +168,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn let_go_delay_ns(&self, survey: &Survey, granted: bool) -> u64 {
         let (config, partner) = (&self.config, &self.partner);
         let wait = self.ownership.void_delay_ns(config, partner, survey);
-        if !granted || self.ownership.owner_answers(config, partner, survey) {
+        if !granted {
             return wait;
         }
-        // A record that names us may be on its way to the disk still. Nothing was acknowledged on its strength; but once
-        // this memory is gone nobody could serve from what it names.
+        // A record that names us may be on its way to the disk still, and whoever sent it may be dead without our knowing.
+        // Nothing was acknowledged on its strength; but once this memory is gone nobody could serve from what it names. An
+        // owner that lives ends the wait: it retires what no record of its names.
         let life = self.ownership.agreed(config, partner).io_life_ns();
         wait.saturating_add(config.stretch(life))
     }
