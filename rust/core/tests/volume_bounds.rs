@@ -248,3 +248,51 @@ fn a_dead_link_is_done_with_however_much_is_written() {
     load(&mut a, 1_000);
     assert_eq!(named(&a.blocks[0].record), 2, "its slots are elsewhere");
 }
+
+/// Who waits is not looked for among all who might, write by write and run by run: in no call is each of the tickets, of
+/// which there are 1,024, looked at.
+#[test]
+fn writes_while_a_discard_and_flushes_wait() {
+    let mut a = full(16);
+    a.hold_passes = true;
+    let now = a.now;
+    let range = LongRange {
+        block: BLOCKS - 8,
+        count: 8,
+    };
+    let node = a.node(0);
+    let discard = node.volume.pass_down(PassOp::Discard, range, now);
+    assert!(matches!(discard, LongBegin::Wait(_)));
+    a.until("it is below", |a| a.queued.len() == 1);
+    let mut flushes = Vec::new();
+    let mut write_some = |a: &mut Appliance, first: u64| {
+        a.most_looks = 0;
+        for block in first..first + 100 {
+            a.write(0, block, 1);
+        }
+        let now = a.now;
+        let LongBegin::Wait(flush) = a.node(0).volume.flush(now) else {
+            panic!("not begun");
+        };
+        flushes.push(format!("{flush:?}"));
+        a.settle();
+        assert!(a.most_looks < 900, "{}", a.most_looks);
+    };
+    // Flushes that wait for what is in the log; then for the disk; then for the next one of the disk.
+    write_some(&mut a, 100);
+    write_some(&mut a, 200);
+    a.end_pass(0, PassEnd::Done);
+    (a.hold_destage, a.hold_disk) = (false, true);
+    write_some(&mut a, 300);
+    a.until("the disk flushes", |a| !a.held.is_empty());
+    write_some(&mut a, 400);
+    a.hold_disk = false;
+    for (n, action) in core::mem::take(&mut a.held) {
+        a.act(n, action);
+    }
+    a.until("flushed", |a| {
+        let answers = &a.node(0).answers;
+        flushes.iter().all(|flush| answers.contains_key(flush))
+    });
+    assert!(a.most_looks < 900, "{}", a.most_looks);
+}

@@ -6,6 +6,7 @@ mod adopted_tombs;
 pub mod desk;
 mod doubt;
 mod flush;
+mod lines;
 pub mod pass;
 mod passing;
 mod read;
@@ -99,11 +100,6 @@ impl<T: Slab<Ticket>> Requests<T> {
         self.tickets.queue(ticket);
     }
 
-    /// Something is on the disk: flushes and discards may wait for it.
-    pub(crate) fn queue_long(&mut self) {
-        self.tickets.queue_long();
-    }
-
     /// The next ticket that something happened to.
     pub(crate) fn next_queued(&mut self) -> Option<TicketIndex> {
         self.tickets.pop()
@@ -112,6 +108,7 @@ impl<T: Slab<Ticket>> Requests<T> {
     /// The ownership is over: everything is failed, what the environment has in its hands when it comes back. What goes
     /// past the log is forgotten.
     pub(crate) fn fail_all(&mut self, reason: Reason) {
+        self.tickets.clear_lines();
         for index in self.tickets.all() {
             let stage = match self.tickets.at(index).stage {
                 Stage::Free | Stage::Orphan { .. } | Stage::Doomed(_) => continue,

@@ -23,33 +23,33 @@ pub const SLOTS: u32 = 8;
 pub const BLOCKS: u64 = 64;
 pub const VOLUME: Uuid = Uuid::from_bytes([3; 16]);
 
-pub type Machine = Volume<Entries, Vec<u32>, Vec<Ticket>>;
+pub type Machine = Volume<Counted<Entry>, Vec<u32>, Counted<Ticket>>;
 
 thread_local! {
-    /// How often an entry of a log was looked at.
+    /// How often an entry of a log, or a ticket, was looked at.
     static LOOKS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The entries of a log, which count how often one is looked at.
+/// The entries of a log, or the tickets, which count how often one is looked at.
 #[derive(Clone, Debug)]
-pub struct Entries(Vec<Entry>);
+pub struct Counted<T>(Vec<T>);
 
-impl Deref for Entries {
-    type Target = [Entry];
-    fn deref(&self) -> &[Entry] {
+impl<T> Deref for Counted<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
         LOOKS.set(LOOKS.get() + 1);
         &self.0
     }
 }
 
-impl DerefMut for Entries {
-    fn deref_mut(&mut self) -> &mut [Entry] {
+impl<T> DerefMut for Counted<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         LOOKS.set(LOOKS.get() + 1);
         &mut self.0
     }
 }
 
-/// How often an entry was looked at in a call.
+/// How often an entry or a ticket was looked at in a call.
 pub fn looks<R>(call: impl FnOnce() -> R) -> (R, u64) {
     let before = LOOKS.get();
     let result = call();
@@ -113,7 +113,7 @@ pub struct Appliance {
     pub other_writer: Option<usize>,
     /// Every grant names this epoch.
     pub forge_epoch: Option<Epoch>,
-    /// The most looks at entries in one call of a machine.
+    /// The most looks at entries and tickets in one call of a machine.
     pub most_looks: u64,
     /// The next messages are lost: how many.
     pub lose_messages: u32,
@@ -253,9 +253,9 @@ impl Appliance {
         let volume = Volume::new(
             config,
             guards(),
-            Entries(vec![Entry::EMPTY; 2 * slots]),
+            Counted(vec![Entry::EMPTY; 2 * slots]),
             vec![0; buckets_for(config.slots)],
-            vec![Ticket::EMPTY; 6],
+            Counted(vec![Ticket::EMPTY; 6.max(slots / 16)]),
             self.now,
         )
         .unwrap();

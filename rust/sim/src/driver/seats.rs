@@ -194,8 +194,8 @@ mod tests {
     use std::sync::Arc;
 
     /// Runs until one fails, after `spoil` has been at work on the worlds.
-    fn search(spoil: impl Fn(&mut World)) -> Option<String> {
-        (0..40).find_map(|seed| {
+    fn search(seeds: u64, spoil: impl Fn(&mut World)) -> Option<String> {
+        (0..seeds).find_map(|seed| {
             let mut driver = Driver::new(catalogue::owners::several(seed), seed);
             driver.each(|driver| {
                 spoil(&mut driver.world);
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn nothing_is_wrong_with_several() {
-        assert_eq!(search(|_| ()), None);
+        assert_eq!(search(40, |_| ()), None);
     }
 
     #[test]
@@ -219,6 +219,7 @@ mod tests {
             // With a word of its own each, so that the fences are good.
             room.place.epoch_word = room.volume;
         };
-        assert!(search(first).is_some());
+        // One run in some thirty shows it.
+        assert!(search(400, first).is_some());
     }
 }

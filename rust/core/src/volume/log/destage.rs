@@ -257,7 +257,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some(over_ns) = self.log.doubt_over_ns() {
             self.agenda.wake_at(over_ns);
         }
-        self.requests.queue_long();
+        self.drain_flushes();
         self.requests.retry_parked();
         // In these modes the next record waits for runs, not for a ticket.
         self.agenda.want_poll(matches!(

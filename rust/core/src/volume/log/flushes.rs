@@ -45,9 +45,9 @@ impl Flushes {
         number <= self.number
     }
 
-    /// Whether the flush of this number, or a later one, has succeeded.
-    pub(crate) fn has_finished(&self, number: u64) -> bool {
-        self.finished >= number
+    /// The number of the last flush that has succeeded.
+    pub(crate) fn finished(&self) -> u64 {
+        self.finished
     }
 
     pub(crate) fn is_in_flight(&self) -> bool {
@@ -122,10 +122,10 @@ mod tests {
         let wanted = flushes.next_number();
         flushes.begin(Token(1), 5, 70);
         assert!(flushes.awaits(Token(1)) && !flushes.awaits(Token(2)));
-        assert!(flushes.has_begun(wanted) && !flushes.has_finished(wanted));
+        assert!(flushes.has_begun(wanted) && flushes.finished() < wanted);
         assert!(!flushes.covers(5));
         assert!(flushes.succeeded(true));
-        assert!(flushes.has_finished(wanted) && !flushes.is_in_flight());
+        assert!(flushes.finished() >= wanted && !flushes.is_in_flight());
         assert!(flushes.covers(5) && !flushes.covers(6));
         assert_eq!(
             (flushes.not_before_ns(true), flushes.not_before_ns(false)),
@@ -138,7 +138,7 @@ mod tests {
         let mut flushes = Flushes::NONE;
         flushes.begin(Token(1), 5, 0);
         flushes.failed(30);
-        assert!(!flushes.covers(1) && !flushes.has_finished(1) && flushes.has_begun(1));
+        assert!(!flushes.covers(1) && flushes.finished() == 0 && flushes.has_begun(1));
         assert_eq!(flushes.not_before_ns(true), 30);
         flushes.cover(4);
         flushes.cover(2);
@@ -160,6 +160,6 @@ mod tests {
         assert!(!flushes.succeeded(false) && !flushes.covers(4));
         flushes.begin(Token(4), 7, 0);
         assert!(flushes.succeeded(true));
-        assert!(flushes.covers(7) && flushes.has_finished(wanted));
+        assert!(flushes.covers(7) && flushes.finished() >= wanted);
     }
 }

@@ -24,12 +24,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.requests.park();
             return LongBegin::Park;
         }
-        let stage = Stage::Draining {
-            bound: self.log.stamp(),
-        };
-        match self.requests.tickets.take(stage) {
+        match self.requests.tickets.take_flush(self.log.stamp()) {
             Some(ticket) => {
-                self.requests.tickets.queue(ticket.index);
+                self.drain_flushes();
                 LongBegin::Wait(ticket)
             }
             None => {
@@ -55,37 +52,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Stage::Waiting => self
                 .try_answer(index, now_ns)
                 .then_some(Action::Complete(id)),
-            Stage::Draining { bound } => {
-                self.advance_draining(index, bound);
-                None
-            }
-            Stage::Flushing { number } => {
-                if self.log.flushes().has_finished(number) {
-                    self.requests.tickets.at_mut(index).stage = Stage::Answer;
-                    return self.answer(index, id, now_ns);
-                }
-                None
-            }
             Stage::Answer => self.answer(index, id, now_ns),
             _ => None,
         }
     }
 
-    fn advance_draining(&mut self, index: TicketIndex, bound: u64) {
+    /// Flushes for which all that was in the log is on the disk wait for a flush of the disk.
+    pub(crate) fn drain_flushes(&mut self) {
         let oldest = self.log.oldest_dirty();
-        let drained = oldest.is_none_or(|entry| self.log.at(entry).stamp > bound);
-        if !drained && self.guards.on(Guard::FlushDestages) {
-            return;
-        }
-        let stage = if self.config.volatile_cache {
-            Stage::Flushing {
-                number: self.log.flushes().next_number(),
-            }
-        } else {
-            Stage::Answer
-        };
-        self.requests.tickets.at_mut(index).stage = stage;
-        self.requests.tickets.queue(index);
+        let oldest = oldest.filter(|_| self.guards.on(Guard::FlushDestages));
+        let oldest = oldest.map(|entry| self.log.at(entry).stamp);
+        let number = self.log.flushes().next_number();
+        let number = self.config.volatile_cache.then_some(number);
+        let any = self.requests.tickets.drained(oldest, number);
+        self.agenda.want_poll(any);
     }
 
     fn answer(&mut self, index: TicketIndex, id: TicketId, now_ns: u64) -> Option<Action> {
@@ -111,8 +91,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Stage::Passing if self.forget_pass(ticket) => (),
             _ => return,
         }
-        self.requests.tickets.at_mut(index).stage = Stage::Doomed(Reason::TooLong);
-        self.requests.tickets.queue(index);
+        self.requests
+            .tickets
+            .end_flush(index, Stage::Doomed(Reason::TooLong));
         self.requests.retry_parked();
     }
 
@@ -144,12 +125,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     fn is_flush_wanted(&self) -> bool {
-        let tickets = &self.requests.tickets;
-        tickets.used() > 0
-            && tickets.all().any(|index| {
-                matches!(tickets.at(index).stage,
-                    Stage::Flushing { number } if !self.log.flushes().has_begun(number))
-            })
+        let last = self.requests.tickets.last_flush();
+        last.is_some_and(|number| !self.log.flushes().has_begun(number))
     }
 
     /// The disk's cache was flushed, or not.
@@ -157,9 +134,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if ok {
             let alone = !self.is_block_flushing();
             if self.log.flushes_mut().succeeded(alone) {
-                self.requests.tickets.queue_all();
+                let finished = self.log.flushes().finished();
+                self.requests.tickets.flush_finished(finished);
             } else {
-                self.wait_for_next_flush();
+                // Those who waited for the flush that is over need another one.
+                let next = self.log.flushes().next_number();
+                self.requests.tickets.wait_for_flush(next);
             }
             return;
         }
@@ -172,18 +152,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// either may be told what is lost, and the other be good: so the good end of neither counts before that of the other.
     fn is_block_flushing(&self) -> bool {
         self.ownership.is_writing_block()
-    }
-
-    /// Those who wait for the flush that is over need another one.
-    fn wait_for_next_flush(&mut self) {
-        let flushes = self.log.flushes();
-        for index in self.requests.tickets.all() {
-            if let Stage::Flushing { number } = &mut self.requests.tickets.at_mut(index).stage {
-                if flushes.has_begun(*number) {
-                    *number = flushes.next_number();
-                }
-            }
-        }
     }
 
     /// A flush has failed, or what begins with one: what is in the disk's cache may be lost, and the next flush may be good.
@@ -210,14 +178,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Those who wait for a flush wait for all that is to be written once more, and for a new one.
     fn wait_anew(&mut self) {
-        let bound = self.log.stamp();
-        for index in self.requests.tickets.all() {
-            let stage = &mut self.requests.tickets.at_mut(index).stage;
-            if matches!(stage, Stage::Draining { .. } | Stage::Flushing { .. }) {
-                *stage = Stage::Draining { bound };
-            }
-        }
-        self.requests.tickets.queue_all();
+        self.requests.tickets.drain_anew(self.log.stamp());
+        self.drain_flushes();
         self.agenda.want_poll(true);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The I/O that the machine knows: writes, flushes, and what goes past the log.
 
+use super::lines::Line;
 use crate::ids::{Epoch, LinkId};
 use crate::volume::log::entry::{EntryId, NONE};
 use crate::volume::log::Slab;
@@ -33,9 +34,9 @@ pub(crate) enum Stage {
     },
     /// A write whose data is in the log, and that is not safe, or cannot be answered yet.
     Waiting,
-    /// A flush that waits for everything up to this stamp to be on the disk.
+    /// A flush that waits for everything up to this stamp to be on the disk. It stands in a line.
     Draining { bound: u64 },
-    /// A flush that waits for a flush of the disk of at least this number.
+    /// A flush that waits for a flush of the disk of at least this number. It stands in a line.
     Flushing { number: u64 },
     /// A discard or write-zeroes: where it stands is in its [`crate::volume::requests::pass::Pass`].
     Passing,
@@ -61,6 +62,9 @@ pub struct Ticket {
     next: TicketIndex,
     /// In the list of those to look at.
     queued: bool,
+    /// Its neighbours in a line of flushes.
+    pub(super) before: TicketIndex,
+    pub(super) behind: TicketIndex,
     /// How often a write was posted again.
     pub(crate) again: u8,
     /// It is no write.
@@ -75,6 +79,8 @@ impl Ticket {
         first: NONE,
         next: NO_TICKET,
         queued: false,
+        before: NO_TICKET,
+        behind: NO_TICKET,
         again: 0,
         long: false,
     };
@@ -96,6 +102,10 @@ pub(crate) struct Tickets<T> {
     used: u32,
     /// How many are no writes.
     long: u32,
+    /// Flushes that wait for what is in the log.
+    pub(super) draining: Line,
+    /// Flushes that wait for a flush of the disk.
+    pub(super) flushing: Line,
     spare: Ticket,
 }
 
@@ -108,6 +118,8 @@ impl<T: Slab<Ticket>> Tickets<T> {
             tail: NO_TICKET,
             used: 0,
             long: 0,
+            draining: Line::EMPTY,
+            flushing: Line::EMPTY,
             spare: Ticket::EMPTY,
         };
         tickets.table.fill(Ticket::EMPTY);
@@ -219,13 +231,6 @@ impl<T: Slab<Ticket>> Tickets<T> {
         let ticket = self.at_mut(index);
         ticket.queued = true;
         ticket.next = NO_TICKET;
-    }
-
-    /// Something is on the disk: flushes and discards may wait for it.
-    pub(crate) fn queue_long(&mut self) {
-        if self.has_long() {
-            self.queue_all();
-        }
     }
 
     /// Queues every ticket that waits for something.
