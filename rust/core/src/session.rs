@@ -166,9 +166,10 @@ where
     /// When every link has to be polled (or [`Session::tick`] called, if there is none) at the latest, in nanoseconds.
     pub fn next_deadline(&self, now: u64) -> u64 {
         let links = self.links.iter().filter_map(|slot| slot.link.as_ref());
+        let until = if self.is_behind() { now } else { self.until };
         links
             .map(|link| link.next_deadline(now))
-            .fold(self.until, u64::min)
+            .fold(until, u64::min)
     }
 
     /// Adds a link. `window` is the own window of it.
@@ -256,9 +257,21 @@ where
         self.transmit(id, now, own, peer);
     }
 
-    /// Does what is due without any link: ends a session that was severed for too long, or was ending for too long.
+    /// Whether the partner is so far behind that a message had no room.
+    fn is_behind(&self) -> bool {
+        self.outbox.is_overrun() && self.state.has_partner()
+    }
+
+    /// Does what is due without any link: ends a session whose partner is too far behind, that was severed for too long, or
+    /// was ending for too long.
     pub fn tick(&mut self, now: u64) {
-        if !self.actions.is_empty() || now < self.until {
+        if !self.actions.is_empty() {
+            return;
+        }
+        if self.is_behind() {
+            return self.end(SessionEvent::End, GoneReason::Behind, now);
+        }
+        if now < self.until {
             return;
         }
         match self.state {

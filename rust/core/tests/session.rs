@@ -270,6 +270,21 @@ fn a_session_that_one_end_ends_is_over_at_both() {
     assert_eq!([pair.checker.sessions(0), pair.checker.sessions(1)], [2, 2]);
 }
 
+/// A client that relies on each message of a session never has one and not the one before it.
+#[test]
+fn a_session_in_which_a_message_has_no_room_is_over_at_both_ends() {
+    let mut pair = warm(8, Weather::FAIR);
+    pair.inject(Fault::Overrun { node: 0 });
+    pair.run(5);
+    assert_eq!(pair.checker.gone.first(), Some(&(0, GoneReason::Behind)));
+    settle(&mut pair);
+    assert_eq!(
+        pair.checker.gone,
+        [(0, GoneReason::Behind), (1, GoneReason::EndedByPeer)]
+    );
+    assert_eq!([pair.checker.sessions(0), pair.checker.sessions(1)], [2, 2]);
+}
+
 #[test]
 fn a_scribbled_message_fences_the_link_and_nothing_is_lost() {
     let mut pair = warm(
@@ -334,6 +349,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         3 => (node.clone(), 1..300_u64).prop_map(|(node, ms)| Fault::Stall { node, ms }),
         2 => (node.clone(), any::<bool>()).prop_map(|(node, clear)| Fault::Restart { node, clear }),
         1 => node.clone().prop_map(|node| Fault::End { node }),
+        1 => node.clone().prop_map(|node| Fault::Overrun { node }),
         1 => (link, node, 0..2_048_u64, any::<u64>())
             .prop_map(|(link, node, word, value)| Fault::Scribble { link, node, word, value }),
     ]

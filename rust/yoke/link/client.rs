@@ -16,8 +16,8 @@ pub(crate) type Partner = Peer;
 
 /// The way to the twin.
 pub(crate) trait Outlet {
-    /// Sends a message to the twin on the peer. Context: may sleep; waits for nothing. What does not fit is lost, as
-    /// if the session had ended.
+    /// Sends a message to the twin on the peer. Context: may sleep; waits for nothing. Where it does not fit the session
+    /// ends: no twin misses one message of a session and has the next.
     fn send(&self, port: message::Port, bytes: &[u8]);
 }
 

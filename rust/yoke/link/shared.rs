@@ -376,7 +376,7 @@ impl Inner {
 
 impl Outlet for Shared {
     fn send(&self, port: message::Port, bytes: &[u8]) {
-        // No partner, or one that is too far behind: lost, as with a session that ends.
+        // No partner, or one that is too far behind: the session has ended, or ends next.
         let _ = self.inner.lock().session.send(port, bytes);
         self.wake.set();
     }

@@ -64,6 +64,8 @@ pub enum GoneReason {
     EndedByPeer,
     /// All links were down for too long.
     NoLink,
+    /// The partner had not received what was sent before, and there was no room for another message.
+    Behind,
     /// This end wanted it.
     Ended,
     /// This end closes for good.
@@ -79,6 +81,7 @@ impl fmt::Display for GoneReason {
             ),
             Self::EndedByPeer => f.write_str("the partner has ended the session"),
             Self::NoLink => f.write_str("all links to the partner were down for too long"),
+            Self::Behind => f.write_str("the partner was too far behind with what was sent to it"),
             Self::Ended => f.write_str("ended at this end"),
             Self::Closed => f.write_str("closed at this end"),
         }

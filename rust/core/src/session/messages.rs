@@ -32,7 +32,9 @@ where
     ///
     /// # Errors
     ///
-    /// If there is no partner, the message is too long, or the partner is too far behind. It never waits.
+    /// If there is no partner, the message is too long, or the partner is too far behind. It never waits. A partner that is
+    /// too far behind would miss this message, so the session ends with the next [`Session::tick`]: the clients of both ends
+    /// begin anew, and nobody has to reckon with one that is left out. [`Session::room`] tells before.
     pub fn send(&mut self, port: Port, message: &[u8]) -> Result<(), SendError> {
         if !self.state.has_partner() {
             return Err(SendError::NoPartner);

@@ -40,7 +40,7 @@ pub enum SendError {
     NoPartner,
     /// It is longer than [`MESSAGE_MAX`].
     TooLong,
-    /// As many messages as fit are not acknowledged yet. There is room again when the partner has received some.
+    /// As many messages as fit are not acknowledged yet. One is missing, so the session ends, with all that is kept.
     Full,
 }
 
@@ -66,6 +66,8 @@ pub(super) struct Outbox<S> {
     ever_posted: u64,
     /// The highest number that was given out. INVARIANT: `newest - acked <= room.len()`.
     newest: u64,
+    /// There was no room for a message.
+    overrun: bool,
 }
 
 impl<S: DerefMut<Target = [Kept]>> Outbox<S> {
@@ -76,6 +78,7 @@ impl<S: DerefMut<Target = [Kept]>> Outbox<S> {
             posted: 0,
             ever_posted: 0,
             newest: 0,
+            overrun: false,
         }
     }
 
@@ -87,11 +90,17 @@ impl<S: DerefMut<Target = [Kept]>> Outbox<S> {
     pub(super) fn clear(&mut self) {
         self.room.fill(Kept::EMPTY);
         (self.acked, self.posted, self.ever_posted, self.newest) = (0, 0, 0, 0);
+        self.overrun = false;
     }
 
     /// How many messages are not acknowledged.
     pub(super) const fn len(&self) -> u64 {
         self.newest.saturating_sub(self.acked)
+    }
+
+    /// Whether there was no room for a message: what the partner receives is not all any more.
+    pub(super) const fn is_overrun(&self) -> bool {
+        self.overrun
     }
 
     /// How many more messages fit.
@@ -105,6 +114,7 @@ impl<S: DerefMut<Target = [Kept]>> Outbox<S> {
             return Err(SendError::TooLong);
         }
         if self.free() == 0 {
+            self.overrun = true;
             return Err(SendError::Full);
         }
         let seq = self.newest.wrapping_add(1);
@@ -174,7 +184,9 @@ mod tests {
         let mut outbox = Outbox::new(&mut room[..]);
         assert_eq!(outbox.keep(PORT, &[1]), Ok(1));
         assert_eq!(outbox.keep(PORT, &[2]), Ok(2));
+        assert!(!outbox.is_overrun());
         assert_eq!(outbox.keep(PORT, &[3]), Err(SendError::Full));
+        assert!(outbox.is_overrun());
         assert_eq!(
             outbox.keep(PORT, &[0; MESSAGE_MAX + 1]),
             Err(SendError::TooLong)

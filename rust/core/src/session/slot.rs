@@ -200,7 +200,10 @@ where
         let Some(peer) = self.peer.take() else { return };
         self.step(event);
         self.until = now.saturating_add(self.config.closing_ns);
-        let own = matches!(reason, GoneReason::NoLink | GoneReason::Ended);
+        let own = matches!(
+            reason,
+            GoneReason::NoLink | GoneReason::Ended | GoneReason::Behind
+        );
         for id in LinkId::all() {
             let joined = self
                 .links

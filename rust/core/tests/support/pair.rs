@@ -10,7 +10,7 @@ use super::checker::Checker;
 use yoke_core::ids::{Incarnation, LinkId, NodeId, Uuid};
 use yoke_core::link::{Carrier, Settings};
 use yoke_core::region::{check_range, check_word, CellRegion, Region, RegionError};
-use yoke_core::session::{Action, Kept, Session, SessionConfig, Slot};
+use yoke_core::session::{Action, Kept, SendError, Session, SessionConfig, Slot};
 use yoke_core::window::Layout;
 use yoke_core::wire::message::{Port, MESSAGE_MAX};
 
@@ -145,6 +145,8 @@ pub enum Fault {
     Restart { node: usize, clear: bool },
     /// The client of a controller ends the session.
     End { node: usize },
+    /// It sends more than there is room for.
+    Overrun { node: usize },
     /// One word of a window is overwritten.
     Scribble {
         link: usize,
@@ -400,6 +402,10 @@ impl Pair {
 
     fn send(&mut self, node: usize) {
         for _ in 0..=self.rng.below(4) {
+            // A message more than there is room for would end the session.
+            if self.ends[node].session.room() == 0 {
+                return;
+            }
             let Some(message) = self.checker.message(node) else {
                 return;
             };
@@ -525,6 +531,18 @@ impl Pair {
             Fault::End { node } => {
                 self.ends[node].session.end_session(now);
                 self.take_actions(node);
+            }
+            Fault::Overrun { node } => {
+                let Some(message) = self.checker.message(node) else {
+                    return;
+                };
+                while self.ends[node].session.room() > 0 {
+                    self.send(node);
+                }
+                let end = &mut self.ends[node];
+                let refused = end.session.send(Port(5), &message);
+                assert_eq!(refused, Err(SendError::Full));
+                end.wake_at = end.session.next_deadline(now);
             }
             Fault::Scribble {
                 link,
