@@ -7,6 +7,7 @@ mod appliance;
 
 use appliance::{Appliance, MS};
 use yoke_core::disk::node_block::RecordState;
+use yoke_core::mirror::message::Message;
 use yoke_core::volume::*;
 
 const MIRRORED: Role = Role::Owner(Mode::Mirrored);
@@ -285,4 +286,26 @@ fn a_close_that_is_about_to_follow_an_ownership_can_be_taken_back() {
         a.pass(2_000 * MS);
         assert_ne!(a.role(0), Role::Closed, "{command:?}");
     }
+}
+
+/// The owner was not dead, and has gone on without the region since the taker has read its record.
+#[test]
+fn a_taker_keeps_what_its_record_names_whatever_the_owner_retires() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let RecordState::Shadow(shadow) = a.blocks[0].record.state else {
+        panic!("not mirrored");
+    };
+    a.kill(0);
+    a.slow[1] = 100 * MS;
+    a.until("it takes over", |a| a.role(1) == Role::Taking);
+    while a.role(1) == Role::Taking {
+        for epoch in shadow.epochs() {
+            a.tell(1, Input::Message(Message::Retire { epoch }));
+        }
+        a.pass(5 * MS);
+    }
+    assert_eq!(a.role(1), Role::Owner(Mode::Degraded));
+    assert_eq!(a.read(1, 1), 10);
 }

@@ -5,7 +5,7 @@
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
 
-use appliance::{link, Appliance, MS};
+use appliance::{link, one, Appliance, MS};
 use yoke_core::volume::*;
 
 /// What an I/O that was parked is told by.
@@ -118,4 +118,33 @@ fn openers_with_another_path_are_refused_at_once() {
     a.nodes[0] = None;
     a.pass(500 * MS);
     assert_eq!(refusal(&mut a), Some(Reason::NotOwner));
+}
+
+/// What they cached is dropped before others may own the volume, and that waits for their I/O.
+#[test]
+fn openers_with_another_path_are_refused_as_soon_as_the_volume_is_released() {
+    for waits in [true, false] {
+        let mut a = mirrored(|_| ());
+        if !waits {
+            a = mirrored(|config| config.waits_in_doubt = false);
+        }
+        let reads = |a: &mut Appliance| {
+            let now = a.now;
+            match a.node(0).volume.read_begin(one(1), now) {
+                ReadBegin::Plan(_) => panic!("it answers"),
+                ReadBegin::Park => PARKED,
+                ReadBegin::Fail(reason) => Some(reason),
+            }
+        };
+        a.slow[0] = 300 * MS;
+        a.tell(0, Input::Command(Command::GiveBack));
+        a.until("it writes nothing", |a| a.begin(0, 1, 20) == Err(PARKED));
+        let wakes = a.node(0).wakes;
+        a.until("it releases", |a| !a.node(0).volume.is_owner());
+        assert_eq!(a.role(0), Role::Owner(Mode::Solo));
+        assert!(a.node(0).wakes > wakes, "what was parked is begun again");
+        assert_eq!(reads(&mut a), (!waits).then_some(Reason::NotOwner));
+        a.slow[0] = 0;
+        a.until("given", |a| matches!(a.role(1), Role::Owner(_)));
+    }
 }

@@ -123,6 +123,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 epoch,
                 place,
             } => self.grant(life, number, epoch, place),
+            // Whoever is taking the volume over goes by the record that it has read, and its own may name this region.
+            Message::Retire { .. } if self.ownership.role() == Role::Taking => (),
             Message::Retire { epoch } => self.mirror.retired(self.guards, epoch),
             Message::Released { generation } => self.offered(generation),
             Message::Leaving => self.partner_leaves(),

@@ -142,6 +142,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.leaving_event(LeavingEvent::Emptied);
         self.ownership.term = self.ownership.term.wrapping_add(1);
         self.ownership.lease_until_ns = None;
+        self.requests.retry_parked();
         let released = self
             .ownership
             .record(&self.config, &self.partner, RecordState::Released);

@@ -13,7 +13,7 @@ use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::{Reason, Role};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
-    /// Why an I/O fails here that can only be served by an owner; `None`: it is parked.
+    /// Why an I/O fails here that can only be served by an owner, and one that stays it; `None`: it is parked.
     pub(crate) fn turn_away(&mut self, now_ns: u64) -> Option<Reason> {
         if self.config.waits_in_doubt && self.is_in_doubt(now_ns) {
             self.requests.park();
@@ -33,7 +33,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 heard_at_ns.is_none_or(|at_ns| now_ns >= at_ns.saturating_add(fresh_ns))
             }
             Role::Standby => self.is_about_to_take(),
-            Role::Opening | Role::Owner(_) | Role::Stopped | Role::Closed => false,
+            // It releases the volume: who owns it next will be known soon.
+            Role::Owner(_) => true,
+            Role::Opening | Role::Stopped | Role::Closed => false,
         }
     }
 

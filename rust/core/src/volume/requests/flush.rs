@@ -13,14 +13,14 @@ use crate::volume::status::{Mode, Reason};
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// A FLUSH: completes when everything acknowledged so far is on the disk for good.
     pub fn flush(&mut self, now_ns: u64) -> LongBegin {
-        if self.ownership.mode().is_none() {
+        if !self.is_owner() {
             return self
                 .turn_away(now_ns)
                 .map_or(LongBegin::Park, LongBegin::Fail);
         }
         // The volume is given away when its log is empty and nobody waits: flushes that follow each other do not put it off.
         let leaves = self.ownership.is_leaving() && self.log.dirty() == 0;
-        if self.ownership.is_releasing() || leaves && self.requests.in_use() > 0 {
+        if leaves && self.requests.in_use() > 0 {
             self.requests.park();
             return LongBegin::Park;
         }

@@ -35,7 +35,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Err(reason) = self.check_range(range.block, range.count) {
             return LongBegin::Fail(reason);
         }
-        if self.ownership.mode().is_none() {
+        if !self.is_owner() {
             return self
                 .turn_away(now_ns)
                 .map_or(LongBegin::Park, LongBegin::Fail);

@@ -23,7 +23,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Err(reason) = self.check_range(range.block, u64::from(range.count)) {
             return ReadBegin::Fail(reason);
         }
-        if self.ownership.mode().is_none() {
+        if !self.is_owner() {
             return self
                 .turn_away(now_ns)
                 .map_or(ReadBegin::Park, ReadBegin::Fail);

@@ -29,7 +29,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Err(reason) = self.check_range(range.block, u64::from(range.count)) {
             return WriteBegin::Fail(reason);
         }
-        let Some(mode) = self.ownership.mode() else {
+        let Some(mode) = self.ownership.mode().filter(|_| self.is_owner()) else {
             return self
                 .turn_away(now_ns)
                 .map_or(WriteBegin::Park, WriteBegin::Fail);
