@@ -288,6 +288,27 @@ fn a_close_that_is_about_to_follow_an_ownership_can_be_taken_back() {
     }
 }
 
+/// The word of the grant is being set when the holder is told to close.
+#[test]
+fn an_owner_retires_a_grant_that_comes_after_the_wish_to_close() {
+    let mut a = Appliance::new(1, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.write(0, 1, 10);
+    a.mend_quiet(0);
+    let set = loop {
+        let now = a.now;
+        match a.node(1).volume.poll_action(now) {
+            Some(action @ Action::SetWord { word: 1.., .. }) => break action,
+            Some(action) => a.act(1, action),
+            None if a.step(0) => (),
+            None => a.now += MS,
+        }
+    };
+    a.tell(1, Input::Command(Command::Close));
+    a.act(1, set);
+    assert!(time_to_close(&mut a) < IO_LIFE);
+}
+
 /// The owner was not dead, and has gone on without the region since the taker has read its record.
 #[test]
 fn a_taker_keeps_what_its_record_names_whatever_the_owner_retires() {

@@ -83,8 +83,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// As [`Self::new`], of what [`Self::check`] has found to be right. It takes kilobytes, and a kernel's stack has few:
-    /// there it is made where it is wanted, without a `Result` around it that would be one more of it.
-    #[inline(never)]
+    /// there it is made where it is wanted, inlined and without a `Result` around it: each would be one more of it.
+    #[inline]
     pub fn make(
         config: Config,
         guards: Guards,

@@ -175,6 +175,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         let mut more = self.forget_some();
         more |= self.settle_doubts(now_ns);
+        // Whatever has left the log, no flush waits for it.
+        self.drain_flushes();
         self.agenda.look_at_all();
         self.tick(now_ns);
         if let Some(action) = self.next_action(now_ns) {

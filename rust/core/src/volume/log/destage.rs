@@ -257,7 +257,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some(over_ns) = self.log.doubt_over_ns() {
             self.agenda.wake_at(over_ns);
         }
-        self.drain_flushes();
         self.requests.retry_parked();
         // In these modes the next record waits for runs, not for a ticket.
         self.agenda.want_poll(matches!(
@@ -267,5 +266,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.log.judge_run(end, &over, self.config.poll_ns, now_ns) {
             self.agenda.wake_at(self.log.runs.not_before_ns());
         }
+        self.drain_flushes();
     }
 }

@@ -112,12 +112,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             held.place = Some(place);
         });
     }
-    /// A grant that nobody asks for any more, or that is of no use: the partner need not keep what it granted. Where a
-    /// question is out, a later grant answers it, and nothing is said that could be taken for a word on that one.
+    /// A grant that nobody asks for any more, or that is of no use: the partner need not keep what it granted. Of a grant
+    /// that it makes meanwhile nothing is said: that one has another epoch.
     fn decline(&mut self, epoch: Epoch) {
-        let mut held = self.mirror.all_held();
-        let asks = held.any(|held| held.state == HeldState::Asked);
-        if !asks && !self.mirror.has_epoch(epoch) && !self.ownership.may_be_named(epoch) {
+        let fresh = self.guards.on(Guard::FreshEpoch);
+        if fresh && !self.mirror.has_epoch(epoch) && !self.ownership.may_be_named(epoch) {
             self.partner.send(Message::Retire { epoch });
         }
     }

@@ -9,7 +9,7 @@
 use crate::volume::config::Config;
 use crate::volume::ownership::Ownership;
 use crate::volume::partner::Partner;
-use crate::volume::status::Reason;
+use crate::volume::status::{Reason, Role};
 
 /// The lease is at least so many passes long: it is renewed when a third of it is over, and one pass may fail.
 const PASSES: u64 = 4;
@@ -42,12 +42,13 @@ impl Ownership {
         let longest = self.longest_lease_ns(config, partner);
         // It is renewed when a third of it is over.
         let in_time = |took_ns: u64| took_ns < longest - longest / 3;
-        if self.cycle.writes {
+        // The write of a release may have waited for more than the disk; whoever wrote it stands by.
+        if self.cycle.writes && self.role != Role::Standby {
             let took_ns = now_ns.saturating_sub(self.cycle.issued_ns);
             self.fit_lease(config, partner, took_ns);
             self.say_while(Reason::DiskSlow, !in_time(took_ns));
         } else {
-            // One that stands by writes nothing, so this is all it hears of a disk that was slow once.
+            // One that stands by renews nothing, so this is all it hears of a disk that was slow once.
             let took_ns = now_ns.saturating_sub(self.cycle.read_issued_ns);
             if in_time(took_ns.saturating_mul(2)) {
                 self.say_while(Reason::DiskSlow, false);

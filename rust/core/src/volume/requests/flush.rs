@@ -27,6 +27,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         match self.requests.tickets.take_flush(self.log.stamp()) {
             Some(ticket) => {
                 self.drain_flushes();
+                // Whoever polls tells those who bring the log to the disk.
+                self.agenda.want_poll(true);
                 LongBegin::Wait(ticket)
             }
             None => {
@@ -81,7 +83,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// Nobody waits for this ticket any more: what has not been begun is not. A write goes on to be made safe, since its
     /// data may be in two memories already, and so does what is in a shadow as a tombstone.
-    pub(crate) fn nobody_waits(&mut self, ticket: TicketId) {
+    pub fn nobody_waits(&mut self, ticket: TicketId) {
         let Some(index) = self.requests.tickets.find(ticket) else {
             return;
         };

@@ -71,6 +71,8 @@ impl<T: Slab<Ticket>> Tickets<T> {
         if behind != NO_TICKET {
             self.at_mut(behind).before = before;
         }
+        let ticket = self.at_mut(index);
+        (ticket.before, ticket.behind) = (NO_TICKET, NO_TICKET);
     }
 
     /// A flush that waits for everything up to this stamp to be on the disk.
@@ -168,6 +170,15 @@ impl<T: Slab<Ticket>> Tickets<T> {
 
     /// Nobody stands in a line any more: all tickets are given other stages.
     pub(super) fn clear_lines(&mut self) {
+        for mut index in [self.draining.head, self.flushing.head] {
+            let mut left = self.used();
+            while index != NO_TICKET && left > 0 {
+                left = left.saturating_sub(1);
+                let ticket = self.at_mut(index);
+                ticket.before = NO_TICKET;
+                index = core::mem::replace(&mut ticket.behind, NO_TICKET);
+            }
+        }
         (self.draining, self.flushing) = (Line::EMPTY, Line::EMPTY);
     }
 }
