@@ -315,6 +315,8 @@ extern "C" {
     #[cfg(yoke_kunit)]
     pub(crate) fn yoke_sys_test_link_flaps();
     #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_link_fails(nth: u32);
+    #[cfg(yoke_kunit)]
     pub(crate) fn yoke_sys_test_link_prepare();
     #[cfg(yoke_kunit)]
     pub(crate) fn yoke_sys_test_link_prepared() -> u32;

@@ -245,6 +245,7 @@ void yoke_sys_test_link_gone(void);
 void yoke_sys_test_link_back(size_t size);
 void yoke_sys_test_link_goes(void);
 void yoke_sys_test_link_flaps(void);
+void yoke_sys_test_link_fails(u32 nth);
 void yoke_sys_test_link_prepare(void);
 u32 yoke_sys_test_link_prepared(void);
 

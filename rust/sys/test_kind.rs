@@ -21,6 +21,12 @@ impl TestKind {
         // SAFETY: the kind is registered.
         unsafe { ffi::yoke_sys_test_link_gone() }
     }
+
+    /// Of device `a` the post that comes as the `nth` from now (from 1 on) fails, with the link up.
+    pub fn fail_post(&self, nth: u32) {
+        // SAFETY: the kind is registered.
+        unsafe { ffi::yoke_sys_test_link_fails(nth) }
+    }
 }
 
 impl Drop for TestKind {

@@ -33,7 +33,7 @@ mod port;
 mod ports;
 mod shared;
 #[cfg(yoke_kunit)]
-mod tests;
+pub(crate) mod tests;
 mod window;
 
 pub(crate) use client::{Client, Outlet, Partner};

@@ -21,6 +21,7 @@ static struct yoke_test_end {
 	bool away;		/* there is no device */
 	bool goes;		/* it is taken away inside of the next start() */
 	bool flaps;		/* the link does, inside of the next read64() */
+	u32 fails;		/* so many posts from now one fails; 0: none */
 	u32 prepared;
 } yoke_test_ends[2];
 
@@ -136,6 +137,8 @@ static int yoke_test_post(void *priv, u64 offset, const void *src, u64 len)
 		return -ENOTCONN;
 	if (!to)
 		return -ERANGE;
+	if (end->fails && !--end->fails)
+		return -EIO;
 	memcpy(to, src, len);
 	return 0;
 }
@@ -266,6 +269,12 @@ void yoke_sys_test_link_goes(void)
 void yoke_sys_test_link_flaps(void)
 {
 	yoke_test_ends[0].flaps = true;
+}
+
+/* Of end `a` the post that comes as the @nth from now fails, with the link up. */
+void yoke_sys_test_link_fails(u32 nth)
+{
+	yoke_test_ends[0].fails = nth;
 }
 
 /* Has end `a` prepared. */

@@ -123,6 +123,13 @@ fn ports() -> Result<(Arc<Ports>, Arc<Event>)> {
     Ok((Ports::new(&wake, &bell)?, bell))
 }
 
+/// Ports on both devices of the kind, and what they need.
+pub(crate) fn both_ends(_kind: &TestKind) -> Result<(impl Sized, Hold, Hold)> {
+    let (ports, bell) = ports()?;
+    let (a, b) = (ports.enable(KIND, c"a")?, ports.enable(KIND, c"b")?);
+    Ok(((ports, bell), a, b))
+}
+
 #[kunit_tests(yoke_links)]
 mod suite {
     use super::*;

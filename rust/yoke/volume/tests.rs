@@ -4,11 +4,12 @@
 
 use super::{
     client::Mirror,
+    lanes::{Lane, Posting},
     make::{config, machine, share, Settings},
     probe::{Found, Limits},
     shared::Shared,
 };
-use crate::link::{Identity as Controller, Outlet};
+use crate::link::{tests::both_ends, Identity as Controller, Outlet};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -17,12 +18,17 @@ use kernel::{
 };
 use yoke_core::{
     disk::Identity,
-    ids::{Incarnation, NodeId, Uuid},
-    mirror::presence::Presence,
-    volume::Config,
+    ids::{Epoch, Generation, Incarnation, LinkEpoch, NodeId, Uuid},
+    mirror::{
+        header::{Content, SlotHeader},
+        presence::Presence,
+        proof::{prove, Post, Way},
+    },
+    volume::{Config, PostTo},
+    window::{epoch_word_at, Layout, Place},
     wire::message,
 };
-use yoke_sys::backing::Below;
+use yoke_sys::{backing::Below, pages::Pages, test_kind::TestKind};
 
 const MS: u64 = 1_000_000;
 
@@ -122,6 +128,60 @@ mod suite {
     fn a_disk_is_flushed_whatever_it_says_when_it_is_opened() -> Result {
         let (_, _, config) = configured(2)?;
         assert!(config.volatile_cache);
+        Ok(())
+    }
+
+    /// The link stays up, and the word reads well: that says nothing of what was not stored.
+    #[test]
+    fn a_post_that_fails_proves_nothing() -> Result {
+        const WORD: u64 = 77;
+        let kind = TestKind::register()?;
+        let (_ports, a, b) = both_ends(&kind)?;
+        let window = Layout::new(b.link().window_bytes(), 8).ok_or(EINVAL)?;
+        let place = Place {
+            epoch_word: 0,
+            offset: window.regions_at(),
+            slots: 2,
+        };
+        b.link().store64(epoch_word_at(0).ok_or(EINVAL)?, WORD)?;
+        let to = PostTo {
+            link: a.id(),
+            life: LinkEpoch::new(5).ok_or(EINVAL)?,
+            epoch: Epoch::new(WORD).ok_or(EINVAL)?,
+            place,
+        };
+        let lane = Lane {
+            port: a,
+            place: Some(place),
+            life: Some(to.life),
+            memory: None,
+            peer_window: window,
+            going: false,
+        };
+        let log = Pages::new(2)?;
+        let way = Posting {
+            lane: &lane,
+            log: &log,
+        };
+        let header = SlotHeader {
+            volume: Uuid::from_bytes([2; 16]),
+            generation: Generation::new(1),
+            sequence: 1,
+            block: 3,
+            slot: 1,
+            content: Content::Data { crc: 0 },
+        };
+        // Data, then header; a header alone. With each of these posts failing, and with none.
+        for (post, parts) in [(Post::Slot(1, header), 2), (Post::Invalid(0), 1)] {
+            let word = |nth: u32| {
+                kind.fail_post(nth);
+                prove(&way, &to, || way.send(&to, &post)).word
+            };
+            for nth in 1..=parts {
+                assert_eq!(word(nth), u64::MAX);
+            }
+            assert_eq!(word(0), WORD);
+        }
         Ok(())
     }
 
