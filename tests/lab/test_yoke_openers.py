@@ -232,7 +232,7 @@ def test_an_opener_without_state_survives(appliance: Appliance) -> None:
         assert set(ask("reads").values()) == {old}
         b = give(appliance, a, name=EXPORTED)
         new = stamp(b, EXPORTED, "66")
-        wait_for("the end of what is cached", lambda: ask("reads")["buffered"] != old, 10, 0.1)
+        # Nothing of it was left to be read when the volume was released.
         away = [ask("reads"), ask("writes")]
         # Retryable for who goes around the cache; an error for the others.
         assert [each["direct"] for each in away] == ["ENOLINK", "ENOLINK"], away

@@ -30,7 +30,22 @@ pub(super) struct NodeBlocks {
     first: KBox<Block>,
     second: KBox<Block>,
     found: KVec<NodeBlock>,
+    held: Option<Held>,
 }
+
+/// A write of the own block that waits for the keeper.
+struct Held {
+    token: Token,
+    /// Where on the disk it goes.
+    at: u64,
+    /// What the keeper was asked for.
+    asked: u32,
+    /// It waits no longer than until then.
+    until_ns: u64,
+}
+
+/// How long the release of a volume waits for what is cached to be dropped.
+const DROP_NS: u64 = 1_000_000_000;
 
 impl NodeBlocks {
     /// Memory for all of them. The device must know `memory()`. Errors: `ENOMEM`.
@@ -40,6 +55,7 @@ impl NodeBlocks {
             first: KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?,
             second: KBox::new([0; BLOCK_SIZE], GFP_KERNEL)?,
             found: KVec::with_capacity(NODE_COUNT, GFP_KERNEL)?,
+            held: None,
         })
     }
 
@@ -70,7 +86,7 @@ impl NodeBlocks {
         }
     }
 
-    /// Begins to write the own block.
+    /// Begins to write the own block. One that releases the volume waits until nothing is cached any more.
     pub(super) fn write(
         &mut self,
         dev: &BackingDev<Ends>,
@@ -80,8 +96,35 @@ impl NodeBlocks {
     ) {
         block.encode(&shared.identity, &mut self.first);
         let at = node_block_at(block.node, block.sequence);
-        let begun = self.memory.copy_in(OWN_AT, 0, &*self.first).and_then(|()| {
-            let mut unit = dev.take().ok_or(EBUSY)?;
+        if self.memory.copy_in(OWN_AT, 0, &*self.first).is_err() {
+            return not_written(shared, token);
+        }
+        let Some(asked) = shared.drop_cache() else {
+            return self.submit(dev, shared, token, at);
+        };
+        let until_ns = boottime_ns().saturating_add(DROP_NS);
+        self.held = Some(Held {
+            token,
+            at,
+            asked,
+            until_ns,
+        });
+    }
+
+    /// Begins the write that waited, if it need not wait any more. Until when it waits, if it does.
+    pub(super) fn write_held(&mut self, dev: &BackingDev<Ends>, shared: &Shared) -> Option<u64> {
+        let held = self.held.take()?;
+        let waits = shared.inner.lock().cache.dropped != held.asked;
+        if waits && boottime_ns() < held.until_ns {
+            return Some(self.held.insert(held).until_ns);
+        }
+        self.submit(dev, shared, held.token, held.at);
+        None
+    }
+
+    /// The own block goes from its room in memory to the disk.
+    fn submit(&self, dev: &BackingDev<Ends>, shared: &Shared, token: Token, at: u64) {
+        let begun = dev.take().ok_or(EBUSY).and_then(|mut unit| {
             unit.push(&self.memory, OWN_AT)?;
             let flags = Flags::PREFLUSH
                 .with(Flags::FUA)
@@ -91,8 +134,7 @@ impl NodeBlocks {
                 .map_err(|(_, error)| error)
         });
         if begun.is_err() {
-            let input = Input::NodeBlockWritten { token, ok: false };
-            shared.inner.lock().core.handle(input, boottime_ns());
+            not_written(shared, token);
         }
     }
 
@@ -133,6 +175,11 @@ impl NodeBlocks {
         }
         Ok(())
     }
+}
+
+fn not_written(shared: &Shared, token: Token) {
+    let input = Input::NodeBlockWritten { token, ok: false };
+    shared.inner.lock().core.handle(input, boottime_ns());
 }
 
 fn pr_err_ratelimited(shared: &Shared, node: NodeId, error: &dyn core::fmt::Display) {

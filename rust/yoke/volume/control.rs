@@ -55,6 +55,7 @@ impl Control {
         let _no_io = thread::NoIo::enter();
         while !thread::should_stop() {
             self.ends();
+            let held_ns = self.blocks.write_held(&self.dev, &self.shared);
             let more = self.actions();
             self.shared.let_go();
             self.shared.refresh();
@@ -72,7 +73,8 @@ impl Control {
                 .lock()
                 .core
                 .next_deadline()
-                .unwrap_or(u64::MAX);
+                .unwrap_or(u64::MAX)
+                .min(held_ns.unwrap_or(u64::MAX));
             self.shared
                 .wake
                 .wait(Some(deadline.min(now.saturating_add(IDLE_NS))));

@@ -8,12 +8,12 @@
 
 use super::{
     front::Front,
-    shared::{Inner, Shared},
+    shared::{Cache, Inner, Shared},
 };
 use kernel::{prelude::*, str::CString, sync::Arc};
 use yoke_core::{
     openers::{Fate, Tenure},
-    volume::{Command, Input},
+    volume::{Command, Input, Role},
 };
 use yoke_sys::{
     disk::{Disk, Params},
@@ -51,6 +51,22 @@ impl Shared {
             if mounted { ", a file system is mounted" } else { "" }
         );
         EBUSY
+    }
+
+    /// If the own block releases the volume that is about to be written, and whoever has the disk open stays: has the keeper
+    /// drop what is cached first. The number of that.
+    pub(super) fn drop_cache(&self) -> Option<u32> {
+        let mut inner = self.inner.lock();
+        // A claim, too, may stand beside the record of a release.
+        let releases = matches!(inner.core.role(), Role::Owner(_)) && !inner.core.is_owner();
+        if !releases || !inner.openers.is_stateless() || inner.openers.count() == 0 {
+            return None;
+        }
+        inner.cache.asked = inner.cache.asked.wrapping_add(1);
+        let asked = inner.cache.asked;
+        drop(inner);
+        self.attend.set();
+        Some(asked)
     }
 
     /// The partner wants the volume: whether somebody holds the disk here, who is to make way first.
@@ -139,7 +155,13 @@ impl Keeper {
         let (fate, tenure) = (inner.fate(), inner.core.tenure());
         inner.openers.moved(tenure);
         let spoilt = core::mem::take(&mut inner.spoilt);
+        let Cache { asked, dropped } = inner.cache;
         drop(inner);
+        let releases = asked != dropped;
+        if releases {
+            // What waits of them ends, and lets go of the pages that it reads into.
+            self.shared.restart();
+        }
         if fate == Fate::Dead {
             pr_warn!(
                 "volume {}: the ownership is over in which {} was open: who has it open gets errors from now on\n",
@@ -152,11 +174,15 @@ impl Keeper {
                 disk.remove();
             }
             self.replace(disk, |_| ());
-        } else if fate == Fate::Moved || spoilt {
+        } else if fate == Fate::Moved || spoilt || releases {
             let disk = self.shared.disk.lock();
             if let Some(disk) = &*disk {
                 disk.drop_cache();
             }
+        }
+        if releases {
+            self.shared.inner.lock().cache.dropped = asked;
+            self.shared.wake.set();
         }
         if self.shared.disk.lock().is_none() {
             // Without memory for it: once more in a moment.

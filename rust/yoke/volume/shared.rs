@@ -135,8 +135,20 @@ pub(crate) struct Inner {
     /// A page of the kernel's cache was to be written while this controller does not own the volume: it may say what no
     /// disk has. For the keeper.
     pub(crate) spoilt: bool,
+    /// What the kernel has cached for openers that stay is to be dropped before the volume is released.
+    pub(crate) cache: Cache,
     /// What people are to be told: for the keeper.
     pub(crate) news: News,
+}
+
+/// How often what the kernel has cached was to be dropped, and was: another controller may own the volume as soon as the
+/// record of its release lands, and nobody is to read here what was before.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cache {
+    /// The keeper was asked so often. Nothing was answered any more then, so nothing new comes into the cache.
+    pub(crate) asked: u32,
+    /// What it was asked for up to here is done.
+    pub(crate) dropped: u32,
 }
 
 /// What everybody shares.
@@ -182,6 +194,7 @@ impl Inner {
             last_opener: CurrentTask::default(),
             evict: false,
             spoilt: false,
+            cache: Cache::default(),
             news: News::new(),
         })
     }
