@@ -14,6 +14,7 @@ mod drive;
 mod enabled;
 mod finish;
 mod jobs;
+mod lost;
 mod node_blocks;
 mod posts;
 mod power;

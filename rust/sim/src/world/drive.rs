@@ -9,8 +9,7 @@ use crate::disk::{Cell, Cookie, Place, Verb};
 use crate::event::Event;
 use crate::job::Stage;
 use crate::machine::Machine;
-use yoke_core::disk::{NodeBlock, RecordState};
-use yoke_core::ids::Generation;
+use yoke_core::disk::NodeBlock;
 
 /// More actions in a row than any machine in order asks for.
 const ACTIONS_MAX: usize = 10_000;
@@ -270,40 +269,6 @@ impl World {
         (0..super::CONTROLLERS as u8).filter_map(|node| {
             let [first, second] = node_blocks::places(node).map(|p| self.disk.peek(p));
             node_blocks::written([&first, &second])
-        })
-    }
-
-    /// Whether the newest record on the disk rests on memories that are all gone.
-    pub fn shadow_is_lost(&self) -> bool {
-        let newest = self.node_blocks().max_by_key(|b| b.record.generation);
-        newest.is_some_and(|newest| self.is_lost(&newest))
-    }
-
-    /// Whether this record, the newest one, rests on memories that are all gone.
-    pub(super) fn is_lost(&self, newest: &NodeBlock) -> bool {
-        let RecordState::Shadow(shadow) = newest.record.state else {
-            return false;
-        };
-        let lives = |incarnation| {
-            self.controllers
-                .iter()
-                .flat_map(|c| &c.live)
-                .any(|l| l.incarnation == incarnation)
-        };
-        let author = self.authors.get(&newest.record.generation.get());
-        let given_up = self.stopped.iter().any(|(actor, incarnation)| {
-            *incarnation == shadow.holder_incarnation || Some(actor) == author
-        });
-        !given_up
-            && !lives(shadow.holder_incarnation)
-            && !self.author_lives(newest.record.generation)
-    }
-
-    /// Whether the life of a controller that became the owner in `generation` goes on.
-    fn author_lives(&self, generation: Generation) -> bool {
-        self.authors.get(&generation.get()).is_some_and(|author| {
-            let controller = &self.controllers[author.controller];
-            controller.live.is_some() && controller.life == author.life
         })
     }
 }

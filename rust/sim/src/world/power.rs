@@ -4,10 +4,9 @@
 use std::collections::VecDeque;
 
 use yoke_core::ids::{Incarnation, LinkId};
-use yoke_core::volume::{Config, Input, PowerLoss, Role};
+use yoke_core::volume::{Config, Input, Role};
 
 use super::{World, CONTROLLERS};
-use crate::check::owner::Actor;
 use crate::controller::{Life, Live, Loose};
 use crate::event::Event;
 use crate::machine;
@@ -135,19 +134,6 @@ impl World {
         self.start(at);
     }
 
-    /// A person is about to end a life. If a fault has stopped the volume in it, that is no excuse for a loss.
-    pub fn note_stopped(&mut self, at: u8) {
-        let index = at as usize;
-        let actor = Actor {
-            controller: index,
-            life: self.controllers[index].life,
-        };
-        let live = self.controllers[index].live.as_ref();
-        let stopped = live.filter(|l| l.machine.role() == Role::Stopped);
-        let stopped = stopped.map(|l| (actor, l.incarnation));
-        self.stopped.extend(stopped);
-    }
-
     fn config(&self, at: u8, incarnation: Incarnation, seed: u64) -> Config {
         let s = &self.setting.scenario;
         Config {
@@ -263,21 +249,5 @@ impl World {
         let mut state = pick;
         self.disk
             .cache_loss(|n| (splitmix64(&mut state) % n as u64) as usize);
-    }
-
-    /// If both memories that the newest record rests on are gone, clients were
-    /// promised no more than after a loss of power. With the policy `refuse`
-    /// nobody may serve then: nothing needs to be allowed.
-    ///
-    /// That may come about by a death, and by a record of the dead that lands late.
-    pub(super) fn note_lost_memory(&mut self, lost: bool) {
-        let was = std::mem::replace(&mut self.memory_lost, lost);
-        let starts = self.setting.scenario.power_loss == PowerLoss::StartFromDisk;
-        if starts && self.memory_lost && !was {
-            self.stats.lost_both += 1;
-            self.trace
-                .line(self.now_ns, || "both memories are lost".into());
-            self.history.power_loss();
-        }
     }
 }
