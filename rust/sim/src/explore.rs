@@ -27,4 +27,9 @@ pub trait Model: Sync {
     /// # Errors
     /// What a checker found to be wrong in the state that this leads to.
     fn take(&self, state: &mut Self::State, step: Self::Step) -> Result<(), String>;
+    /// Whether this state is one of those that the search is there for. They are counted: a search that never comes by
+    /// one says nothing.
+    fn counts(&self, _state: &Self::State) -> bool {
+        false
+    }
 }

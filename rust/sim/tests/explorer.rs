@@ -5,76 +5,14 @@
 #[allow(dead_code, unreachable_pub)]
 mod support;
 
-use std::time::Duration;
-
-use support::Progress;
+use support::explorer::{appliance, explore, write, NONE, STATES, TICK};
 use yoke_core::guards::{Guard, Guards};
 use yoke_core::volume::PowerLoss;
 use yoke_sim::check::history::Request;
 use yoke_sim::event::Ask;
-use yoke_sim::explore::appliance::{small, Appliance, Budget, Step};
+use yoke_sim::explore::appliance::Budget;
 use yoke_sim::explore::settle::Choices;
-use yoke_sim::explore::{search, Bounds, Outcome, Report};
-use yoke_sim::scenario::MS;
-
-const TICK: u64 = 10 * MS;
-
-/// Where a search ends that would take too long.
-const STATES: usize = 15_000;
-
-const NONE: Budget = Budget {
-    ticks: 0,
-    crashes: 0,
-    starts: 0,
-    cuts: 0,
-    mends: 0,
-    pauses: 0,
-    givebacks: 0,
-    power: 0,
-};
-
-fn write(block: u32) -> Ask {
-    Ask::Io(Request::Write {
-        block,
-        count: 1,
-        value: 0,
-        fua: false,
-    })
-}
-
-fn appliance(choices: Choices, budget: Budget, script: &[Ask]) -> Appliance {
-    Appliance {
-        scenario: small(TICK),
-        script: script.to_vec(),
-        choices,
-        budget,
-        tick_ns: TICK,
-        probes: &[0b01, 0b10],
-    }
-}
-
-/// Visits what there is, up to about so many states, and says what came of it.
-fn explore(what: &str, model: &Appliance, states: usize) -> Report<Step> {
-    let progress = Progress::new(what);
-    let bounds = Bounds {
-        depth: 200,
-        states,
-        frontier: 100_000,
-        time: Duration::from_secs(120),
-        threads: 1,
-    };
-    let report = search(model, &bounds);
-    let words = format!(
-        "{} states, {} steps, {} deep, {} a second",
-        report.states,
-        report.steps,
-        report.depth,
-        report.states_per_second()
-    );
-    progress.done(&words);
-    println!("{what}: {words}");
-    report
-}
+use yoke_sim::explore::Outcome;
 
 /// Posts and steps of requests in every order; one controller dies and starts again: all of it.
 #[test]
@@ -101,6 +39,7 @@ fn a_pause_at_any_step_loses_nothing() {
     let choices = Choices {
         jobs: true,
         disk: true,
+        node_blocks: true,
         ..Choices::default()
     };
     let budget = Budget {
@@ -120,26 +59,6 @@ fn a_cut_at_any_step_loses_nothing() {
     assert!(report.violation().is_none(), "{:?}", report.violation());
 }
 
-/// A giveback at any step, and a death: as far as the bound goes.
-#[test]
-fn a_giveback_at_any_step_loses_nothing() {
-    let choices = Choices {
-        jobs: true,
-        disk: true,
-        destage: true,
-        ..Choices::default()
-    };
-    let budget = Budget {
-        givebacks: 1,
-        crashes: 1,
-        ticks: 3,
-        ..NONE
-    };
-    let model = appliance(choices, budget, &[write(0), write(0)]);
-    let report = explore("a giveback", &model, STATES);
-    assert!(report.violation().is_none(), "{:?}", report.violation());
-}
-
 /// All power is lost at any step of a write and a FLUSH, and both controllers start again: what the FLUSH has covered is
 /// there. Without the rule that a FLUSH destages it is not.
 #[test]
@@ -147,6 +66,7 @@ fn a_loss_of_power_at_any_step_keeps_what_was_flushed() {
     let choices = Choices {
         jobs: true,
         disk: true,
+        node_blocks: true,
         ..Choices::default()
     };
     let budget = Budget {
@@ -173,6 +93,7 @@ fn a_loss_of_power_at_any_step_keeps_what_was_flushed() {
 const FLAPS: Choices = Choices {
     posts: false,
     disk: false,
+    node_blocks: false,
     jobs: true,
     acts: false,
     news: false,

@@ -50,6 +50,8 @@ pub struct Appliance {
     /// After every state: kill these, let the rest come to rest, and read every
     /// block. One bit for each controller; none: no such probes.
     pub probes: &'static [u8],
+    /// Which states are counted.
+    pub counts: fn(&World) -> bool,
 }
 
 /// A state of an appliance.
@@ -233,7 +235,7 @@ impl Model for Appliance {
         steps.extend(
             events
                 .into_iter()
-                .filter(|e| self.choices.chooses(*e))
+                .filter(|e| self.choices.chooses(&state.world, *e))
                 .map(Step::Happen),
         );
         if (state.asked as usize) < self.script.len() {
@@ -275,5 +277,9 @@ impl Model for Appliance {
             Some(violation) => Err(violation.words.clone()),
             None => Ok(()),
         }
+    }
+
+    fn counts(&self, state: &Situation) -> bool {
+        (self.counts)(&state.world)
     }
 }

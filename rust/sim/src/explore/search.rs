@@ -41,6 +41,8 @@ pub struct Report<S> {
     pub outcome: Outcome<S>,
     /// States visited.
     pub states: usize,
+    /// How many of them are such as the model counts.
+    pub counted: usize,
     /// Steps taken: more than states, since states merge.
     pub steps: usize,
     /// Length of the longest path that was followed to its end.
@@ -81,6 +83,7 @@ struct Found<M: Model> {
 struct Harvest<M: Model> {
     found: Vec<Found<M>>,
     steps: usize,
+    counted: usize,
     violation: Option<(String, Origin<M::Step>)>,
 }
 
@@ -93,7 +96,7 @@ pub fn search<M: Model>(model: &M, bounds: &Bounds) -> Report<M::Step> {
     let mut level = vec![start];
     let mut origins: Vec<Vec<Origin<M::Step>>> = Vec::new();
     let mut depth = 0;
-    let mut steps = 0;
+    let (mut steps, mut counted) = (0, 0);
     let outcome = loop {
         if level.is_empty() {
             break Outcome::Exhausted;
@@ -108,6 +111,7 @@ pub fn search<M: Model>(model: &M, bounds: &Bounds) -> Report<M::Step> {
         for harvest in harvests {
             violation = violation.or(harvest.violation);
             steps += harvest.steps;
+            counted += harvest.counted;
             for found in harvest.found {
                 next.push(found.state);
                 next_origins.push(found.origin);
@@ -126,6 +130,7 @@ pub fn search<M: Model>(model: &M, bounds: &Bounds) -> Report<M::Step> {
     Report {
         outcome,
         states: visited.len(),
+        counted,
         steps,
         depth,
         took: began.elapsed(),
@@ -168,6 +173,7 @@ fn expand<M: Model>(
         let mut harvest = Harvest {
             found: Vec::new(),
             steps: 0,
+            counted: 0,
             violation: None,
         };
         let mut steps = Vec::new();
@@ -224,6 +230,7 @@ fn visit<M: Model>(
             return;
         }
         if visited.insert(fingerprint(&next)) {
+            harvest.counted += usize::from(model.counts(&next));
             harvest.found.push(Found {
                 state: next,
                 origin,

@@ -3,6 +3,7 @@
 //! a fixed order; time moves in ticks, and only when it is told to.
 
 use crate::check::Kind;
+use crate::disk::Cookie;
 use crate::event::Event;
 use crate::world::World;
 
@@ -14,8 +15,10 @@ const EVENTS_MAX: usize = 100_000;
 pub struct Choices {
     /// Posted stores arrive.
     pub posts: bool,
-    /// Disk commands land and are answered.
+    /// Disk commands land and are answered; but for those on nodes' own blocks.
     pub disk: bool,
+    /// And those too.
+    pub node_blocks: bool,
     /// Threads of requests take steps.
     pub jobs: bool,
     /// Actions of machines are carried out.
@@ -35,6 +38,7 @@ impl Choices {
     pub const ALL: Self = Choices {
         posts: true,
         disk: true,
+        node_blocks: true,
         jobs: true,
         acts: true,
         news: true,
@@ -44,10 +48,16 @@ impl Choices {
     };
 
     /// Whether the explorer chooses when this happens.
-    pub fn chooses(&self, event: Event) -> bool {
+    pub fn chooses(&self, world: &World, event: Event) -> bool {
         match event {
             Event::Arrive { .. } => self.posts,
-            Event::Land(_) | Event::LandPart(_) | Event::Complete { .. } => self.disk,
+            Event::Land(id) | Event::LandPart(id) | Event::Complete { command: id, .. } => {
+                let command = world.disk.queue().iter().find(|c| c.id == id);
+                match command.map(|c| c.cookie) {
+                    Some(Cookie::NodeRead(..) | Cookie::NodeWrite(_)) => self.node_blocks,
+                    _ => self.disk,
+                }
+            }
             Event::Job { .. } => self.jobs,
             Event::Act { .. } => self.acts,
             Event::Notice { .. } | Event::Message { .. } => self.news,
@@ -68,7 +78,7 @@ pub fn come_to_rest(world: &mut World, choices: &Choices) {
         }
         events.clear();
         world.enabled(&mut events);
-        let Some(event) = events.iter().find(|e| !choices.chooses(**e)) else {
+        let Some(event) = events.iter().find(|e| !choices.chooses(world, **e)) else {
             world.fresh.clear();
             return;
         };

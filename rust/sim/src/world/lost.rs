@@ -92,6 +92,7 @@ mod tests {
     const KEPT: Choices = Choices {
         posts: false,
         disk: false,
+        node_blocks: false,
         jobs: false,
         acts: false,
         news: false,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the tests of the simulator share.
 
+pub mod explorer;
+
 use std::io::Write;
 use std::time::{Duration, Instant};
 
