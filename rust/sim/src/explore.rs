@@ -4,6 +4,8 @@
 
 pub mod appliance;
 mod fingerprint;
+#[cfg(test)]
+mod merging;
 mod search;
 pub mod settle;
 mod visited;
