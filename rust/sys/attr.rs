@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Attribute files: one table for sysfs and configfs.
 
+mod value;
+
 use core::fmt;
 use kernel::prelude::*;
 
@@ -165,11 +167,7 @@ impl Input<'_> {
     /// # Errors
     /// `EINVAL`: not UTF-8, or with a NUL.
     pub fn text(&self) -> Result<&str> {
-        let text = core::str::from_utf8(self.bytes).map_err(|_| EINVAL)?.trim();
-        if text.contains('\0') {
-            return Err(EINVAL);
-        }
-        Ok(text)
+        value::text(self.bytes).ok_or(EINVAL)
     }
 
     /// A decimal number.
@@ -177,7 +175,7 @@ impl Input<'_> {
     /// # Errors
     /// `EINVAL`: not a number, or one that does not fit.
     pub fn number(&self) -> Result<u64> {
-        self.text()?.parse().map_err(|_| EINVAL)
+        value::number(self.bytes).ok_or(EINVAL)
     }
 
     /// `0` or `1`.
@@ -185,11 +183,7 @@ impl Input<'_> {
     /// # Errors
     /// `EINVAL`: anything else.
     pub fn flag(&self) -> Result<bool> {
-        match self.text()? {
-            "0" => Ok(false),
-            "1" => Ok(true),
-            _ => Err(EINVAL),
-        }
+        value::flag(self.bytes).ok_or(EINVAL)
     }
 
     /// Pins the configfs item that the file belongs to: `rmdir` fails with `EBUSY` until the pin is

@@ -3,6 +3,7 @@
 
 mod disk;
 mod mirror;
+mod modules;
 mod session;
 mod tools;
 mod wire;
@@ -81,6 +82,24 @@ pub const TARGETS: &[Target] = &[
         tools::attributes,
         tools::attributes_seeds,
         200,
+    ),
+    target(
+        "ntb-letter",
+        modules::ntb_letter,
+        modules::ntb_letter_seeds,
+        100_000,
+    ),
+    target(
+        "ivshmem-link",
+        modules::ivshmem_link,
+        modules::ivshmem_link_seeds,
+        100_000,
+    ),
+    target(
+        "attr-input",
+        modules::attr_input,
+        modules::attr_input_seeds,
+        100_000,
     ),
 ];
 
