@@ -36,5 +36,5 @@ pub use plan::{
 };
 pub use requests::pass::{PassEnd, PassId};
 pub use requests::tickets::Ticket;
-pub use requests::{desk, pass};
+pub use requests::{desk, pass, stage};
 pub use status::{Keep, Mode, Reason, Role, Status};

@@ -6,14 +6,16 @@ mod support;
 
 use std::fmt::Write as _;
 
+use yoke_core::ids::{Epoch, LinkId};
 use yoke_core::link::{LinkEvent, LinkState, LinkStep};
 use yoke_core::session::{SessionEvent, SessionState, SessionStep};
 use yoke_core::volume::cycle::{CycleEvent, Phase};
 use yoke_core::volume::leaving::{Leaving, LeavingEvent};
 use yoke_core::volume::pass::{PassEvent, PassStage};
+use yoke_core::volume::stage::{Stage, StageEvent};
 use yoke_core::volume::states::{HeldEvent, HeldState, LentEvent, LentState, RoleEvent, Step};
 use yoke_core::volume::takeover::{Takeover, TakeoverEvent};
-use yoke_core::volume::Role;
+use yoke_core::volume::{Reason, Role};
 
 /// One row an event, one column a state. `.`: changes nothing. `!`: cannot happen.
 fn table<S: std::fmt::Debug + Copy, E: std::fmt::Debug + Copy>(
@@ -75,7 +77,9 @@ fn volume_table<S: std::fmt::Debug + Copy, E: std::fmt::Debug + Copy>(
         let inner = text
             .strip_prefix("Owner(")
             .and_then(|t| t.strip_suffix(')'));
-        inner.unwrap_or(&text).to_owned()
+        let inner = inner.unwrap_or(&text);
+        // Without what they carry.
+        inner.split([' ', '(']).next().unwrap_or(inner).to_owned()
     };
     let widest = states.iter().map(|state| short(state).len()).max();
     let width = widest.unwrap_or(0) + 2;
@@ -84,7 +88,9 @@ fn volume_table<S: std::fmt::Debug + Copy, E: std::fmt::Debug + Copy>(
         let _ = write!(text, "{:<width$}", short(state));
     }
     for event in events {
-        let _ = write!(text, "\n{:<15}", format!("{event:?}"));
+        let named = format!("{event:?}");
+        let named = named.split([' ', '(']).next().unwrap_or(&named);
+        let _ = write!(text, "\n{named:<15}");
         for &state in states {
             let cell = match on(state, *event) {
                 Step::To(next) => short(&next),
@@ -131,4 +137,98 @@ fn pass_states() {
         state.on(event)
     });
     support::check_text("snapshots", "pass-states.txt", &text);
+}
+
+#[test]
+fn ticket_stages() {
+    let (to, bound, number, reason) = (None, 1, 1, Reason::TooLong);
+    let states = [
+        Stage::Free,
+        Stage::Filling { to },
+        Stage::Waiting,
+        Stage::Draining { bound },
+        Stage::Flushing { number },
+        Stage::Passing,
+        Stage::Answer,
+        Stage::Orphan { to },
+        Stage::Doomed(reason),
+    ];
+    let events = [
+        StageEvent::Write { to },
+        StageEvent::Flush { bound },
+        StageEvent::Pass,
+        StageEvent::HandedBack,
+        StageEvent::Again { to },
+        StageEvent::Drained { number },
+        StageEvent::Later { number },
+        StageEvent::Anew { bound },
+        StageEvent::Done,
+        StageEvent::Failed(reason),
+        StageEvent::Ended(reason),
+        StageEvent::Released,
+    ];
+    let text = volume_table(&states, &events, |state, event| state.on(event));
+    support::check_text("snapshots", "ticket-stages.txt", &text);
+}
+
+/// What comes with an event is what the state carries then; what a write posts to is not forgotten when it is orphaned.
+#[test]
+fn ticket_stages_carry_what_their_events_brought() {
+    let [first, second] = [1, 2].map(|epoch| {
+        let (link, epoch) = (LinkId::new(0)?, Epoch::new(epoch)?);
+        Some((link, epoch))
+    });
+    let (before, after) = (Reason::TooLong, Reason::Deposed);
+    let cases = [
+        (
+            Stage::Free,
+            StageEvent::Write { to: first },
+            Stage::Filling { to: first },
+        ),
+        (
+            Stage::Filling { to: first },
+            StageEvent::Again { to: second },
+            Stage::Filling { to: second },
+        ),
+        (
+            Stage::Filling { to: first },
+            StageEvent::Ended(after),
+            Stage::Orphan { to: first },
+        ),
+        (
+            Stage::Free,
+            StageEvent::Flush { bound: 3 },
+            Stage::Draining { bound: 3 },
+        ),
+        (
+            Stage::Draining { bound: 3 },
+            StageEvent::Drained { number: 4 },
+            Stage::Flushing { number: 4 },
+        ),
+        (
+            Stage::Flushing { number: 4 },
+            StageEvent::Later { number: 5 },
+            Stage::Flushing { number: 5 },
+        ),
+        (
+            Stage::Flushing { number: 4 },
+            StageEvent::Anew { bound: 6 },
+            Stage::Draining { bound: 6 },
+        ),
+        (
+            Stage::Passing,
+            StageEvent::Failed(before),
+            Stage::Doomed(before),
+        ),
+        (
+            Stage::Waiting,
+            StageEvent::Ended(after),
+            Stage::Doomed(after),
+        ),
+    ];
+    for (state, event, next) in cases {
+        assert_eq!(state.on(event), Step::To(next), "{state:?} {event:?}");
+    }
+    let doomed = Stage::Doomed(before);
+    assert_eq!(doomed.on(StageEvent::Ended(after)), Step::NoOp);
 }

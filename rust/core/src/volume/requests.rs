@@ -11,15 +11,18 @@ pub mod pass;
 mod passing;
 mod read;
 mod safety;
+pub mod stage;
 pub(crate) mod tickets;
 mod write;
 
 use super::log::entry::EntryId;
 use super::log::Slab;
+use super::states::Step;
 use super::status::Reason;
 use crate::ids::LinkId;
 use pass::Passes;
-use tickets::{Stage, Ticket, TicketIndex, Tickets};
+use stage::StageEvent;
+use tickets::{Ticket, TicketIndex, Tickets};
 
 /// The I/O that is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -110,13 +113,12 @@ impl<T: Slab<Ticket>> Requests<T> {
     pub(crate) fn fail_all(&mut self, reason: Reason) {
         self.tickets.clear_lines();
         for index in self.tickets.all() {
-            let stage = match self.tickets.at(index).stage {
-                Stage::Free | Stage::Orphan { .. } | Stage::Doomed(_) => continue,
-                Stage::Filling { to } => Stage::Orphan { to },
-                _ => Stage::Doomed(reason),
-            };
-            self.tickets.at_mut(index).stage = stage;
-            self.tickets.queue(index);
+            let ticket = self.tickets.at_mut(index);
+            let event = StageEvent::Ended(reason);
+            if matches!(ticket.stage.on(event), Step::To(_)) {
+                ticket.on(event);
+                self.tickets.queue(index);
+            }
         }
         self.forget_passes();
     }

@@ -7,7 +7,8 @@ use crate::volume::log::entry::{Entry, EntryId};
 use crate::volume::log::Slab;
 use crate::volume::machine::{Volume, PIECE};
 use crate::volume::plan::{LongBegin, TicketId};
-use crate::volume::requests::tickets::{Stage, Ticket, TicketIndex};
+use crate::volume::requests::stage::{Stage, StageEvent};
+use crate::volume::requests::tickets::{Ticket, TicketIndex};
 use crate::volume::status::{Mode, Reason};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -95,7 +96,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.requests
             .tickets
-            .end_flush(index, Stage::Doomed(Reason::TooLong));
+            .end_flush(index, StageEvent::Failed(Reason::TooLong));
         self.requests.retry_parked();
     }
 

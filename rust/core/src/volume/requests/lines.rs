@@ -4,7 +4,8 @@
 //! Whoever came later waits for as much or more: a line is served from its head, and its tail says how far it goes. So what
 //! happens to the log or to the disk costs as much as it brings about, however many wait.
 
-use super::tickets::{Stage, Ticket, TicketIndex, Tickets, NO_TICKET};
+use super::stage::{Stage, StageEvent};
+use super::tickets::{Ticket, TicketIndex, Tickets, NO_TICKET};
 use crate::volume::log::Slab;
 use crate::volume::plan::TicketId;
 
@@ -33,9 +34,8 @@ impl<T: Slab<Ticket>> Tickets<T> {
     }
 
     /// Puts a ticket behind the others of its stage.
-    fn join_line(&mut self, index: TicketIndex, stage: Stage) {
-        self.at_mut(index).stage = stage;
-        let Some(line) = self.line_mut(stage) else {
+    fn join_line(&mut self, index: TicketIndex) {
+        let Some(line) = self.line_mut(self.at(index).stage) else {
             return;
         };
         let tail = core::mem::replace(&mut line.tail, index);
@@ -77,16 +77,15 @@ impl<T: Slab<Ticket>> Tickets<T> {
 
     /// A flush that waits for everything up to this stamp to be on the disk.
     pub(super) fn take_flush(&mut self, bound: u64) -> Option<TicketId> {
-        let stage = Stage::Draining { bound };
-        let ticket = self.take(stage)?;
-        self.join_line(ticket.index, stage);
+        let ticket = self.take(StageEvent::Flush { bound })?;
+        self.join_line(ticket.index);
         Some(ticket)
     }
 
-    /// What a flush waited for is done, or nobody waits for it any more: it is to be answered in the stage `end`.
-    pub(super) fn end_flush(&mut self, index: TicketIndex, end: Stage) {
+    /// What a flush waited for is done, or nobody waits for it any more, as `end` says: it is to be answered.
+    pub(super) fn end_flush(&mut self, index: TicketIndex, end: StageEvent) {
         self.leave_line(index);
-        self.at_mut(index).stage = end;
+        self.at_mut(index).on(end);
         self.queue(index);
     }
 
@@ -106,9 +105,10 @@ impl<T: Slab<Ticket>> Tickets<T> {
             match number {
                 Some(number) => {
                     self.leave_line(index);
-                    self.join_line(index, Stage::Flushing { number });
+                    self.at_mut(index).on(StageEvent::Drained { number });
+                    self.join_line(index);
                 }
-                None => self.end_flush(index, Stage::Answer),
+                None => self.end_flush(index, StageEvent::Done),
             }
         }
         any
@@ -122,7 +122,7 @@ impl<T: Slab<Ticket>> Tickets<T> {
             let index = self.flushing.head;
             match self.at(index).stage {
                 Stage::Flushing { number } if number <= finished => {
-                    self.end_flush(index, Stage::Answer);
+                    self.end_flush(index, StageEvent::Done);
                 }
                 _ => break,
             }
@@ -136,8 +136,10 @@ impl<T: Slab<Ticket>> Tickets<T> {
         while left > 0 {
             left = left.saturating_sub(1);
             let ticket = self.at_mut(index);
-            match &mut ticket.stage {
-                Stage::Flushing { number } if *number < next => *number = next,
+            match ticket.stage {
+                Stage::Flushing { number } if number < next => {
+                    ticket.on(StageEvent::Later { number: next });
+                }
                 _ => break,
             }
             index = ticket.behind;
@@ -153,7 +155,8 @@ impl<T: Slab<Ticket>> Tickets<T> {
             while index != NO_TICKET && left > 0 {
                 left = left.saturating_sub(1);
                 let behind = self.at(index).behind;
-                self.join_line(index, Stage::Draining { bound });
+                self.at_mut(index).on(StageEvent::Anew { bound });
+                self.join_line(index);
                 index = behind;
             }
         }

@@ -18,7 +18,8 @@ use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume, PIECE};
 use crate::volume::plan::{FenceSample, LongBegin, PassOp, TicketId};
 use crate::volume::requests::pass::{Pass, PassEnd, PassEvent, PassId, PassStage, PASSING_MAX};
-use crate::volume::requests::tickets::{Stage, Ticket};
+use crate::volume::requests::stage::StageEvent;
+use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::{Mode, Reason};
 use crate::volume::Token;
 
@@ -44,7 +45,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             || self.ownership.is_leaving()
             || self.requests.passes.overlaps(range);
         if !busy {
-            if let Some(ticket) = self.requests.tickets.take(Stage::Passing) {
+            if let Some(ticket) = self.requests.tickets.take(StageEvent::Pass) {
                 let stage = PassStage::Clearing;
                 let _ = self
                     .requests
@@ -374,7 +375,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.log.mark_done(pass.entry);
         self.drain_flushes();
         if pass.op == PassOp::WriteZeroes && pass.failed.is_none() {
-            self.tell_client(index, Stage::Answer);
+            self.tell_client(index, StageEvent::Done);
         }
     }
 
@@ -384,19 +385,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         };
         let failed = self.requests.passes.at(index).and_then(|pass| pass.failed);
-        self.tell_client(index, failed.map_or(Stage::Answer, Stage::Doomed));
+        self.tell_client(index, failed.map_or(StageEvent::Done, StageEvent::Failed));
         self.requests.passes.take(index);
         self.requests.retry_parked();
     }
 
-    fn tell_client(&mut self, index: usize, stage: Stage) {
+    fn tell_client(&mut self, index: usize, event: StageEvent) {
         let client = self
             .requests
             .passes
             .at_mut(index)
             .and_then(|pass| pass.ticket.take());
         if let Some(ticket) = client.and_then(|ticket| self.requests.tickets.find(ticket)) {
-            self.requests.tickets.at_mut(ticket).stage = stage;
+            self.requests.tickets.at_mut(ticket).on(event);
             self.requests.tickets.queue(ticket);
         }
     }

@@ -2,10 +2,10 @@
 //! The I/O that the machine knows: writes, flushes, and what goes past the log.
 
 use super::lines::Line;
-use crate::ids::{Epoch, LinkId};
 use crate::volume::log::entry::{EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::plan::TicketId;
+use crate::volume::requests::stage::{Stage, StageEvent};
 
 /// The place of a ticket in the table, or none. With its serial number it is a [`TicketId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,39 +22,11 @@ impl TicketIndex {
 /// No ticket.
 pub(crate) const NO_TICKET: TicketIndex = TicketIndex(u32::MAX);
 
-/// Where one I/O stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Stage {
-    /// Not in use.
-    Free,
-    /// A write whose slots the environment is filling or posting; `to` is where.
-    Filling {
-        /// The grant that it posts to.
-        to: Option<(LinkId, Epoch)>,
-    },
-    /// A write whose data is in the log, and that is not safe, or cannot be answered yet.
-    Waiting,
-    /// A flush that waits for everything up to this stamp to be on the disk. It stands in a line.
-    Draining { bound: u64 },
-    /// A flush that waits for a flush of the disk of at least this number. It stands in a line.
-    Flushing { number: u64 },
-    /// A discard or write-zeroes: where it stands is in its [`crate::volume::requests::pass::Pass`].
-    Passing,
-    /// Done; waits for the right to answer.
-    Answer,
-    /// The ownership ended while the environment was filling or posting: fails when it is handed back.
-    Orphan {
-        /// The grant that it posts to.
-        to: Option<(LinkId, Epoch)>,
-    },
-    /// To be failed.
-    Doomed(crate::volume::status::Reason),
-}
-
 /// Storage for one I/O is given to the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
     pub(crate) serial: u32,
+    /// Changed by [`Self::on`] alone.
     pub(crate) stage: Stage,
     /// The first entry of a write.
     pub(crate) first: EntryId,
@@ -84,6 +56,12 @@ impl Ticket {
         again: 0,
         long: false,
     };
+
+    /// The one place where the stage changes.
+    #[inline(always)]
+    pub(crate) fn on(&mut self, event: StageEvent) {
+        self.stage = self.stage.on(event).after(self.stage);
+    }
 }
 
 impl Default for Ticket {
@@ -163,21 +141,23 @@ impl<T: Slab<Ticket>> Tickets<T> {
         self.free == NO_TICKET
     }
 
-    pub(crate) fn take(&mut self, stage: Stage) -> Option<TicketId> {
+    /// A ticket for an I/O that has come in.
+    #[inline]
+    pub(crate) fn take(&mut self, begin: StageEvent) -> Option<TicketId> {
         let index = self.free;
         if index == NO_TICKET {
             return None;
         }
         self.free = self.at(index).next;
         self.used = self.used.saturating_add(1);
-        let long = !matches!(stage, Stage::Filling { .. });
+        let long = !matches!(begin, StageEvent::Write { .. });
         if long {
             self.long = self.long.saturating_add(1);
         }
         let ticket = self.at_mut(index);
         (ticket.long, ticket.again) = (long, 0);
         ticket.serial = ticket.serial.wrapping_add(1);
-        ticket.stage = stage;
+        ticket.on(begin);
         (ticket.first, ticket.next) = (NONE, NO_TICKET);
         Some(TicketId {
             index,
@@ -205,7 +185,7 @@ impl<T: Slab<Ticket>> Tickets<T> {
             self.long = self.long.saturating_sub(1);
         }
         let ticket = self.at_mut(index);
-        ticket.stage = Stage::Free;
+        ticket.on(StageEvent::Released);
         ticket.first = NONE;
         ticket.next = free;
         self.free = index;

@@ -9,7 +9,8 @@ use crate::volume::log::state::Hand;
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo, Range, TicketId, WriteBegin, WriteEnd, WritePlan};
-use crate::volume::requests::tickets::{Stage, Ticket, TicketIndex, NO_TICKET};
+use crate::volume::requests::stage::{Stage, StageEvent};
+use crate::volume::requests::tickets::{Ticket, TicketIndex, NO_TICKET};
 use crate::volume::status::{Mode, Reason};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
@@ -47,7 +48,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
         };
         let to = post.map(|post| (post.link, post.epoch));
-        let Some(ticket) = self.requests.tickets.take(Stage::Filling { to }) else {
+        let Some(ticket) = self.requests.tickets.take(StageEvent::Write { to }) else {
             self.requests.park();
             return WriteBegin::Park;
         };
@@ -169,7 +170,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.try_answer(index, now_ns) {
             return WriteEnd::Complete;
         }
-        self.requests.tickets.at_mut(index).stage = Stage::Waiting;
+        self.requests
+            .tickets
+            .at_mut(index)
+            .on(StageEvent::HandedBack);
         WriteEnd::Wait
     }
 
@@ -229,9 +233,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .edit_held(post.link, |held| held.refs = held.refs.saturating_add(1));
         let ticket = self.requests.tickets.at_mut(index);
         ticket.again = tries.saturating_add(1);
-        ticket.stage = Stage::Filling {
+        ticket.on(StageEvent::Again {
             to: Some((post.link, post.epoch)),
-        };
+        });
         let mut entry = ticket.first;
         while entry != NONE {
             self.log.at_mut(entry).carried |= bit(post.link);
