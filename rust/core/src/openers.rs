@@ -50,7 +50,7 @@ pub enum Refused {
     Leaving,
 }
 
-/// What has become of the openers since the last look.
+/// What has become of the openers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// They live.
@@ -161,7 +161,7 @@ impl Openers {
 
     /// What has become of the openers. The answer stays until [`Openers::replaced`], [`Openers::moved`] or the last
     /// close.
-    pub fn look(&mut self, tenure: Tenure) -> Fate {
+    pub fn fate(&mut self, tenure: Tenure) -> Fate {
         self.settle(tenure);
         match (self.is_over(tenure), self.stateless) {
             (false, _) => Fate::Live,
@@ -204,9 +204,9 @@ mod tests {
         let mut openers = Openers::new(false);
         assert!(openers.open(1, owner(1)) == Ok(()));
         assert!(openers.admits(1, owner(1)));
-        assert!(openers.look(owner(1)) == Fate::Live);
-        assert!(openers.look(Tenure::None) == Fate::Dead);
-        assert!(openers.look(Tenure::None) == Fate::Dead);
+        assert!(openers.fate(owner(1)) == Fate::Live);
+        assert!(openers.fate(Tenure::None) == Fate::Dead);
+        assert!(openers.fate(Tenure::None) == Fate::Dead);
         // It waits for no takeover.
         assert!(!openers.admits(1, Tenure::None));
         // Owner again before anybody has looked: the old I/O does not get in, the new opener neither.
@@ -227,19 +227,19 @@ mod tests {
     fn an_opener_that_did_nothing_yet_dies_too() {
         let mut openers = Openers::new(false);
         assert!(openers.open(1, Tenure::Unknown) == Ok(()));
-        assert!(openers.look(owner(1)) == Fate::Live);
-        assert!(openers.look(owner(2)) == Fate::Dead);
+        assert!(openers.fate(owner(1)) == Fate::Live);
+        assert!(openers.fate(owner(2)) == Fate::Dead);
     }
 
     #[test]
     fn who_opened_before_there_was_an_ownership_lives_into_it() {
         let mut openers = Openers::new(false);
         assert!(openers.open(1, Tenure::None) == Ok(()));
-        assert!(openers.look(Tenure::None) == Fate::Live);
+        assert!(openers.fate(Tenure::None) == Fate::Live);
         assert!(openers.admits(1, Tenure::None));
         assert!(openers.admits(1, owner(4)));
-        assert!(openers.look(owner(4)) == Fate::Live);
-        assert!(openers.look(Tenure::None) == Fate::Dead);
+        assert!(openers.fate(owner(4)) == Fate::Live);
+        assert!(openers.fate(Tenure::None) == Fate::Dead);
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
         assert!(openers.open(1, owner(1)) == Ok(()));
         openers.close(1);
         assert!(!openers.is_held());
-        assert!(openers.look(Tenure::None) == Fate::Live);
+        assert!(openers.fate(Tenure::None) == Fate::Live);
         assert!(openers.open(1, owner(2)) == Ok(()));
         assert!(openers.admits(1, owner(2)));
         openers.close(1);
@@ -273,17 +273,17 @@ mod tests {
         let mut openers = Openers::new(true);
         assert!(openers.open(1, owner(1)) == Ok(()));
         assert!(!openers.is_held());
-        assert!(openers.look(Tenure::None) == Fate::Moved);
-        assert!(openers.look(Tenure::None) == Fate::Moved);
+        assert!(openers.fate(Tenure::None) == Fate::Moved);
+        assert!(openers.fate(Tenure::None) == Fate::Moved);
         openers.moved(Tenure::None);
-        assert!(openers.look(Tenure::None) == Fate::Live);
+        assert!(openers.fate(Tenure::None) == Fate::Live);
         assert!(openers.admits(1, Tenure::None));
-        assert!(openers.look(owner(3)) == Fate::Live);
+        assert!(openers.fate(owner(3)) == Fate::Live);
         assert!(openers.admits(1, owner(3)));
-        assert!(openers.look(owner(5)) == Fate::Moved);
+        assert!(openers.fate(owner(5)) == Fate::Moved);
         openers.moved(owner(5));
-        assert!(openers.look(owner(5)) == Fate::Live);
+        assert!(openers.fate(owner(5)) == Fate::Live);
         openers.moved(owner(5));
-        assert!(openers.look(Tenure::None) == Fate::Moved);
+        assert!(openers.fate(Tenure::None) == Fate::Moved);
     }
 }

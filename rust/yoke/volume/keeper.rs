@@ -110,7 +110,7 @@ impl Keeper {
         while !thread::should_stop() {
             self.shared.tell_people();
             self.evict();
-            self.look();
+            self.settle_openers();
             self.retired.retain(|disk| disk.inflight() > 0);
             let unfinished = !self.retired.is_empty() || self.shared.disk.lock().is_none();
             let deadline = unfinished.then(|| boottime_ns().saturating_add(AGAIN_NS));
@@ -149,8 +149,9 @@ impl Keeper {
         });
     }
 
-    /// Whether openers have outlived their ownership.
-    fn look(&mut self) {
+    /// Openers that have outlived their ownership get errors from now on, or lose what was cached for them. And a device that
+    /// is missing is made.
+    fn settle_openers(&mut self) {
         let mut inner = self.shared.inner.lock();
         let (fate, tenure) = (inner.fate(), inner.core.tenure());
         inner.openers.moved(tenure);

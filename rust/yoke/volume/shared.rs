@@ -210,7 +210,7 @@ impl Inner {
 
     /// What has become of the openers.
     pub(crate) fn fate(&mut self) -> Fate {
-        self.openers.look(self.core.tenure())
+        self.openers.fate(self.core.tenure())
     }
 
     /// The link to post over, if it still lives the life that is meant.

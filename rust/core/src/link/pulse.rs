@@ -155,7 +155,7 @@ impl Pulse {
         ring_room: u64,
         own: &impl Region,
     ) -> Result<bool, LinkFault> {
-        let Some(beat) = self.look(own)? else {
+        let Some(beat) = self.newest_beat(own)? else {
             return Ok(false);
         };
         if beat.echo > self.sent || beat.echo < self.last.echo {
@@ -179,7 +179,7 @@ impl Pulse {
 
     /// The newest beat in the window that was not heard yet. One that is damaged does not count: it is being written,
     /// or the link is out of order and will fall silent.
-    fn look(&self, own: &impl Region) -> Result<Option<Heartbeat>, LinkFault> {
+    fn newest_beat(&self, own: &impl Region) -> Result<Option<Heartbeat>, LinkFault> {
         let window = |error: RegionError| LinkFault::Ring(error.into());
         let mut newest = None;
         for place in 0..2 {

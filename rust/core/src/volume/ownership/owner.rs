@@ -140,12 +140,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         let disk = self.ownership.cycle.mine.record.state == RecordState::Disk;
-        let early = if disk {
+        let skips_read = if disk {
             !self.guards.on(Guard::ReadAfterDisk)
         } else {
             !self.guards.on(Guard::ReadAfterShadow)
         };
-        if early && self.ownership.mode().is_some() {
+        if skips_read && self.ownership.mode().is_some() {
             // What is left out: the read.
             self.ownership.cycle.on(CycleEvent::Skip, now_ns);
             self.ownership.cycle.confirm_record();
