@@ -8,6 +8,7 @@ mod doubt;
 mod flush;
 mod lines;
 pub mod pass;
+mod pass_commands;
 mod passing;
 mod read;
 mod safety;
