@@ -8,6 +8,7 @@ pub mod leaving;
 mod modes;
 mod node_blocks;
 pub(crate) mod obligations;
+mod old_owner;
 mod opening;
 mod outbid;
 mod owner;

@@ -6,24 +6,17 @@ use crate::guards::{Guard, Guards};
 use crate::ids::{Generation, LinkId};
 use crate::owner::survey::Survey;
 use crate::owner::verdict::Base;
-use crate::terms::Terms;
 use crate::volume::action::{Action, Token};
 use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
+use crate::volume::ownership::old_owner::Watch;
 use crate::volume::ownership::takeover::{Takeover, TakeoverEvent};
 use crate::volume::ownership::Ownership;
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::RoleEvent;
 use crate::volume::status::{Reason, Role};
-
-/// A value of the owner's block, and since when it has been standing still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Watch {
-    block: NodeBlock,
-    since_ns: u64,
-}
 
 /// A takeover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,12 +28,12 @@ pub(crate) struct Taking {
     pub(crate) link: Option<LinkId>,
     forced: bool,
     /// When the last word was changed.
-    voided_at_ns: u64,
+    pub(super) voided_at_ns: u64,
     /// What was observed before the claim: the owner's block, if there was an owner.
     pub(crate) observed: Option<NodeBlock>,
     pub(crate) base: Base,
     claim: Generation,
-    watch: Option<Watch>,
+    pub(super) watch: Option<Watch>,
     /// When the own record had landed.
     pub(crate) landed_at_ns: u64,
     pub(crate) preempted: bool,
@@ -65,9 +58,7 @@ impl Taking {
         token: None,
         not_before_ns: 0,
     };
-}
 
-impl Taking {
     pub(crate) fn step(&self) -> Takeover {
         self.step
     }
@@ -78,70 +69,19 @@ impl Taking {
     }
 
     /// Nothing to claim yet: looks again at this time.
-    fn rest(&mut self, until_ns: u64) {
+    pub(super) fn rest(&mut self, until_ns: u64) {
         self.on(TakeoverEvent::NotYet);
         self.until_ns = until_ns;
     }
 }
 
 impl Ownership {
-    fn give_up(&mut self, reason: Option<Reason>) {
+    pub(super) fn give_up(&mut self, reason: Option<Reason>) {
         self.taking.on(TakeoverEvent::End);
         self.role_event(RoleEvent::GiveUp);
         if reason.is_some() {
             self.reason = reason;
             self.wanted = None;
-        }
-    }
-
-    /// `shadow`: whether the observation was made when the old owner's link lease had run out.
-    fn link_lease_passed(&mut self, config: &Config, guards: Guards, survey: &Survey) -> bool {
-        // The one that the owner promised, whatever is set here.
-        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
-        let wait = config.stretch(promised.link_lease_ns());
-        let until_ns = self.taking.voided_at_ns.saturating_add(wait);
-        if self.cycle.read_issued_ns >= until_ns || !guards.on(Guard::WaitLinkLease) {
-            return true;
-        }
-        self.taking.rest(until_ns);
-        false
-    }
-
-    /// `disk`: whether the owner's block has stood still for a whole expiry, from the end of the first read of its
-    /// value to the issue of the last.
-    fn watch_lease(
-        &mut self,
-        config: &Config,
-        guards: Guards,
-        survey: &Survey,
-        now_ns: u64,
-    ) -> bool {
-        let Some(top) = survey.top else { return true };
-        if !guards.on(Guard::WatchDiskLease) {
-            return true;
-        }
-        let expiry = u64::from(top.lease.expiry_ms).saturating_mul(1_000_000);
-        let whole = config.stretch(expiry);
-        match self.taking.watch {
-            Some(watch) if watch.block != top => {
-                self.give_up(Some(Reason::OwnerAlive));
-                false
-            }
-            Some(watch) if self.cycle.read_issued_ns >= watch.since_ns.saturating_add(whole) => {
-                true
-            }
-            seen => {
-                let since_ns = seen.map_or(now_ns, |watch| watch.since_ns);
-                self.taking.watch = Some(Watch {
-                    block: top,
-                    since_ns,
-                });
-                let step = now_ns.saturating_add(expiry / 8 + 1);
-                let end = since_ns.saturating_add(whole);
-                let until_ns = if end > now_ns { step.min(end) } else { step };
-                self.taking.rest(until_ns);
-                false
-            }
         }
     }
 
@@ -159,14 +99,6 @@ impl Ownership {
                 })
             }
             _ => RecordState::Disk,
-        }
-    }
-
-    /// Who may have commands in the disk's queue.
-    pub(crate) fn victim(&self) -> Option<NodeBlock> {
-        match self.taking.base {
-            Base::Released => None,
-            Base::Disk { .. } | Base::Shadow => self.taking.observed,
         }
     }
 }
