@@ -7,12 +7,15 @@
 //! *sides*. When entries of the group begin to be freed the sides are flipped, and they are free when nobody is left on
 //! the old one; until all of them are, no others begin. So reads that keep coming put nothing off for ever.
 
+mod group;
+
 use super::entry::{Entry, EntryId};
 use super::state::Place;
 use super::{Log, Slab};
 use crate::ids::mix;
 use crate::volume::config::BLOCKS_MAX;
 use crate::volume::plan::Range;
+use group::Group;
 
 /// Blocks of a group.
 const GROUP: u64 = 8;
@@ -24,11 +27,6 @@ const GROUPS_MAX: u32 = (BLOCKS_MAX as u64 / GROUP) as u32 + 1;
 type SideBits = u16;
 
 const _: () = assert!(GROUPS_MAX <= SideBits::BITS);
-
-/// Bits of a count of reads in a word.
-const COUNT_BITS: u32 = 12;
-const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
-const FREEING_MAX: u32 = (1 << 7) - 1;
 
 /// Words that a small volume should have too.
 const WORDS_MIN: usize = 4096;
@@ -54,87 +52,6 @@ pub(crate) struct ReadOver {
     pub(crate) last: bool,
     /// A group had as many reads as can be counted: others may have been turned away.
     pub(crate) was_full: bool,
-}
-
-/// What a word says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Group {
-    /// Reads on either side.
-    reads: (u32, u32),
-    /// Whether reads begin on the second side.
-    second: bool,
-    /// Entries that are being freed.
-    freeing: u32,
-}
-
-impl Group {
-    const fn unpack(word: u32) -> Self {
-        Self {
-            reads: (word & COUNT_MAX, word >> COUNT_BITS & COUNT_MAX),
-            second: word >> 31 != 0,
-            freeing: word >> (2 * COUNT_BITS) & FREEING_MAX,
-        }
-    }
-
-    const fn pack(self) -> u32 {
-        let counts = self.reads.0 | self.reads.1 << COUNT_BITS | self.freeing << (2 * COUNT_BITS);
-        // Where there is nothing to tell apart there is one word.
-        counts | ((self.second && counts != 0) as u32) << 31
-    }
-
-    fn on_side(&mut self, second: bool) -> &mut u32 {
-        if second {
-            &mut self.reads.1
-        } else {
-            &mut self.reads.0
-        }
-    }
-
-    const fn old(&self) -> u32 {
-        if self.second {
-            self.reads.0
-        } else {
-            self.reads.1
-        }
-    }
-
-    /// Whether one read more, in whatever groups, can be counted.
-    const fn has_room(&self) -> bool {
-        self.reads.0 + GROUPS_MAX <= COUNT_MAX && self.reads.1 + GROUPS_MAX <= COUNT_MAX
-    }
-
-    /// A read begins; says whether on the second side.
-    fn begin(&mut self) -> bool {
-        let second = self.second;
-        let count = self.on_side(second);
-        *count = count.saturating_add(1).min(COUNT_MAX);
-        second
-    }
-
-    /// A read is handed back. Whether it was the last one on the old side.
-    fn end(&mut self, second: bool) -> bool {
-        let count = self.on_side(second);
-        *count = count.saturating_sub(1);
-        second != self.second && self.old() == 0
-    }
-
-    /// Whether entries may begin to be freed: those that began before are free.
-    const fn is_open(&self) -> bool {
-        self.freeing == 0 && self.old() == 0
-    }
-
-    /// One more entry begins to be freed, together with the first of them.
-    fn mark(&mut self) {
-        // Where nobody reads there is nobody to wait for.
-        if self.freeing == 0 && self.reads != (0, 0) {
-            self.second = !self.second;
-        }
-        self.freeing = self.freeing.saturating_add(1).min(FREEING_MAX);
-    }
-
-    fn unmark(&mut self) {
-        self.freeing = self.freeing.saturating_sub(1);
-    }
 }
 
 impl Sides {
@@ -237,51 +154,8 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
 #[cfg(any(test, yoke_kunit))]
 #[cfg_attr(yoke_kunit, kernel::macros::kunit_tests(yoke_core_readers))]
 mod tests {
+    use super::group::COUNT_MAX;
     use super::*;
-
-    #[test]
-    fn the_old_side_is_empty_when_its_last_read_is_handed_back() {
-        let mut group = Group::unpack(0);
-        let (first, second) = (group.begin(), group.begin());
-        assert!(group.is_open());
-        group.mark();
-        assert!(!group.is_open() && group.old() == 2);
-        let third = group.begin();
-        assert!(third != first && !group.end(third) && !group.end(first));
-        assert!(group.end(second) && group.old() == 0);
-        // What began to be freed is not free yet.
-        assert!(!group.is_open());
-        group.unmark();
-        assert!(group.is_open() && group.pack() == 0);
-    }
-
-    #[test]
-    fn what_begins_to_be_freed_together_waits_for_the_same_reads() {
-        let mut group = Group::unpack(0);
-        let read = group.begin();
-        group.mark();
-        group.mark();
-        assert!(group.end(read));
-        group.unmark();
-        assert!(!group.is_open());
-        group.unmark();
-        assert!(group.is_open());
-    }
-
-    #[test]
-    fn a_word_keeps_what_a_group_says() {
-        let group = Group {
-            reads: (COUNT_MAX, 5),
-            second: true,
-            freeing: 3,
-        };
-        assert_eq!(Group::unpack(group.pack()), group);
-        assert!(!group.has_room());
-        let mut full = group;
-        full.second = false;
-        let _ = full.begin();
-        assert_eq!(full.reads, (COUNT_MAX, 5));
-    }
 
     #[test]
     fn more_reads_than_can_be_counted_are_turned_away() {
