@@ -45,6 +45,8 @@ class LabConfig:
     # Several CPUs of a machine run at the same time, and not in turns: QEMU may then die of it (docs/lab.md).
     parallel: bool = False
     append: str = ""
+    # A task that sleeps uninterruptibly for so long is a complaint of the kernel (docs/lab.md); 0: the kernel's own bound.
+    hung_task_seconds: int = 0
     insmod: list[str] = field(default_factory=list)
     accelerator: str = "tcg"
     log_dir: str | None = None

@@ -18,6 +18,10 @@ from .cli import default_config
 from .config import DEBUG_MEMORY_MIB, TREE, wants_debug
 from .errors import LabError
 from .lab import Lab
+from .timing import scaled
+
+# Longer than any I/O of a test may take, and shorter than what anybody bears.
+HUNG_TASK_SECONDS = 30
 
 
 def bring_up(name: str, logs: Path, **options: object) -> Lab:
@@ -26,6 +30,7 @@ def bring_up(name: str, logs: Path, **options: object) -> Lab:
     config = default_config(name)
     config.tied_to = os.getpid()
     config.log_dir = str(logs)
+    config.hung_task_seconds = max(1, round(scaled(HUNG_TASK_SECONDS)))
     for key, value in options.items():
         if not hasattr(config, key):
             raise LabError(f"a lab has no option {key!r}")
@@ -39,7 +44,10 @@ def bring_up(name: str, logs: Path, **options: object) -> Lab:
 
 @pytest.fixture(scope="module")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A lab that the tests of one file share. No kernel of it may have complained, in any boot."""
+    """A lab that the tests of one file share. No kernel of it may have complained, in any boot, and nothing hangs at its end.
+
+    A file whose tests leave tasks that hang says so by `LAB_OPTIONS = {"hung_task_seconds": 0}`.
+    """
     file = request.path.stem
     logs = TREE / "build" / "lab-logs" / file
     running = bring_up(f"{file[:20]}-{os.getpid()}", logs, **getattr(request.module, "LAB_OPTIONS", {}))
@@ -47,5 +55,9 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         yield running
         complaints = running.splats()
         assert not complaints, "\n".join(complaints)
+        if running.config().hung_task_seconds:
+            alive = [node["name"] for node in running.status()["nodes"] if node["state"] == "alive"]
+            hung = [f"{node}: {task}" for node in alive for task in running.hung_tasks(node)]
+            assert not hung, "\n".join(hung)
     finally:
         running.down()

@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,19 @@ from .timing import scaled, wait_for
 BOOT_SECONDS = 120.0
 # Of the console of a controller that did not boot.
 LAST_LINES = 20
+# The threads in uninterruptible sleep: which one, since when it has been in this very sleep (by how often it has left a
+# CPU), and its name. Those that are only idle are in another state.
+SLEEPERS = """
+cd /proc
+for stat in [0-9]*/task/[0-9]*/stat; do
+    { read -r line < $stat; } 2> /dev/null || continue
+    after=${line##*) }
+    [ ${after:0:1} = D ] || continue
+    switches=$(sed -n 's/.*ctxt_switches:[^0-9]*//p' ${stat%/stat}/status 2> /dev/null) || continue
+    name=${line#*(}
+    echo ${stat%/stat} ${switches//[^0-9]/-} ${name%)*}
+done
+"""
 PACKAGE_PARENT = Path(__file__).resolve().parents[1]
 
 
@@ -297,6 +311,22 @@ class Lab:
             if node["state"] == "alive":
                 self._settle_console(node["name"])
         return [f"{node['name']}: {line}" for node in self.status()["nodes"] for line in node["splats"]]
+
+    def hung_tasks(self, node: str, seconds: float = 10) -> list[str]:
+        """The threads of a controller that sleep uninterruptibly, and do not wake in so many seconds (scaled): a line each,
+        with where they wait. Returns at once when there are none."""
+        since = self._sleepers(node)
+        deadline = time.monotonic() + scaled(seconds)
+        while since and time.monotonic() < deadline:
+            time.sleep(0.2)
+            since &= self._sleepers(node)
+        where = "cat /proc/{}/stack 2> /dev/null | tr '\\n' ' '"
+        return [
+            f"{line}: {self.exec(node, ['sh', '-c', where.format(line.split()[0])]).text}" for line in sorted(since)
+        ]
+
+    def _sleepers(self, node: str) -> set[str]:
+        return set(self.exec(node, ["bash", "-c", SLEEPERS], check=True, timeout=60).text.splitlines())
 
     def _settle_console(self, node: str) -> None:
         """Waits until the console of a controller has all that its kernel's log has."""

@@ -131,6 +131,7 @@ def _kernel_words(config: LabConfig, number: int) -> str:
         f"init={config.agent}",
         BOOT_WORDS,
         f"yoke.lab_node={number}",
+        f"sysctl.kernel.hung_task_timeout_secs={config.hung_task_seconds}" if config.hung_task_seconds else "",
         config.append,
     ]
     return " ".join(word for word in words if word)

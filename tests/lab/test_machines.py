@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from yoke_lab.config import TREE
 from yoke_lab.errors import ControllerGone, LabError
+from yoke_lab.fixture import HUNG_TASK_SECONDS
 from yoke_lab.lab import Lab
+from yoke_lab.timing import scaled, wait_for
 
 LAB_OPTIONS = {"disk_bytes": [256 << 20, 64 << 20]}
 
@@ -208,6 +210,25 @@ def test_a_panic_is_told_from_a_death(lab: Lab) -> None:
     lab.start("a")
     assert states(lab) == ["alive", "alive"]
     assert re.search("yoke-lab: agent ready", lab.console("a").read_text(errors="replace"))
+
+
+def test_a_task_that_hangs_is_found(lab: Lab) -> None:
+    """By the lab, which names it, and after longer by its kernel."""
+    bound = lab.exec("a", ["cat", "/proc/sys/kernel/hung_task_timeout_secs"], check=True).text
+    assert int(bound) == max(1, round(scaled(HUNG_TASK_SECONDS)))
+    assert lab.hung_tasks("a") == []
+    no_udev, disk = {"DM_DISABLE_UDEV": "1"}, lab.disk_device(1)
+    lab.exec("a", ["sh", "-ec", f'dmsetup create still --table "0 8 linear {disk} 0"'], check=True, env=no_udev)
+    lab.exec("a", ["dmsetup", "suspend", "still"], check=True, env=no_udev)
+    try:
+        read = "dd if=/dev/mapper/still of=/dev/null bs=4k count=1 iflag=direct"
+        lab.exec("a", ["sh", "-c", f"{read} > /dev/null 2>&1 &"], check=True)
+        (hung,) = wait_for("a task that hangs", lambda: lab.hung_tasks("a", 1), 20)
+        assert " dd: " in hung and "blkdev" in hung, hung
+    finally:
+        lab.exec("a", ["dmsetup", "resume", "still"], check=True, env=no_udev)
+    assert lab.hung_tasks("a") == []
+    lab.exec("a", ["dmsetup", "remove", "--retry", "still"], check=True, env=no_udev)
 
 
 def test_mistakes_are_explained(lab: Lab) -> None:
