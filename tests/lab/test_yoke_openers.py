@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,41 @@ def give(appliance: Appliance, node: Node, *words: str, name: str = VOLUME) -> N
     node.yokectl("giveback", name, *words)
     partner.wait_volume(name, "mirrored")
     return partner
+
+
+@contextlib.contextmanager
+def given_back(appliance: Appliance) -> Iterator[None]:
+    give(appliance, appliance.a, "--force")
+    yield
+
+
+@contextlib.contextmanager
+def taken_over(appliance: Appliance) -> Iterator[None]:
+    """b asks for it, and a, which lives, gives it up, whoever holds it there."""
+    a, b = appliance
+    generation = a.volume(VOLUME)["generation"]
+    b.yokectl("takeover", VOLUME)
+    b.wait_volume(VOLUME, "mirrored")
+    assert b.volume(VOLUME)["generation"] == generation + 1
+    yield
+
+
+@contextlib.contextmanager
+def deposed(appliance: Appliance) -> Iterator[None]:
+    """a sleeps while b takes over, and wakes up at the end; it cannot be asked."""
+    a, b = appliance
+    a.lab.pause("a")
+    b.wait_volume(VOLUME, "degraded solo")
+    yield
+    a.lab.resume("a")
+    a.wait_volume(VOLUME, "standby")
+    b.wait_volume(VOLUME, "mirrored")
+    a.wait("the end of the old device", f"dmesg | grep -q 'volume {VOLUME}: the ownership is over'")
+
+
+# How b comes to own the volume; the rest of a test is what it does then.
+DEPOSED = "deposition"
+CHANGES = {"giveback": given_back, "takeover of a living owner": taken_over, DEPOSED: deposed}
 
 
 @contextlib.contextmanager
@@ -149,47 +186,37 @@ def test_a_giveback_is_refused_while_the_disk_is_held(appliance: Appliance) -> N
     appliance.b.wait_volume(VOLUME, "mirrored")
 
 
-def test_a_mount_dies_with_the_ownership_and_loses_nothing_before(appliance: Appliance) -> None:
-    """What was written and not synced goes with the volume; the mount that stays behind is of no use any more."""
-    a = appliance.a
-    mounted(appliance)
-    a.sh(f"echo precious > {MOUNT}/unsynced")
-    before = a.sh(f"cat /sys/block/{a.disk_of(VOLUME)}/dev")
-    b = give(appliance, a, "--force")
-    assert a.sh(f"cat /sys/block/{a.disk_of(VOLUME)}/dev") != before
-    b.sh(f"mount /dev/{b.disk_of(VOLUME)} {MOUNT}; grep -qx precious {MOUNT}/unsynced; umount {MOUNT}")
-    new = other_work(b)
-    give(appliance, b)
-    is_dead_and_nothing_else_is(a, new)
-
-
-def test_a_mount_dies_when_its_controller_was_deposed(appliance: Appliance) -> None:
-    """It slept while its partner took over; it cannot be asked, and nothing of it may reach the disk."""
+@pytest.mark.parametrize("how", CHANGES)
+def test_a_mount_dies_with_the_ownership(appliance: Appliance, how: str) -> None:
+    """What it has written and not synced goes with the volume where that changes hands in good order. Nothing of the
+    mount that stays behind reaches the disk any more, also when its controller owns the volume again."""
     a, b = appliance
     mounted(appliance)
-    a.sh(f"for i in $(seq 40); do head -c 8192 /dev/urandom > {MOUNT}/dirty$i; done")
-    a.lab.pause("a")
-    b.wait_volume(VOLUME, "degraded solo")
-    # The journal of one that died is replayed.
-    new = other_work(b)
-    a.lab.resume("a")
-    a.wait_volume(VOLUME, "standby")
-    b.wait_volume(VOLUME, "mirrored")
-    a.wait("the end of the old device", f"! grep -q ' {MOUNT} ' /proc/mounts || ! touch {MOUNT}/x 2> /dev/null")
-    assert f"volume {VOLUME}: the ownership is over" in a.dmesg()
+    a.sh(f"echo precious > {MOUNT}/unsynced; for i in $(seq 40); do head -c 8192 /dev/urandom > {MOUNT}/dirty$i; done")
+    before = a.sh(f"cat /sys/block/{a.disk_of(VOLUME)}/dev")
+    with CHANGES[how](appliance):
+        if how != DEPOSED:
+            device = f"/dev/{b.disk_of(VOLUME)}"
+            b.sh(f"mount {device} {MOUNT}; grep -qx precious {MOUNT}/unsynced; [ -e {MOUNT}/dirty40 ]; umount {MOUNT}")
+        # The journal of one that died is replayed.
+        new = other_work(b)
+    assert a.sh(f"cat /sys/block/{a.disk_of(VOLUME)}/dev") != before
     give(appliance, b)
     is_dead_and_nothing_else_is(a, new)
 
 
-def test_every_descriptor_is_dead_for_good_and_a_new_one_is_not(appliance: Appliance) -> None:
-    a = appliance.a
+@pytest.mark.parametrize("how", CHANGES)
+def test_every_descriptor_is_dead_for_good_and_a_new_one_is_not(appliance: Appliance, how: str) -> None:
+    a, b = appliance
     old = stamp(a, VOLUME, "11")
     with holding(a, VOLUME) as ask:
         assert set(ask("reads").values()) == {old}
         assert set(ask("writes").values()) == {"done"}
-        b = give(appliance, a, "--force")
-        answers = [ask("reads"), ask("writes")]
-        new = stamp(b, VOLUME, "22")
+        answers = []
+        with CHANGES[how](appliance):
+            if how != DEPOSED:
+                answers += [ask("reads"), ask("writes")]
+            new = stamp(b, VOLUME, "22")
         answers += [ask("reads"), ask("writes")]
         give(appliance, b)
         answers += [ask("reads"), ask("writes")]
@@ -198,6 +225,33 @@ def test_every_descriptor_is_dead_for_good_and_a_new_one_is_not(appliance: Appli
         with holding(a, VOLUME) as fresh:
             assert set(fresh("reads").values()) == {new}
             assert set(fresh("writes").values()) == {"done"}
+
+
+def test_who_goes_around_the_cache_reads_nothing_from_before_a_deposition(appliance: Appliance) -> None:
+    """Not even in the moment in which its controller wakes up and has not learnt of it yet (docs/openers.md)."""
+    a, b = appliance
+    old = stamp(a, VOLUME, "aa")
+    place = a.sh("mktemp -d")
+    device = f"/dev/{a.disk_of(VOLUME)}"
+    read = f"dd if={device} bs=4096 count=1 iflag=direct status=none | head -c 8 | od -An -tx1 | tr -d ' '"
+    # One after the other, each with when it began by a clock that goes on while the machine sleeps.
+    begun = "t=$(cut -d' ' -f1 /proc/uptime)"
+    again = f"{begun}; v=$({{ {read}; }} 2>&1 | tail -n 1); echo $t ${{v:-end}}"
+    # Somebody has it open all the time, so that it dies.
+    loop = f"exec 9< {device}; while [ ! -e {place}/enough ]; do {again}; done"
+    a.sh(f"({loop}) > {place}/log 2>&1 & echo $! > {place}/pid")
+    a.wait("a read", f"grep -q ' {old}$' {place}/log", say=f"cat {place}/log")
+    with deposed(appliance):
+        since = time.monotonic()
+        new = stamp(b, VOLUME, "bb")
+        slept = time.monotonic() - since
+    a.sh(f"touch {place}/enough; while kill -0 $(cat {place}/pid) 2> /dev/null; do sleep 0.05; done")
+    lines = [line.split(maxsplit=1) for line in a.sh(f"cat {place}/log").splitlines()]
+    reads = [(float(when), value) for when, value in lines]
+    # What was under way when it fell asleep may have been answered before.
+    woke = max(number for number, (one, next) in enumerate(pairwise(reads), 1) if next[0] - one[0] >= slept)
+    late = {value for _, value in reads[woke:]}
+    assert late and late.isdisjoint({old, new}), reads[woke - 1 :]
 
 
 def test_a_device_that_nobody_holds_stays(appliance: Appliance) -> None:
