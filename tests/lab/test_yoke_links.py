@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from yoke_lab.appliance import CONFIG, LINK_CLASS, Appliance, Node
+from yoke_lab.brittle import Brittle
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
 from yoke_lab.torture import verify, writing
@@ -284,30 +285,61 @@ def test_a_device_is_free_when_no_volume_needs_its_window(appliance: Appliance, 
     appliance.a.wait_volume(volume, "mirrored")
 
 
-def test_the_only_copy_outlives_its_link(appliance: Appliance, volume: str, tmp_path: Path) -> None:
+@pytest.fixture
+def brittle(appliance: Appliance) -> Iterator[Brittle]:
+    """As `volume`; the survivor reaches the disk through a device that can be told to fail the writes of data."""
+    a, b, device = *appliance, appliance.lab.disk_device()
+    below = Brittle(b, "brittle", device)
+    a.yokectl("volume", "create", VOLUME, "--device", device, "--force")
+    for node, disk in ((a, device), (b, below.path)):
+        node.open_volume(VOLUME, disk, "--home", "0")
+    a.wait_volume(VOLUME, "mirrored")
+    yield below
+    appliance.restore()
+    below.heal()
+    for node in appliance:
+        if node.has_volume(VOLUME):
+            node.wait_volume(VOLUME, "mirrored standby solo")
+            node.yokectl("volume", "close", VOLUME)
+    below.remove()
+
+
+def test_the_only_copy_outlives_its_link(appliance: Appliance, brittle: Brittle, tmp_path: Path) -> None:
     """The owner is dead, the disk does not take what the survivor adopted, and its link is replaced: all of it is there."""
     torture, lab, b = str(build("yoke-torture")[0]), appliance.lab, appliance.b
     record = tmp_path / "record"
-    words = [torture, "write", "--device", f"/dev/{appliance.a.disk_of(volume)}", "--record", "-"]
+    words = [torture, "write", "--device", f"/dev/{appliance.a.disk_of(VOLUME)}", "--record", "-"]
     with writing(lab, "a", [*words, "--blocks", str(BLOCKS), "--depth", "8"], record) as stream:
         stream.wait_for(500)
+        brittle.fail_writes()
         lab.kill("a")
     for link in names(b):
         replace(b, link)
-    b.wait_volume(volume, "degraded solo")
+    b.wait_volume(VOLUME, "degraded")
+    only_here = b.volume(VOLUME)["dirty_blocks"]
+    assert only_here > 0
     for link in reversed(names(b)):
         replace(b, link)
-    code, report = verify(lab, "b", torture, f"/dev/{b.disk_of(volume)}", record)
+    code, report = verify(lab, "b", torture, f"/dev/{b.disk_of(VOLUME)}", record)
     assert code == 0 and report["acked_writes"] >= 500, report
+    volume = b.volume(VOLUME)
+    assert (volume["state"], volume["dirty_blocks"]) == ("degraded", only_here), volume
+    # And what they keep is whole: the disk gets it, and it is right there too.
+    brittle.heal()
+    b.wait_volume(VOLUME, "solo")
+    b.sh("echo 3 > /proc/sys/vm/drop_caches")
+    code, report = verify(lab, "b", torture, f"/dev/{b.disk_of(VOLUME)}", record)
+    assert code == 0, report
 
 
 @contextmanager
 def traced(node: Node, threads: tuple[str, ...]) -> Iterator[list[str]]:
-    """What these threads allocate and print meanwhile, a line each."""
+    """What these threads allocate and print meanwhile, a line each. Every one of them is there."""
     pids = "; ".join(f"pgrep -x {name} || exit 1" for name in threads)
     node.sh(
-        f"cd {TRACING} 2>/dev/null || {{ mount -t tracefs none {TRACING}; cd {TRACING}; }}; echo > trace;"
-        f"({pids}) > set_event_pid; for e in kmem/kmalloc kmem/kmem_cache_alloc kmem/mm_page_alloc printk/console; do"
+        f"cd {TRACING} 2>/dev/null || {{ mount -t tracefs none {TRACING}; cd {TRACING}; }}; echo 8192 > buffer_size_kb;"
+        f"echo > trace; pids=$({pids}); echo $pids > set_event_pid;"
+        " for e in kmem/kmalloc kmem/kmem_cache_alloc kmem/mm_page_alloc printk/console; do"
         " echo 1 > events/$e/enable; done; echo 1 > tracing_on"
     )
     lines: list[str] = []
@@ -315,8 +347,10 @@ def traced(node: Node, threads: tuple[str, ...]) -> Iterator[list[str]]:
         yield lines
     finally:
         off = f"cd {TRACING}; echo 0 > tracing_on; echo 0 > events/enable; echo > set_event_pid"
-        seen = node.sh(f"{off}; grep -v '^#' trace || :")
+        lost = int(node.sh(f"{off}; cat per_cpu/cpu*/stats | awk '/^overrun/ {{n += $2}} END {{print n + 0}}'"))
+        seen = node.sh("cd " + TRACING + "; grep -v '^#' trace || :; echo 1408 > buffer_size_kb")
         lines += [line for line in seen.splitlines() if any(f"{name}-" in line for name in threads) and its_own(line)]
+    assert lost == 0, f"the trace has lost {lost} events"
 
 
 def its_own(line: str) -> bool:
@@ -325,22 +359,34 @@ def its_own(line: str) -> bool:
     return flags[2] == "."
 
 
-def test_heartbeats_and_volumes_wait_for_no_memory(appliance: Appliance, volume: str) -> None:
-    """Links and the session come and go, the volume changes its state: the threads that keep them allocate nothing that
-    waits for memory, and the one that keeps heartbeats nothing at all; nor does it print."""
-    a, lab = appliance.a, appliance.lab
-    keepers = ("yoke_links", "yoke_clients", "yoke_volume", "yoke-worker")
+def test_heartbeats_and_volumes_wait_for_no_memory(appliance: Appliance, volume: str, tmp_path: Path) -> None:
+    """Somebody writes and reads, links and the session come and go, the volume changes its state: the threads that keep all
+    that, and those that hand I/O to the disk, allocate nothing that waits for memory, and the one that keeps heartbeats
+    nothing at all; nor does it print."""
+    a, lab, torture = appliance.a, appliance.lab, str(build("yoke-torture")[0])
+    keepers = ("yoke_links", "yoke_clients", "yoke_volume", "yoke-worker", "yoke-io-meta", "yoke-io-data")
+    # It tells user space, and may wait for memory: the trace shows who does.
+    control = "yoke-keeper"
     a.sh("dmesg -C")
-    with traced(a, keepers) as lines:
-        for link in names(a):
-            lab.cut(link)
-        a.wait_volume(volume, "solo")
-        for link in names(a):
-            lab.mend(link)
-        a.wait_volume(volume, "mirrored")
+    words = [torture, "write", "--device", f"/dev/{a.disk_of(volume)}", "--record", "-", "--blocks", str(BLOCKS)]
+    words += ["--depth", "4", "--read-check", "0.2", "--flush-every", "100"]
+    with writing(lab, "a", words, tmp_path / "record") as stream:
+        stream.wait_for(100)
+        with traced(a, (*keepers, control)) as lines:
+            stream.wait_for(stream.acknowledged() + 200)
+            for link in names(a):
+                lab.cut(link)
+            a.wait_volume(volume, "solo")
+            stream.wait_for(stream.acknowledged() + 50)
+            for link in names(a):
+                lab.mend(link)
+            a.wait_volume(volume, "mirrored")
+            stream.wait_for(stream.acknowledged() + 200)
     assert "session with node 1 is over" in a.dmesg()
-    assert [line for line in lines if "yoke_links-" in line or "console:" in line] == []
-    assert [line for line in lines if "GFP_KERNEL" in line] == []
+    waits, mine = [line for line in lines if "GFP_KERNEL" in line], f"{control}-"
+    assert any(mine in line for line in waits), "the trace shows no allocation that waits"
+    assert [line for line in lines if "yoke_links-" in line or ("console:" in line and mine not in line)] == []
+    assert [line for line in waits if mine not in line] == []
 
 
 def uevents(node: Node, script: str, what: str) -> list[dict[str, str]]:
