@@ -65,8 +65,10 @@ class Brittle:
         self._become(f"delay {read_ms} {write_ms}", f"delay {read_ms} {write_ms}")
 
     def held(self) -> int:
-        """Commands that are on their way to the disk."""
-        return sum(map(int, self.node.sh(f"cat /sys/block/$(basename $(readlink -f {self.path}))/inflight").split()))
+        """Commands that a slow disk has not let go of: reads, writes and flushes."""
+        status = self.node.sh(f"dmsetup status {self.name}")
+        lines = [line.split() for line in status.splitlines()]
+        return sum(int(word) for line in lines if line[2] == "delay" for word in line[3:])
 
     def remove(self) -> None:
         self._dmsetup(f"remove --retry {self.name}")
