@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from yoke_lab.appliance import LINK_CLASS, Appliance, Beats
+from yoke_lab.appliance import LINK_CLASS, Appliance, Beats, Node
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
 from yoke_lab.torture import verify, writing
@@ -20,6 +21,8 @@ VOLUME = "vol0"
 BLOCKS = 2048
 # How often an attack is repeated until it is seen: words that are almost right may be right by chance.
 ATTEMPTS = 10
+# How often a volume may change its state: a link that came and went takes some heartbeats each time.
+STATES_PER_SECOND = 8
 ALL = ("control", "epochs", "ring", "regions")
 
 
@@ -83,6 +86,30 @@ def fill(appliance: Appliance, attack: list[Attack], seed: int) -> int:
         return sum(both.map(from_other_side, (0, 1)))
 
 
+# A line of yoke's in a kernel's log, and one of those that tell of a volume's state.
+LINE = re.compile(r"^\[ *[\d.]+\] (yoke|ntb_hw_ivshmem)", re.MULTILINE)
+STATES = re.compile(rf"^\[ *[\d.]+\] yoke: volume {VOLUME}: [a-z]+ -> [a-z]+$", re.MULTILINE)
+
+
+def says_no_more_than_it_may(node: Node, since: float) -> None:
+    """The log since it was cleared, by the bounds of docs/abi.md: a peer must not fill it up."""
+    log, seconds = node.dmesg(), uptime(node) - since
+    # Stretches of 10 s that this time may have touched: the first began before it.
+    stretches = int(seconds / 10) + 2
+    # Links, sessions and refusals, each with a line about what was left out; and messages that make no sense.
+    links = 3 * stretches * (20 + 1) + stretches
+    # A volume's warnings are one a second.
+    most = links + seconds + 2
+    lines, states = len(LINE.findall(log)), len(STATES.findall(log))
+    print(f"{node.name}: {lines} lines in {seconds:.0f} s, {states} of them of states; without these {most:.0f} may be")
+    assert lines - states <= most, log
+    assert states <= STATES_PER_SECOND * (seconds + 1), log
+
+
+def uptime(node: Node) -> float:
+    return float(node.sh("cut -d' ' -f1 /proc/uptime"))
+
+
 @pytest.mark.parametrize("number", range(len(ATTACKS)), ids=list(ATTACKS))
 def test_garbage_in_a_window_costs_links_and_never_a_write(
     appliance: Appliance, torture: str, records: Path, number: int
@@ -92,8 +119,7 @@ def test_garbage_in_a_window_costs_links_and_never_a_write(
     disk = f"/dev/{a.disk_of(VOLUME)}"
     blocks = f"{number * BLOCKS}..{(number + 1) * BLOCKS}"
     words = [torture, "write", "--device", disk, "--record", "-", "--blocks", blocks, "--depth", "4"]
-    for node in appliance:
-        node.sh("dmesg -C")
+    since = [float(node.sh("dmesg -C; cut -d' ' -f1 /proc/uptime")) for node in appliance]
     with writing(lab, "a", [*words, "--read-check", "0.1", "--flush-every", "500"], record) as stream:
         stream.wait_for(100)
         for attempt in range(ATTEMPTS):
@@ -107,6 +133,8 @@ def test_garbage_in_a_window_costs_links_and_never_a_write(
             if effect in log:
                 break
     assert effect in log, log
+    for node, begun in zip(appliance, since, strict=True):
+        says_no_more_than_it_may(node, begun)
     code, report = verify(lab, "a", torture, disk, record)
     assert code == 0 and report["io_errors"] == 0, report
 
