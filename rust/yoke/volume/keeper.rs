@@ -8,6 +8,7 @@
 
 use super::{
     front::Front,
+    news::lines,
     shared::{Cache, Inner, Shared},
 };
 use kernel::{prelude::*, str::CString, sync::Arc};
@@ -107,8 +108,9 @@ impl Keeper {
 
     /// Until the thread is asked to stop; then the device goes.
     pub(super) fn run(mut self) {
+        let mut lines = lines();
         while !thread::should_stop() {
-            self.shared.tell_people();
+            self.shared.tell_people(&mut lines);
             self.evict();
             self.settle_openers();
             self.retired.retain(|disk| disk.inflight() > 0);
@@ -116,7 +118,7 @@ impl Keeper {
             let deadline = unfinished.then(|| boottime_ns().saturating_add(AGAIN_NS));
             self.shared.attend.wait(deadline);
         }
-        self.shared.tell_people();
+        self.shared.tell_people(&mut lines);
         let last = self.shared.disk.lock().take();
         drop(last);
     }

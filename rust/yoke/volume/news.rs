@@ -5,8 +5,20 @@
 use super::shared::Shared;
 use core::fmt::Display;
 use kernel::{prelude::*, str::CString, sync::atomic::Relaxed};
-use yoke_core::volume::{Mode, Reason, Role, Status};
+use yoke_core::{
+    allowance::Allowance,
+    volume::{Mode, Reason, Role, Status},
+};
 use yoke_sys::{time::boottime_ns, trace, Env};
+
+/// How many changes of a volume's state the kernel log has at most, in which time.
+const LINES: u32 = 20;
+const EACH_NS: u64 = 10_000_000_000;
+
+/// How many lines the states of one volume may make.
+pub(super) const fn lines() -> Allowance {
+    Allowance::new(LINES, EACH_NS)
+}
 
 /// A change of the state, or of its reason.
 #[derive(Clone, Copy)]
@@ -166,13 +178,22 @@ impl Shared {
     }
 
     /// Tells people of changes: by a line in the kernel log, which may take its time to print, and by uevents, which wait
-    /// for the next device where there is none. Context: the keeper.
-    pub(super) fn tell_people(&self) {
+    /// for the next device where there is none. How often the state changes is up to the peer, too: `lines` says how many
+    /// lines that may make. Context: the keeper.
+    pub(super) fn tell_people(&self, lines: &mut Allowance) {
         loop {
             let next = self.inner.lock().news.next_to_log();
             let Some((old, new)) = next else { break };
-            if old != new {
-                pr_info!("volume {}: {} -> {}\n", self.name(), word(old), word(new));
+            let (name, old, new) = (self.name(), word(old), word(new));
+            if old == new {
+                continue;
+            }
+            match lines.take(boottime_ns()) {
+                Some(0) => pr_info!("volume {name}: {old} -> {new}\n"),
+                Some(missed) => pr_info!(
+                    "volume {name}: {old} -> {new} ({missed} changes before it were left out here)\n"
+                ),
+                None => (),
             }
         }
         while self.disk.lock().is_some() {
