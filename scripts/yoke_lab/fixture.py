@@ -21,7 +21,7 @@ from .lab import Lab
 from .timing import scaled
 
 # Longer than any I/O of a test may take, and shorter than what anybody bears.
-HUNG_TASK_SECONDS = 30
+HUNG_TASK_SECONDS = 60
 
 
 def bring_up(name: str, logs: Path, **options: object) -> Lab:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -19,6 +20,7 @@ LAB_OPTIONS = {"disk_bytes": [64 << 20], "memory_mib": 512, "cpus": 2}
 VOLUME = "vol0"
 BLOCKS = 4096
 TRACING = "/sys/kernel/tracing"
+PAGE = 4096
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,35 @@ def test_both_links_carry_the_session(appliance: Appliance) -> None:
         }
     first, second = incarnations(appliance)
     assert first != second and "0" * 16 not in (first, second)
+
+
+def mapped(node: Node) -> list[tuple[int, int, str]]:
+    """What the kernel has mapped in a way of its own, in the order of the addresses: begin, end, way."""
+    node.sh("mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug")
+    ranges = re.findall(r"PAT: \[mem 0x(\w+)-0x(\w+)\] (\S+)", node.sh("cat /sys/kernel/debug/x86/pat_memtype_list"))
+    return sorted((int(begin, 16), int(end, 16), way) for begin, end, way in ranges)
+
+
+def test_what_is_read_through_a_link_is_mapped_uncached(appliance: Appliance) -> None:
+    """All else is write-combining. A fence that waits in a buffer of the CPU, or is answered from one, proves nothing."""
+    for node in appliance:
+        for slot in ("10", "11"):
+            bars = node.sh(f"cat /sys/bus/pci/devices/0000:00:{slot}.0/resource").splitlines()
+            first, last = max(
+                ((int(b, 16), int(e, 16)) for b, e, _ in map(str.split, bars)), key=lambda bar: bar[1] - bar[0]
+            )
+            inside = [part for part in mapped(node) if first <= part[0] <= last]
+            # The part of the other controller, from its first page on; what is read stands in its second (interconnect.h).
+            ((begin, middle, _),) = [
+                part for part in inside if part[1] - part[0] == PAGE and part[2] == "write-combining"
+            ]
+            outbound = [part for part in inside if begin <= part[0] < begin + (last + 1 - first) // 2][:3]
+            assert [(at - begin, way) for at, _, way in outbound] == [
+                (0, "write-combining"),
+                (PAGE, "uncached-minus"),
+                (2 * PAGE, "write-combining"),
+            ]
+            assert [to for _, to, _ in outbound[:2]] == [middle, middle + PAGE] and outbound[2][1] > begin + (1 << 20)
 
 
 def test_the_session_outlives_a_cut_link(appliance: Appliance) -> None:
