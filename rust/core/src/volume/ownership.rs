@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Who owns the volume: the node blocks on the disk, taking over, the leases, and giving the volume away.
 
+mod closing;
 pub mod cycle;
 mod issue;
 mod lease_length;
