@@ -5,12 +5,13 @@
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
 
-use appliance::{one, Appliance, MS};
+use appliance::{link, one, Appliance, MS};
 use yoke_core::disk::node_block::RecordState;
 use yoke_core::volume::*;
 
 const MIRRORED: Role = Role::Owner(Mode::Mirrored);
 const SOLO: Role = Role::Owner(Mode::Solo);
+const JOINING: Role = Role::Owner(Mode::Joining);
 
 fn mirrored(links: usize) -> Appliance {
     Appliance::mirrored(links, |_| ())
@@ -172,4 +173,61 @@ fn a_stopped_holder_keeps_what_its_dead_owner_acknowledged() {
     a.command(1, Command::Close);
     assert_eq!(a.role(1), Role::Stopped);
     assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
+}
+
+/// It was handed back when the link that was copied to had died, and is on the disk when the other one is copied to.
+#[test]
+fn a_write_that_no_region_has_is_answered_though_the_disk_has_it() {
+    let mut a = Appliance::new(2, |_| ());
+    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
+    a.hold_destage = true;
+    let first = a.begin(0, 1, 10).unwrap();
+    let second = a.begin(0, 1, 11).unwrap();
+    assert_eq!(a.finish(0, &second), WriteEnd::Wait);
+    let now = a.now;
+    let run = a.node(0).volume.next_destage(now, 4).unwrap().run;
+    a.mend_quiet(0);
+    a.mend_quiet(1);
+    // What is copied over link 0 is not known to have arrived until link 1 answers, too: so the record names both.
+    let (mut copied, mut answers) = (None, false);
+    let shadow = loop {
+        if answers {
+            copied.take().into_iter().for_each(|fence| a.act(0, fence));
+        }
+        let now = a.now;
+        match a.node(0).volume.poll_action(now) {
+            Some(fence @ Action::Fence { to, .. }) if to.link == link(0) && a.copies > 0 => {
+                copied = Some(fence);
+            }
+            Some(action @ Action::WriteNodeBlock { block, .. })
+                if matches!(block.record.state, RecordState::Shadow(_)) =>
+            {
+                break action;
+            }
+            Some(action) => {
+                answers |= matches!(action, Action::Fence { to, .. } if to.link == link(1));
+                a.act(0, action);
+            }
+            None if a.step(1) => (),
+            None => a.now += MS,
+        }
+    };
+    a.cut(0);
+    assert_eq!(a.finish(0, &first), WriteEnd::Wait);
+    let now = a.now;
+    a.disk.insert(1, 11);
+    a.node(0)
+        .volume
+        .destage_finish(run, DestageEnd::Written, now);
+    a.settle();
+    assert_eq!(a.role(0), JOINING);
+    a.act(0, shadow);
+    for write in [first, second] {
+        let key = format!("{:?}", write.ticket);
+        a.until("answered", |a| a.node(0).answers.get(&key) == Some(&Ok(())));
+    }
+    assert_eq!(a.role(0), MIRRORED);
+    a.kill(0);
+    a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 11);
 }

@@ -173,6 +173,7 @@ pub fn read_all(driver: &mut Driver) -> bool {
         };
         if !driver.run(until, |world| idle(world)) {
             let words = format!("stuck: a read of block {block} is not answered");
+            driver.world.trace_machines();
             driver.world.violated(Kind::Stuck, words);
             return false;
         }

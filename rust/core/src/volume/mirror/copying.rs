@@ -13,7 +13,7 @@ use crate::volume::log::entry::{Entry, EntryId, NONE};
 use crate::volume::log::Slab;
 use crate::volume::machine::{bit, Volume};
 use crate::volume::plan::{FenceSample, PostTo};
-use crate::volume::requests::tickets::{Ticket, TicketIndex};
+use crate::volume::requests::tickets::{Ticket, TicketIndex, NO_TICKET};
 use crate::volume::status::Mode;
 
 /// Slots that are posted before a fence.
@@ -110,7 +110,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.guards.on(Guard::JoinCopies)
         } else {
             let kept = !at.is_done() || self.guards.on(Guard::CopyDestaged);
-            at.carried & from != 0 && kept || at.proved == 0 && !at.is_done()
+            // A write may be on the disk, or behind a later one that is, and not be answered: it waits for a region.
+            let waits = !at.is_done() || at.ticket != NO_TICKET;
+            at.carried & from != 0 && kept || at.proved == 0 && waits
         };
         self.log.is_live(entry)
             && !at.is_filling()
