@@ -31,6 +31,9 @@ pub struct Owner {
     completed: u64,
     /// The highest generation that has issued a data write to the disk.
     wrote: u64,
+    /// The generation in which the ownership began that has written in this one: an owner that outbids a claim which leads
+    /// to nothing goes on in a later generation, and its commands with it.
+    began: BTreeMap<u64, u64>,
     /// When the claim of each generation landed.
     claims: BTreeMap<u64, u64>,
     /// How long after that an owner that holds may issue data writes, in true nanoseconds.
@@ -81,6 +84,11 @@ impl Owner {
         Ok(())
     }
 
+    /// What is written in `generation` belongs to an ownership that began in that one.
+    pub fn belongs_to(&mut self, generation: u64, began: u64) {
+        self.began.entry(generation).or_insert(began);
+    }
+
     /// `actor` issues a data write to the disk as the owner of `generation`, `holding` or not.
     ///
     /// # Errors
@@ -111,7 +119,9 @@ impl Owner {
     /// # Errors
     /// If a later owner has begun to write by then.
     pub fn lands(&self, actor: Actor, generation: u64) -> Result<(), Violation> {
-        if generation < self.wrote {
+        let goes_on = self.began.contains_key(&generation)
+            && self.began.get(&generation) == self.began.get(&self.wrote);
+        if generation < self.wrote && !goes_on {
             return Err(two_owners(format!(
                 "two owners: a write of controller {} from generation {generation} lands on the \
                  disk after generation {} has begun to write",
@@ -198,6 +208,20 @@ mod tests {
         assert!(o.completes(B, 2).is_ok());
         assert!(o.writes(A, 1, true, 210).is_ok());
         assert!(o.writes(A, 1, true, 211).is_err(), "too late");
+    }
+
+    #[test]
+    fn an_owner_that_outbids_a_claim_goes_on() {
+        let mut o = Owner::new(10);
+        o.belongs_to(1, 1);
+        assert!(o.writes(A, 1, false, 0).is_ok());
+        o.belongs_to(3, 1);
+        assert!(o.writes(A, 3, false, 5).is_ok());
+        assert!(o.lands(A, 1).is_ok(), "it knows of its own commands");
+        // It has lost the volume, and has it again.
+        o.belongs_to(5, 5);
+        assert!(o.writes(A, 5, false, 9).is_ok());
+        assert!(o.lands(A, 1).is_err() && o.lands(A, 3).is_err());
     }
 
     #[test]

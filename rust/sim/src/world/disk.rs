@@ -31,6 +31,9 @@ impl World {
                 life,
             };
             let holding = self.holds(at);
+            if let Some(began) = self.began(at) {
+                self.owner.belongs_to(generation, began);
+            }
             let judgement = self.owner.writes(actor, generation, holding, self.now_ns);
             self.judge(judgement);
         }

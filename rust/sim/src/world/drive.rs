@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Calls of the machine, and what it asks for in return.
 
+use yoke_core::openers::Tenure;
 use yoke_core::volume::{Action, Command, DestageEnd, Input, Mode, Role, Source};
 
 use super::{node_blocks, World};
@@ -256,6 +257,15 @@ impl World {
     pub(super) fn generation(&self, at: u8) -> u64 {
         let live = self.controllers[at as usize].live.as_ref();
         live.map_or(0, |l| l.machine.own_generation().get())
+    }
+
+    /// The generation in which its ownership began, if it owns the volume.
+    pub(super) fn began(&self, at: u8) -> Option<u64> {
+        let live = self.controllers[at as usize].live.as_ref();
+        match live?.machine.tenure() {
+            Tenure::Owner { generation, .. } => Some(generation.get()),
+            Tenure::Unknown | Tenure::None => None,
+        }
     }
 
     /// Whether a controller is an owner that holds.
