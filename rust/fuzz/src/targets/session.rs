@@ -66,6 +66,17 @@ impl Peer {
         let _ = CellRegion::new(&self.own).copy_in(at, bytes);
     }
 
+    /// How many messages this end says that it has put into the ring of this epoch.
+    fn heard_produced(&self) -> u64 {
+        let (number, mut bytes) = (self.heard_beat(), [0; heartbeat::SIZE]);
+        let theirs = CellRegion::new(&self.theirs);
+        let copied = theirs.copy_out(beat_at(number), &mut bytes);
+        let beat = copied
+            .ok()
+            .and_then(|()| Heartbeat::parse(self.epoch(), number, &bytes).ok());
+        beat.map_or(0, |beat| beat.produced)
+    }
+
     /// The newest heartbeat that this end has posted, 0 for none.
     fn heard_beat(&self) -> u64 {
         let theirs = CellRegion::new(&self.theirs);
@@ -134,7 +145,9 @@ impl Peer {
             echo: self.heard_beat(),
             echo_age_us: 10,
             produced: self.position,
-            ack: 0,
+            // In its first epoch a message has the number of its place. Without this the session soon ends: a peer that
+            // takes nothing is not waited for.
+            ack: self.heard_produced(),
         };
         match field {
             1 => beat.number = word,
@@ -231,12 +244,12 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         step.extend(word.to_le_bytes());
         step
     };
-    // Greeting, answered twice, heartbeats, messages.
+    // Greeting, answered twice; then heartbeats, messages, and room in the ring again, as this end sends one each step.
     let mut good = [step(7, 0, 0), step(1, 0, 0), step(1, 0, 0)].concat();
-    for _ in 0..4 {
+    for turn in 0..4 {
         good.extend(step(2, 0, 0));
         good.extend(step(3, 0, 5));
-        good.extend(step(4, 1, 0));
+        good.extend(step(4, 3 * turn, 0));
     }
     let mut silent = good.clone();
     silent.extend(step(6, 255, 0));
