@@ -7,8 +7,10 @@ mod appliance;
 
 use appliance::{Appliance, MS};
 use yoke_core::disk::node_block::RecordState;
+use yoke_core::ids::{Epoch, LinkEpoch};
 use yoke_core::mirror::message::Message;
 use yoke_core::volume::*;
+use yoke_core::window::Place;
 
 const MIRRORED: Role = Role::Owner(Mode::Mirrored);
 const SOLO: Role = Role::Owner(Mode::Solo);
@@ -307,6 +309,55 @@ fn an_owner_retires_a_grant_that_comes_after_the_wish_to_close() {
     a.tell(1, Input::Command(Command::Close));
     a.act(1, set);
     assert!(time_to_close(&mut a) < IO_LIFE);
+}
+
+/// What the partner granted for link 0, as it says once more.
+fn grant_again(a: &mut Appliance, epoch: u64) -> Message {
+    let life = LinkEpoch::new(a.wires[0].life).unwrap();
+    let place = Place {
+        epoch_word: 0,
+        offset: 0,
+        slots: appliance::SLOTS,
+    };
+    let epoch = Epoch::new(epoch).unwrap();
+    Message::Grant {
+        life,
+        number: 1,
+        epoch,
+        place,
+    }
+}
+
+#[test]
+fn a_second_copy_of_a_grant_retires_nothing() {
+    let (mut a, fence) = joining_until(|_| (), |action| matches!(action, Action::Fence { .. }));
+    let word = a.node(1).windows[0].word;
+    // Granted, and no record names it yet.
+    let copy = grant_again(&mut a, word);
+    a.tell(0, Input::Message(copy));
+    a.act(0, fence);
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    assert_eq!(a.node(1).windows[0].word, word);
+}
+
+#[test]
+fn a_late_grant_retires_nothing_that_a_record_names() {
+    let mut a = Appliance::mirrored(1, |config| config.auto_takeover = false);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let word = a.node(1).windows[0].word;
+    a.kill(0);
+    // Its own record still names it; it has never asked for it in this life.
+    a.start(0);
+    a.mend(0);
+    a.until("it stands by", |a| a.role(0) == Role::Standby);
+    let late = grant_again(&mut a, word);
+    a.tell(0, Input::Message(late));
+    a.settle();
+    a.hold_destage = false;
+    a.command(1, Command::TakeOver);
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.read(1, 1), 10);
 }
 
 /// The owner was not dead, and has gone on without the region since the taker has read its record.

@@ -11,24 +11,12 @@ use appliance::{one, Appliance, MS};
 use yoke_core::volume::*;
 
 const DEGRADED: Role = Role::Owner(Mode::Degraded);
+const MIRRORED: Role = Role::Owner(Mode::Mirrored);
 const SOLO: Role = Role::Owner(Mode::Solo);
-
-/// A survivor with this many blocks that are nowhere but in its memory.
-fn survivor(blocks: u64) -> Appliance {
-    let mut a = Appliance::mirrored(1, |_| ());
-    a.hold_destage = true;
-    for block in 0..blocks {
-        // Far apart, so that each is a run of its own.
-        a.write(0, 2 * block, 10 + block);
-    }
-    a.kill(0);
-    a.until("degraded", |a| a.role(1) == DEGRADED);
-    a
-}
 
 #[test]
 fn a_disk_that_fails_for_a_while_costs_nothing() {
-    let mut a = survivor(8);
+    let mut a = Appliance::survivor(8);
     (a.hold_destage, a.fail_writes) = (false, true);
     a.pass(12_000 * MS);
     assert_eq!(a.role(1), DEGRADED, "it serves on");
@@ -46,7 +34,7 @@ fn a_disk_that_fails_for_a_while_costs_nothing() {
 
 #[test]
 fn failures_in_flight_together_are_one_and_the_rest_gets_longer() {
-    let mut a = survivor(8);
+    let mut a = Appliance::survivor(8);
     a.pass(1_000 * MS);
     let attempts = |a: &mut Appliance, time: u64| {
         let end = a.now + time;
@@ -78,7 +66,7 @@ fn failures_in_flight_together_are_one_and_the_rest_gets_longer() {
 
 #[test]
 fn a_corrupt_slot_takes_its_block_with_it_and_nothing_else() {
-    let mut a = survivor(4);
+    let mut a = Appliance::survivor(4);
     a.node(1).windows[0].data[1] ^= 1;
     a.hold_destage = false;
     a.until("all but one are on the disk", |a| a.status(1).dirty == 0);
@@ -100,7 +88,7 @@ fn a_corrupt_slot_takes_its_block_with_it_and_nothing_else() {
 
 #[test]
 fn a_person_may_give_up_what_is_corrupt() {
-    let mut a = survivor(2);
+    let mut a = Appliance::survivor(2);
     a.node(1).windows[0].data[0] ^= 1;
     a.hold_destage = false;
     a.until("condemned", |a| a.status(1).condemned == 1);
@@ -111,7 +99,7 @@ fn a_person_may_give_up_what_is_corrupt() {
 
 #[test]
 fn a_window_that_is_made_anew_condemns_what_was_adopted_from_it() {
-    let mut a = survivor(2);
+    let mut a = Appliance::survivor(2);
     let link = appliance::link(0);
     a.tell(1, Input::Room { link, place: None });
     a.pass(10 * MS);
@@ -210,7 +198,7 @@ fn a_window_that_goes_when_its_slots_were_looked_at_takes_no_more_than_they_had(
 
 #[test]
 fn a_survivor_that_is_stopped_keeps_what_it_adopted() {
-    let mut a = survivor(2);
+    let mut a = Appliance::survivor(2);
     a.other_writer = Some(1);
     a.until("stopped", |a| a.role(1) == Role::Stopped);
     assert_eq!(a.status(1).adopted, 2);
@@ -293,6 +281,20 @@ fn a_disk_that_was_slow_once_is_not_called_slow_for_ever() {
     assert_eq!((a.role(1), a.status(1).reason), (Role::Standby, None));
 }
 
+/// The record of a release may be held back until others can own the volume.
+#[test]
+fn how_long_a_release_took_says_nothing_of_the_disk() {
+    let mut a = Appliance::mirrored(1, |_| ());
+    a.tell(0, Input::Command(Command::GiveBack));
+    let release = a.release_of(0, |_| ());
+    a.pass(3_000 * MS);
+    a.act(0, release);
+    a.until("given", |a| a.role(1) == MIRRORED);
+    a.command(1, Command::GiveBack);
+    a.until("and back", |a| matches!(a.role(0), Role::Owner(_)));
+    assert_eq!(a.blocks[0].lease.expiry_ms, 900);
+}
+
 #[test]
 fn a_lease_that_gets_shorter_is_no_right_for_longer_than_it_says() {
     let mut a = Appliance::new(1, |config| config.io_life_ns = 5_000 * MS);
@@ -315,7 +317,7 @@ fn a_lease_that_gets_shorter_is_no_right_for_longer_than_it_says() {
 /// again, from the same slots.
 #[test]
 fn a_run_of_an_ownership_that_is_over_has_no_part_in_the_next() {
-    let mut a = survivor(3);
+    let mut a = Appliance::survivor(3);
     a.pass(1_000 * MS);
     let now = a.now;
     let runs = [0; 2].map(|_| a.node(1).volume.next_destage(now, 4).unwrap().run);
@@ -373,7 +375,7 @@ fn what_can_go_on_wakes_who_polls() {
         a.settle();
         assert_eq!(a.role(n), SOLO);
     };
-    let mut a = survivor(1);
+    let mut a = Appliance::survivor(1);
     a.pass(1_000 * MS);
     last_run(&mut a, 1);
     a.start(0);
@@ -554,7 +556,7 @@ fn what_is_in_flight_when_the_cache_is_lost_is_written_again() {
 
 #[test]
 fn a_record_that_says_disk_waits_until_what_was_adopted_would_stay_there() {
-    let mut a = survivor(2);
+    let mut a = Appliance::survivor(2);
     (a.hold_destage, a.hold_disk) = (false, true);
     a.until("flushing", |a| !a.held.is_empty() && a.disk.len() == 2);
     a.pass(50 * MS);

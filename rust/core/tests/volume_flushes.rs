@@ -10,18 +10,6 @@ use yoke_core::volume::*;
 
 const DEGRADED: Role = Role::Owner(Mode::Degraded);
 
-/// A survivor that has adopted so many blocks, and writes nothing to the disk.
-fn survivor(blocks: u64) -> Appliance {
-    let mut a = Appliance::mirrored(1, |_| ());
-    a.hold_destage = true;
-    for block in 0..blocks {
-        a.write(0, 2 * block, 10 + block);
-    }
-    a.kill(0);
-    a.until("degraded", |a| a.role(1) == DEGRADED);
-    a
-}
-
 fn begin(a: &mut Appliance, n: usize) -> Option<TicketId> {
     let now = a.now;
     match a.node(n).volume.flush(now) {
@@ -37,7 +25,7 @@ fn answer(a: &mut Appliance, n: usize, ticket: TicketId) -> Option<Result<(), Re
 
 #[test]
 fn a_flush_waits_for_nothing_that_is_condemned() {
-    let mut a = survivor(1);
+    let mut a = Appliance::survivor(1);
     a.node(1).windows[0].data[0] ^= 1;
     let flush = begin(&mut a, 1).unwrap();
     a.hold_destage = false;
@@ -47,7 +35,7 @@ fn a_flush_waits_for_nothing_that_is_condemned() {
 
 #[test]
 fn a_flush_waits_for_nothing_whose_window_is_gone() {
-    let mut a = survivor(2);
+    let mut a = Appliance::survivor(2);
     let flush = begin(&mut a, 1).unwrap();
     let link = appliance::link(0);
     a.tell(1, Input::Room { link, place: None });
@@ -65,6 +53,124 @@ fn a_flush_that_waits_for_the_log_wakes_who_polls() {
     assert!(!a.node(0).volume.wants_poll());
     assert!(begin(&mut a, 0).is_some());
     assert!(a.node(0).volume.wants_poll(), "nobody is woken");
+}
+
+/// Only a run that it waits for has ended.
+#[test]
+fn the_end_of_a_run_wakes_who_polls_for_a_flush() {
+    let mut a = Appliance::mirrored(1, |_| ());
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    assert!(begin(&mut a, 0).is_some());
+    a.settle();
+    let now = a.now;
+    let run = a.node(0).volume.next_destage(now, 4).unwrap().run;
+    a.settle();
+    assert!(!a.node(0).volume.wants_poll());
+    let node = a.node(0);
+    node.volume.destage_finish(run, DestageEnd::Written, now);
+    assert!(node.volume.wants_poll(), "nobody is woken");
+}
+
+#[test]
+fn a_flush_waits_for_the_log() {
+    let mut a = Appliance::mirrored(1, |_| ());
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    let flush = begin(&mut a, 0).unwrap();
+    a.pass(1_000 * MS);
+    assert_eq!(answer(&mut a, 0, flush), None);
+    a.hold_destage = false;
+    a.until("flushed", |a| answer(a, 0, flush) == Some(Ok(())));
+    assert_eq!(a.disk.get(&1), Some(&10));
+}
+
+/// The first end of what the disk was held up with.
+fn end_one(a: &mut Appliance) {
+    let (n, action) = a.held.remove(0);
+    assert!(matches!(action, Action::FlushDisk { .. }));
+    let held = core::mem::take(&mut a.hold_disk);
+    a.act(n, action);
+    a.hold_disk = held;
+    a.settle();
+}
+
+/// The one that is in flight may have been issued before the disk had all of it.
+#[test]
+fn a_flush_waits_for_a_flush_of_the_disk_that_began_after_it() {
+    let mut a = Appliance::mirrored(1, |_| ());
+    a.hold_disk = true;
+    a.write(0, 1, 10);
+    a.until("the disk flushes", |a| a.held.len() == 1);
+    let flush = begin(&mut a, 0).unwrap();
+    a.settle();
+    end_one(&mut a);
+    assert_eq!(answer(&mut a, 0, flush), None);
+    a.until("it flushes again", |a| a.held.len() == 1);
+    end_one(&mut a);
+    assert_eq!(answer(&mut a, 0, flush), Some(Ok(())));
+}
+
+/// What the end of a flush of the disk says of a cache that another one, that of a node block, may have been told of.
+#[test]
+fn a_flush_whose_flush_of_the_disk_says_nothing_has_another_at_once() {
+    let mut a = Appliance::new(1, |config| config.poll_ns = 5_000 * MS);
+    a.until("solo", |a| a.role(0) == Role::Owner(Mode::Solo));
+    a.hold_disk = true;
+    a.write(0, 1, 10);
+    a.until("the disk flushes", |a| a.held.len() == 1);
+    let flush = begin(&mut a, 0).unwrap();
+    end_one(&mut a);
+    // The one that it waits for; then the lease is renewed.
+    assert_eq!(a.held.len(), 1);
+    let block = loop {
+        let now = a.now;
+        match a.node(0).volume.poll_action(now) {
+            Some(action @ Action::WriteNodeBlock { .. }) => break action,
+            Some(action) => a.act(0, action),
+            None => a.now += MS,
+        }
+    };
+    end_one(&mut a);
+    assert_eq!(answer(&mut a, 0, flush), None);
+    a.hold_disk = false;
+    a.act(0, block);
+    a.pass(10 * MS);
+    assert_eq!(answer(&mut a, 0, flush), Some(Ok(())));
+}
+
+/// Those that waited when the ownership ended are in nobody's way.
+#[test]
+fn a_flush_ends_in_the_next_ownership_of_the_same_controller() {
+    for on_the_disk in [false, true] {
+        let mut a = Appliance::mirrored(1, |_| ());
+        (a.hold_destage, a.hold_disk) = (!on_the_disk, true);
+        a.write(0, 1, 10);
+        let lost = [(); 2].map(|()| begin(&mut a, 0).unwrap());
+        a.settle();
+        let owner = a.nodes[0].take();
+        a.cut(0);
+        (a.hold_destage, a.hold_disk) = (false, false);
+        a.until("taken over", |a| a.role(1) == Role::Owner(Mode::Solo));
+        a.nodes[0] = owner;
+        let link = appliance::link(0);
+        a.tell(0, Input::LinkDown { link });
+        a.tell(0, Input::SessionGone);
+        a.until("deposed", |a| a.role(0) == Role::Standby);
+        for flush in lost {
+            assert!(answer(&mut a, 0, flush).is_some_and(|answer| answer.is_err()));
+        }
+        for (n, action) in core::mem::take(&mut a.held) {
+            a.act(n, action);
+        }
+        a.mend(0);
+        a.until("mirrored", |a| a.role(1) == Role::Owner(Mode::Mirrored));
+        a.command(1, Command::GiveBack);
+        a.until("given back", |a| matches!(a.role(0), Role::Owner(_)));
+        a.write(0, 2, 20);
+        let flush = begin(&mut a, 0).unwrap();
+        a.until("flushed", |a| answer(a, 0, flush) == Some(Ok(())));
+    }
 }
 
 struct Random(u64);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
 use yoke_core::crc::crc32c;
-use yoke_core::disk::node_block::NodeBlock;
+use yoke_core::disk::node_block::{NodeBlock, RecordState};
 use yoke_core::guards::Guards;
 use yoke_core::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId, Uuid};
 use yoke_core::mirror::header::HEADER_SIZE;
@@ -168,6 +168,39 @@ impl Appliance {
             a.role(0) == Role::Owner(Mode::Mirrored) && usize::from(a.status(0).regions) == links
         });
         a
+    }
+
+    /// Node 1 has taken over from a dead owner, with so many blocks that are nowhere but in its memory. They are far apart,
+    /// so that each is a run of its own. It writes nothing to the disk.
+    pub fn survivor(blocks: u64) -> Self {
+        let mut a = Self::mirrored(1, |_| ());
+        a.hold_destage = true;
+        for block in 0..blocks {
+            a.write(0, 2 * block, 10 + block);
+        }
+        a.kill(0);
+        a.until("degraded", |a| a.role(1) == Role::Owner(Mode::Degraded));
+        a
+    }
+
+    /// The write of the record by which a controller that gives its volume back releases it; it is not done. `each` comes
+    /// before each of its steps.
+    pub fn release_of(&mut self, n: usize, mut each: impl FnMut(&mut Self)) -> Action {
+        for _ in 0..10_000 {
+            each(self);
+            let now = self.now;
+            match self.node(n).volume.poll_action(now) {
+                Some(action @ Action::WriteNodeBlock { block, .. })
+                    if block.record.state == RecordState::Released =>
+                {
+                    return action;
+                }
+                Some(action) => self.act(n, action),
+                None if self.step(n) || self.step(1 - n) => (),
+                None => self.now += MS,
+            }
+        }
+        panic!("it does not release the volume");
     }
 
     pub fn new(links: usize, tune: fn(&mut Config)) -> Self {

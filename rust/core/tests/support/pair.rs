@@ -543,6 +543,7 @@ impl Pair {
                 let refused = end.session.send(Port(5), &message);
                 assert_eq!(refused, Err(SendError::Full));
                 end.wake_at = end.session.next_deadline(now);
+                assert!(end.wake_at <= now, "it is due");
             }
             Fault::Scribble {
                 link,

@@ -103,8 +103,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return self.lose_region(link);
         }
         if place.slots < self.config.slots {
-            self.lose_region(link);
-            return self.decline(epoch);
+            return self.lose_region(link);
         }
         self.mirror.edit_held(link, |held| {
             held.on(HeldEvent::Granted);
@@ -112,8 +111,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             held.place = Some(place);
         });
     }
-    /// A grant that nobody asks for any more, or that is of no use: the partner need not keep what it granted. Of a grant
-    /// that it makes meanwhile nothing is said: that one has another epoch.
+
+    /// A grant that nobody asks for any more: the partner need not keep what it granted. A second copy of one that was taken
+    /// says nothing, nor one that a record names; and of a grant that is made meanwhile nothing is said: that one has another
+    /// epoch.
     fn decline(&mut self, epoch: Epoch) {
         let fresh = self.guards.on(Guard::FreshEpoch);
         if fresh && !self.mirror.has_epoch(epoch) && !self.ownership.may_be_named(epoch) {

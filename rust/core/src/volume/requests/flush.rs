@@ -27,7 +27,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         match self.requests.tickets.take_flush(self.log.stamp()) {
             Some(ticket) => {
-                self.drain_flushes();
                 // Whoever polls tells those who bring the log to the disk.
                 self.agenda.want_poll(true);
                 LongBegin::Wait(ticket)
@@ -182,7 +181,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Those who wait for a flush wait for all that is to be written once more, and for a new one.
     fn wait_anew(&mut self) {
         self.requests.tickets.drain_anew(self.log.stamp());
-        self.drain_flushes();
         self.agenda.want_poll(true);
     }
 

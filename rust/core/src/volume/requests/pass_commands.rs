@@ -136,7 +136,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         self.log.mark_done(pass.entry);
-        self.drain_flushes();
         if pass.op == PassOp::WriteZeroes && pass.failed.is_none() {
             self.tell_client(index, StageEvent::Done);
         }
