@@ -56,6 +56,32 @@ fn a_second_wish_to_close_does_not_rest_on_words_changed_for_the_first() {
     assert_eq!(a.node(1).windows[0].word, 0);
 }
 
+#[test]
+fn a_holder_that_a_record_names_is_not_to_be_closed_as_it_is() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    // The owner's disk takes nothing, so its record names the holder for as long as that lasts.
+    a.command(1, Command::Close);
+    a.pass(30 * IO_LIFE);
+    assert_eq!(a.role(1), Role::Standby);
+    assert_eq!(a.status(1).keep, Some(Keep::Named));
+    // What that is good for: the owner dies, and nothing is lost.
+    a.kill(0);
+    a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+    a.hold_destage = false;
+    assert_eq!(a.read(1, 1), 10);
+}
+
+#[test]
+fn a_holder_that_no_record_names_any_more_may_be_closed() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.command(1, Command::Close);
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.status(1).keep, None);
+}
+
 fn names_a_holder(action: &Action) -> bool {
     matches!(action, Action::WriteNodeBlock { block, .. } if matches!(block.record.state, RecordState::Shadow(_)))
 }

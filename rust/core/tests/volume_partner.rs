@@ -168,11 +168,27 @@ fn a_stopped_holder_keeps_what_its_dead_owner_acknowledged() {
     // Somebody else writes the holder's own block.
     a.blocks[1].sequence += 1;
     a.until("stopped", |a| a.role(1) == Role::Stopped);
-    assert_eq!(a.status(1).keep, None, "the owner lives");
+    // The owner lives, and its record names the holder.
+    assert_eq!(a.status(1).keep, Some(Keep::Named));
     a.kill(0);
     a.command(1, Command::Close);
     assert_eq!(a.role(1), Role::Stopped);
     assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
+}
+
+#[test]
+fn a_stopped_holder_closes_when_its_owner_has_recorded_that_it_goes() {
+    let mut a = mirrored(1);
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.blocks[1].sequence += 1;
+    a.until("stopped", |a| a.role(1) == Role::Stopped);
+    a.command(1, Command::Close);
+    a.pass(300 * MS);
+    assert_eq!(a.role(1), Role::Stopped, "the record names it still");
+    a.hold_destage = false;
+    a.until("closed", |a| a.role(1) == Role::Closed);
+    assert_eq!(a.role(0), SOLO);
 }
 
 /// It was handed back when the link that was copied to had died, and is on the disk when the other one is copied to.

@@ -188,8 +188,8 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// `EBUSY`: what is acknowledged is, or may be, in this memory alone, or a takeover is under way. Winding up goes on,
-    /// unless the volume is stopped.
+    /// `EBUSY`: what is acknowledged is, or may be, in this memory alone, or would be if the owner died now; or a takeover is
+    /// under way. Winding up goes on, unless the volume is stopped and has the only copy.
     pub(crate) fn wind_up(&self) -> Result {
         self.shared.tell(Input::Command(Command::Close));
         let name = self.shared.name();
@@ -223,6 +223,10 @@ impl Volume {
         if status.keep == Some(Keep::OnlyCopy) && !matches!(status.role, Role::Owner(_)) {
             pr_warn!(
                 "volume {name}: abandoned by command: acknowledged writes of its owner that are only in this memory are lost\n"
+            );
+        } else if status.keep == Some(Keep::Named) {
+            pr_warn!(
+                "volume {name}: abandoned by command: acknowledged writes are lost if its owner dies before it has recorded that\n"
             );
         } else {
             pr_warn!(

@@ -13,7 +13,7 @@ use crate::volume::ownership::{Ownership, Wanted};
 use crate::volume::partner::Partner;
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::RoleEvent;
-use crate::volume::status::{Reason, Role};
+use crate::volume::status::{Keep, Reason, Role};
 
 impl Ownership {
     /// How long, by this clock, the owner may acknowledge on the strength of a word that was changed.
@@ -92,11 +92,22 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.requests.retry_parked();
     }
 
-    /// One that has stopped is to be closed: at once, or, as its status says, not at all.
-    pub(super) fn close_stopped(&mut self) {
-        if self.obligations().forget().is_ok() {
+    /// One that has stopped is to be closed. What the owner's record names is waited for: the owner is asked to record
+    /// something else.
+    pub(super) fn want_close_stopped(&mut self) {
+        if self.obligations().forget() == Err(Keep::Named) {
+            self.partner.send(Message::Leaving);
+        }
+        self.ownership.closes_later = true;
+    }
+
+    /// Closes one that has stopped, or, as its status says, not at all. Says whether that is decided.
+    fn close_stopped(&mut self) -> bool {
+        let kept = self.obligations().forget();
+        if kept.is_ok() {
             self.ownership.role_event(RoleEvent::Ended);
         }
+        kept != Err(Keep::Named)
     }
 
     /// It was to be closed in an earlier role, and could not be.
@@ -104,12 +115,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.ownership.closes_later {
             return;
         }
-        match self.ownership.role {
-            Role::Standby => self.want_close(),
+        let decided = match self.ownership.role {
+            Role::Standby => {
+                self.want_close();
+                true
+            }
             Role::Stopped => self.close_stopped(),
             // An owner begins with it when it becomes one, and a takeover is seen through.
-            Role::Owner(_) | Role::Taking | Role::Opening | Role::Closed => return,
-        }
-        self.ownership.closes_later = false;
+            Role::Owner(_) | Role::Taking | Role::Opening | Role::Closed => false,
+        };
+        self.ownership.closes_later = !decided;
     }
 }

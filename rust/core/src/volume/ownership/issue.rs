@@ -12,6 +12,7 @@ use crate::volume::config::Config;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
+use crate::volume::mirror::regions::Lent;
 use crate::volume::partner::Partner;
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::{Mode, Reason, Role};
@@ -148,6 +149,7 @@ impl Ownership {
             only_copy: evidence.only_copy,
             taking: self.role == Role::Taking,
             shadow: self.is_shadow_named(config),
+            holds: evidence.holds,
         }
     }
 
@@ -178,6 +180,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 || self.log.runs().any()
                 || self.log.doubts().any()
                 || self.config.volatile_cache && !self.log.flushes().covers(self.log.done_no()),
+            holds: self.mirror.all_lent().any(Lent::is_intact),
         };
         self.ownership
             .obligations(&self.config, self.guards, &evidence)
@@ -247,6 +250,7 @@ mod tests {
     const NOTHING_LEFT: Evidence = Evidence {
         only_copy: false,
         unfinished: false,
+        holds: false,
     };
 
     #[test]

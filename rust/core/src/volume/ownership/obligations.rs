@@ -31,6 +31,8 @@ pub(crate) struct Obligations {
     pub(super) taking: bool,
     /// The owner's record, as it was last seen, names what is in this memory.
     pub(super) shadow: bool,
+    /// What the owner posted is in this memory still.
+    pub(super) holds: bool,
 }
 
 impl Obligations {
@@ -43,6 +45,7 @@ impl Obligations {
         only_copy: false,
         taking: false,
         shadow: false,
+        holds: false,
     };
 
     /// Whether the volume may be released. What has an end in time comes last: who has nothing else to see through waits.
@@ -66,6 +69,8 @@ impl Obligations {
             Err(Keep::OnlyCopy)
         } else if self.taking {
             Err(Keep::Claiming)
+        } else if self.shadow && self.holds {
+            Err(Keep::Named)
         } else {
             Ok(())
         }
@@ -84,6 +89,8 @@ pub(crate) struct Evidence {
     pub(crate) only_copy: bool,
     /// Entries of the log, I/O or commands to the disk are not done with.
     pub(crate) unfinished: bool,
+    /// What the owner posted is in this memory still.
+    pub(crate) holds: bool,
 }
 
 #[cfg(any(test, yoke_kunit))]
@@ -128,5 +135,25 @@ mod tests {
             ..taking
         };
         assert_eq!(only.forget(), Err(Keep::OnlyCopy));
+    }
+
+    #[test]
+    fn whoever_has_what_a_record_names_does_not_forget() {
+        let named = Obligations {
+            shadow: true,
+            ..Obligations::NONE
+        };
+        // The owner has retired it.
+        assert_eq!(named.forget(), Ok(()));
+        let kept = Obligations {
+            holds: true,
+            ..named
+        };
+        assert_eq!(kept.forget(), Err(Keep::Named));
+        let unnamed = Obligations {
+            shadow: false,
+            ..kept
+        };
+        assert_eq!(unnamed.forget(), Ok(()));
     }
 }

@@ -246,7 +246,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             (Command::Close, Role::Taking) => self.ownership.closes_later = true,
             // Nothing was granted while opening, and nothing is served.
             (Command::Close, Role::Opening) => self.ownership.role_event(RoleEvent::Ended),
-            (Command::Close, Role::Stopped) => self.close_stopped(),
+            (Command::Close, Role::Stopped) => self.want_close_stopped(),
             _ => (),
         }
         self.agenda.wake_at(now_ns);
