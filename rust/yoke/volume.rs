@@ -35,6 +35,7 @@ mod long;
 mod make;
 mod news;
 mod open;
+mod poster;
 mod probe;
 mod read;
 mod shared;

@@ -3,6 +3,7 @@
 
 pub mod header;
 pub mod message;
+pub mod posters;
 pub mod presence;
 pub mod proof;
 pub mod standing;

@@ -6,7 +6,7 @@
 mod appliance;
 
 use appliance::{Appliance, BLOCKS, MS, SLOTS};
-use yoke_core::ids::LinkId;
+use yoke_core::ids::{Epoch, LinkId};
 use yoke_core::volume::*;
 use yoke_core::window::Place;
 
@@ -163,4 +163,24 @@ fn room_that_comes_while_the_link_is_up_is_used() {
     });
     a.tell(1, Input::Room { link, place });
     a.until("mirrored", |a| a.role(0) == MIRRORED);
+}
+
+/// Its place may be another volume's soon.
+#[test]
+fn nothing_is_posted_to_a_region_that_is_lost() {
+    let mut a = mirrored(1);
+    let plan = a.begin(0, 1, 10).expect("a plan");
+    let to = plan.post.expect("it is mirrored");
+    assert!(a.node(0).volume.may_post(&to));
+    let other = PostTo {
+        epoch: Epoch::new(to.epoch.get() ^ 1).expect("an epoch"),
+        ..to
+    };
+    assert!(!a.node(0).volume.may_post(&other));
+    a.cut(0);
+    assert!(!a.node(0).volume.may_post(&to));
+    a.finish(0, &plan);
+    a.mend(0);
+    a.until("mirrored again", |a| a.role(0) == MIRRORED);
+    assert!(!a.node(0).volume.may_post(&to), "that one is another");
 }

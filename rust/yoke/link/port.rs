@@ -7,17 +7,18 @@
 use super::window::{Own, Peers};
 use crate::counter::Counter;
 use kernel::{
-    new_spinlock,
+    new_spinlock, new_spinlock_irq,
     prelude::*,
     str::{CStr, CString},
     sync::{
         atomic::{Atomic, Relaxed},
-        Arc, SetOnce, SpinLock,
+        Arc, SetOnce, SpinLock, SpinLockIrq,
     },
 };
 use yoke_core::{
     ids::LinkId,
     link::Carrier,
+    mirror::posters::{Phase, Posters},
     window::{epoch_word_at, Carver, Layout, Place, EPOCH_WORDS},
 };
 use yoke_sys::{
@@ -66,6 +67,9 @@ pub(crate) struct Port {
     /// Regions of the own window that are granted to the peer; empty as long as `layout` is.
     #[pin]
     carver: SpinLock<Option<Carver>>,
+    /// Those who post slots over it. Taken under the lock of a volume.
+    #[pin]
+    posters: SpinLockIrq<Posters>,
 }
 
 impl Port {
@@ -97,6 +101,7 @@ impl Port {
                 posted_bytes: Counter::new(),
                 fences: Counter::new(),
                 carver <- new_spinlock!(None),
+                posters <- new_spinlock_irq!(Posters::new()),
             }),
             GFP_KERNEL,
         )?;
@@ -162,6 +167,27 @@ impl Port {
         if let Some(carver) = &mut *carver {
             carver.give_back(place);
         }
+    }
+
+    /// Somebody begins to post slots. Context: any.
+    pub(crate) fn enter(&self) -> Phase {
+        self.posters.lock().enter()
+    }
+
+    /// It has posted them. What is posted from now on by anybody arrives later. Context: any.
+    pub(crate) fn leave(&self, entered: Phase) {
+        self.link.barrier();
+        self.posters.lock().leave(entered);
+    }
+
+    /// The present phase of those who post. Context: any.
+    pub(crate) fn mark(&self) -> Phase {
+        self.posters.lock().mark()
+    }
+
+    /// Whether all who were posting at the mark have left. Context: any.
+    pub(crate) fn have_left(&self, mark: Phase) -> bool {
+        self.posters.lock().have_left(mark)
     }
 
     /// Whether what stood in the window is gone, with the device, since the last call. For the manager's thread.

@@ -300,6 +300,7 @@ impl Shared {
             memory: port.link().memory(),
             peer_window: contact.window,
             going: false,
+            answered: None,
         };
         let mut inner = self.inner.lock();
         let old = inner
@@ -425,16 +426,24 @@ impl Shared {
 
     /// A message of the twin. A place that it names must lie in the window of the link that is meant.
     fn message(&self, message: Message) {
-        if let Message::Grant { life, place, .. } = &message {
-            let inner = self.inner.lock();
-            let lane = inner
-                .lanes
-                .iter()
-                .flatten()
-                .find(|lane| lane.life == Some(*life));
-            let good = lane.is_some_and(|lane| place.check(&lane.peer_window));
+        if let Message::Grant {
+            life,
+            number,
+            place,
+            ..
+        } = &message
+        {
+            let mut inner = self.inner.lock();
+            let mut lanes = inner.lanes.iter_mut().flatten();
+            let lane = lanes
+                .find(|lane| lane.life == Some(*life))
+                .filter(|lane| place.check(&lane.peer_window));
+            let settled = lane.map(|lane| lane.is_settled(*number));
             drop(inner);
-            if !good {
+            if settled == Some(false) {
+                return;
+            }
+            if settled.is_none() {
                 if self.stats.may_log() {
                     pr_warn!(
                         "volume {}: the peer grants a region outside of its window; ignored\n",

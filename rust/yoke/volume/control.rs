@@ -182,6 +182,10 @@ impl Control {
         self.shared.inner.lock().lane(to)
     }
 
+    fn poster(&self, to: &PostTo) -> Option<super::poster::Poster> {
+        self.shared.inner.lock().poster(to)
+    }
+
     fn post_slot(&mut self, to: &PostTo, slot: u32, mut header: SlotHeader) {
         if matches!(header.content, Content::Data { .. }) {
             // A slot of the log, so its data is there.
@@ -192,21 +196,27 @@ impl Control {
         self.post(to, Post::Slot(slot, header));
     }
 
-    /// Posts. Over a lane that lives no more it comes to nothing, and so does the fence.
+    /// Posts. To a region that is lost it comes to nothing, and so does the fence.
     fn post(&mut self, to: &PostTo, post: Post) {
-        let (lane, batch) = (self.lane(to), self.posts.get_mut(to.link.index()));
-        if let (Some(lane), Some(batch)) = (&lane, batch) {
-            let log = &*self.shared.log;
+        let (poster, batch) = (self.poster(to), self.posts.get_mut(to.link.index()));
+        if let (Some(poster), Some(batch)) = (&poster, batch) {
+            let (lane, log) = (poster.lane(), &*self.shared.log);
             batch.post(&Posting { lane, log }, to, post);
         }
     }
 
     fn fence(&mut self, token: Token, to: &PostTo) {
-        let (lane, batch) = (self.lane(to), self.posts.get_mut(to.link.index()));
-        let log = &*self.shared.log;
-        let sample = match (&lane, batch) {
-            (Some(lane), Some(batch)) => batch.fence(&Posting { lane, log }, to),
-            _ => nothing_proved(boottime_ns()),
+        let (poster, batch) = (self.poster(to), self.posts.get_mut(to.link.index()));
+        let sample = match (&poster, batch) {
+            (Some(poster), Some(batch)) => {
+                let (lane, log) = (poster.lane(), &*self.shared.log);
+                batch.fence(&Posting { lane, log }, to)
+            }
+            // It only asks: of a region that is new, or whether all has arrived in one that is lost.
+            _ => {
+                let lane = self.lane(to);
+                lane.map_or_else(|| nothing_proved(boottime_ns()), |lane| lane.fence(to))
+            }
         };
         self.handle(Input::Fenced { token, sample });
     }

@@ -9,6 +9,7 @@ use yoke_core::{
     ids::{Epoch, LinkEpoch},
     mirror::{
         header::{Content, SlotHeader, HEADER_SIZE},
+        posters::Phase,
         proof::{nothing_proved, Post, Way},
     },
     volume::{FenceSample, Input, PostTo, Token},
@@ -33,9 +34,19 @@ pub(crate) struct Lane {
     pub(crate) peer_window: Layout,
     /// The link was disabled: the lane goes as soon as nothing in the own window is needed.
     pub(crate) going: bool,
+    /// The last question that was answered, and who was posting when the answer came first.
+    pub(crate) answered: Option<(u64, Phase)>,
 }
 
 impl Lane {
+    /// Whether the answer to a question counts: all who were posting when it came first have left. Otherwise it is asked
+    /// again, and answered again.
+    pub(crate) fn is_settled(&mut self, number: u64) -> bool {
+        let known = self.answered.filter(|(asked, _)| *asked == number);
+        let (_, mark) = *self.answered.insert(known.unwrap_or_else(|| (number, self.port.mark())));
+        self.port.have_left(mark)
+    }
+
     /// Posts one slot: data, then header. A tombstone is a header alone.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 //! What the front, the threads and the ends of I/O share: the machine of a volume, and the desk where its bios wait.
 
-use super::{destage::Runs, front::Front, lanes::Lane, news::News};
+use super::{destage::Runs, front::Front, lanes::Lane, news::News, poster::Poster};
 use kernel::{
     prelude::*,
     str::CString,
@@ -217,6 +217,12 @@ impl Inner {
     pub(crate) fn lane(&self, to: &PostTo) -> Option<Lane> {
         let lane = self.lanes.get(to.link.index())?.as_ref()?;
         (lane.life == Some(to.life)).then(|| lane.clone())
+    }
+
+    /// Somebody who posts to a region, if that is not lost. To be dropped when the lock is not held.
+    pub(crate) fn poster(&self, to: &PostTo) -> Option<Poster> {
+        let lane = self.lane(to).filter(|_| self.core.may_post(to))?;
+        Some(Poster::enter(lane))
     }
 
     /// The link of this number.

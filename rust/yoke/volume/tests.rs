@@ -6,6 +6,7 @@ use super::{
     client::Mirror,
     lanes::{Lane, Posting},
     make::{config, machine, share, Settings},
+    poster::Poster,
     probe::{Found, Limits},
     shared::Shared,
 };
@@ -131,6 +132,32 @@ mod suite {
         Ok(())
     }
 
+    /// They may be another volume's, and store over what is posted to the grant.
+    #[test]
+    fn a_grant_counts_when_those_who_were_posting_have_left() -> Result {
+        let kind = TestKind::register()?;
+        let (_ports, a, b) = both_ends(&kind)?;
+        let mut lane = Lane {
+            port: a,
+            place: None,
+            life: LinkEpoch::new(5),
+            memory: None,
+            peer_window: Layout::new(b.link().window_bytes(), 8).ok_or(EINVAL)?,
+            going: false,
+            answered: None,
+        };
+        let poster = Poster::enter(lane.clone());
+        assert!(!lane.is_settled(4) && !lane.is_settled(4));
+        let later = Poster::enter(lane.clone());
+        drop(poster);
+        assert!(lane.is_settled(4));
+        // Another question is another matter.
+        assert!(!lane.is_settled(5));
+        drop(later);
+        assert!(lane.is_settled(5));
+        Ok(())
+    }
+
     /// The link stays up, and the word reads well: that says nothing of what was not stored.
     #[test]
     fn a_post_that_fails_proves_nothing() -> Result {
@@ -157,6 +184,7 @@ mod suite {
             memory: None,
             peer_window: window,
             going: false,
+            answered: None,
         };
         let log = Pages::new(2)?;
         let way = Posting {

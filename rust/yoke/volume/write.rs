@@ -5,6 +5,7 @@
 use super::{
     front::Front,
     lanes::{Lane, Posting},
+    poster::Poster,
     shared::{Caller, Inner},
 };
 use kernel::prelude::*;
@@ -77,11 +78,11 @@ impl Front {
     /// Posts all slots of a write and reads the fence.
     fn post(&self, plan: &WritePlan, to: &PostTo) -> FenceSample {
         // Let go of outside of the lock: it may be the last user of a link.
-        let lane: Option<Lane> = self.shared.inner.lock().lane(to);
-        let Some(lane) = lane else {
+        let poster: Option<Poster> = self.shared.inner.lock().poster(to);
+        let Some(poster) = &poster else {
             return nothing_proved(boottime_ns());
         };
-        let (lane, log) = (&lane, &*self.shared.log);
+        let (lane, log) = (poster.lane(), &*self.shared.log);
         self.shared.stats.fences.add(1);
         prove(&Posting { lane, log }, to, || {
             let slots = plan.slots.iter().take(plan.range.count as usize);

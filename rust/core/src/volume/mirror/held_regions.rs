@@ -54,6 +54,11 @@ impl Mirror {
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Whether slots may be posted to a region still. When it is lost, its place may be another volume's soon.
+    pub fn may_post(&self, to: &PostTo) -> bool {
+        self.mirror.held(to.link).answers() && self.mirror.post_to(to.link) == Some(*to)
+    }
+
     /// Whether a fence proves what was posted before it to this grant. If not, the region is dead.
     pub(crate) fn judge_fence(&mut self, link: LinkId, epoch: Epoch, sample: FenceSample) -> bool {
         let held = *self.mirror.held(link);
