@@ -11,12 +11,20 @@ from pathlib import Path
 import pytest
 from yoke_lab.appliance import Appliance
 from yoke_lab.host_tools import build
-from yoke_lab.lab import Lab
+from yoke_lab.lab import Finished, Lab
+from yoke_lab.timing import scaled
 from yoke_lab.torture import verify, writing
 
 LAB_OPTIONS = {"disk_bytes": [320 << 20], "memory_mib": 512, "cpus": 2}
 VOLUME = "vol0"
 CPU = "/sys/devices/system/cpu/cpu1/online"
+SAID = "/run/hog"
+# Where everything stands that could keep memory from being swapped.
+STANDS = (
+    f"cat {SAID}; head -n 3 /proc/meminfo; grep -h . /proc/[0-9]*/comm | sort | uniq -c | sort -n | tail -n 3;"
+    " for p in $(pgrep 'python3|kswapd|yoke'); do cat /proc/$p/comm /proc/$p/wchan /proc/$p/stack; echo; done 2>/dev/null;"
+    " grep -H . /sys/block/yoke*/inflight /sys/block/yoke*/yoke/*; dmesg | tail -n 40"
+)
 
 # Touches more pages than there is memory, says how far it is, and looks whether each is what it was.
 HOG = """
@@ -98,30 +106,34 @@ def test_cpus_come_and_go_under_load(appliance: Appliance, tmp_path: Path) -> No
 def test_swap_on_a_volume_whose_partner_dies(appliance: Appliance, death: str) -> None:
     """More memory is used than there is; the volume is where it goes. It goes on, alone, and every page is right."""
     a, lab = appliance.a, appliance.lab
-    disk, said = f"/dev/{a.disk_of(VOLUME)}", "/run/hog"
-    a.sh(f"rm -f {said}; mkswap {disk} >/dev/null; swapon {disk}; echo 1 > /proc/sys/vm/overcommit_memory")
-    answer: list[str] = []
+    disk = f"/dev/{a.disk_of(VOLUME)}"
+    a.sh(f"rm -f {SAID}*; mkswap {disk} >/dev/null; swapon {disk}; echo 1 > /proc/sys/vm/overcommit_memory")
+    ended: list[Finished] = []
 
     def hog() -> None:
-        answer.append(a.sh(f'python3 -I -S -c "$(cat)" 64 {said}', timeout=400, stdin=HOG.encode()))
+        # It outlives every wait below, so that these find it where it stands.
+        hogs = f'python3 -I -S -c "$(cat)" 64 {SAID}; code=$?; touch {SAID}.end; exit $code'
+        ended.append(a.run(hogs, timeout=900, stdin=HOG.encode()))
 
     thread = threading.Thread(target=hog)
     thread.start()
     try:
         a.wait("memory that is swapped", "[ $(awk '$1 == \"SwapFree:\" {f = $2} $1 == \"SwapTotal:\" {t = $2}"
-               " END {print t - f}' /proc/meminfo) -gt 16384 ]", 300, say="cat /proc/meminfo /run/hog")  # fmt: skip
+               " END {print t - f}' /proc/meminfo) -gt 16384 ]", 300, say=STANDS)  # fmt: skip
         if death == "partner":
             lab.kill("b")
         else:
             for link in lab.config().links:
                 lab.cut(link)
         a.wait_volume(VOLUME, "solo", 120)
-        a.wait("the end of it", f"grep -q done {said}", 400, say=f"cat {said} /proc/meminfo")
+        a.wait("the end of it", f"[ -e {SAID}.end ]", 300, say=STANDS)
     finally:
-        thread.join(500)
+        a.sh("pkill python3 || :")
+        thread.join(scaled(60))
         for link in lab.status()["links"]:
             if link["state"] != "whole":
                 lab.mend(link["name"])
-    pages, wrong = map(int, answer[0].split())
+    assert ended and ended[0].code == 0, (ended, a.sh(STANDS))
+    pages, wrong = map(int, ended[0].text.split())
     assert pages > 65536 and wrong == 0
     a.sh(f"swapoff {disk}", timeout=300)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A device whose BAR has another user is refused, and nothing of it is kept: it can still be removed whole."""
+
+from pair import DRIVER, PCI, Pair
+from yoke_lab.config import modules_dir
+
+CLAIM = modules_dir() / "pci_claim_test.ko"
+FILES = "/sys/module/pci_claim_test/parameters"
+BAR = 2
+SLOT = int(PCI.split(":")[2].split(".")[0], 16)
+
+
+def test_a_bar_that_has_another_user(pair: Pair) -> None:
+    assert CLAIM.is_file(), f"{CLAIM} is missing: make modules"
+    a = pair.a
+    a.unbind()
+    a.sh(f"insmod {CLAIM} slot={SLOT} bar={BAR}")
+    try:
+        for _ in range(3):
+            said = a.run(f"echo {PCI} > {DRIVER}/bind").stderr.decode()
+            assert "busy" in said, said
+            assert not a.is_bound()
+        a.sh(f"echo N > {FILES}/held; echo 1 > /sys/bus/pci/devices/{PCI}/remove")
+        a.wait("the kernel frees the device", f"[ $(cat {FILES}/released) = Y ]")
+    finally:
+        a.sh("rmmod pci_claim_test; echo 1 > /sys/bus/pci/rescan")
+    a.wait("the driver has the device that was found again", f"[ -e {DRIVER}/{PCI} ]")
