@@ -22,6 +22,12 @@ impl TestKind {
         unsafe { ffi::yoke_sys_test_link_gone() }
     }
 
+    /// Device `a` is there again, with a window of zeroes, and a link that waits for it takes it.
+    pub fn bring_back(&self) {
+        // SAFETY: the kind is registered.
+        unsafe { ffi::yoke_sys_test_link_back(0) }
+    }
+
     /// Of device `a` the post that comes as the `nth` from now (from 1 on) fails, with the link up.
     pub fn fail_post(&self, nth: u32) {
         // SAFETY: the kind is registered.

@@ -5,7 +5,7 @@
 //! All of that allocates, and waits for locks of the kernel that others hold while they allocate. A volume may be a swap
 //! device, so memory can wait for a volume; a thread that keeps a volume or a link going must therefore do none of it.
 //! It notes what is to be done, in room that it has, and rings; one thread of the module does it. When that thread
-//! stands still, people hear later, and nothing else happens.
+//! stands still, people hear later, and what lingers of a link that was disabled lingers for longer; nothing else happens.
 
 use kernel::{
     new_mutex,

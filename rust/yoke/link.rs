@@ -9,7 +9,7 @@
 //!   beat       thread yoke_links: drives it; no more than that
 //!   news       what it brought about, on its way to
 //!   clients    thread yoke_clients: tells the clients
-//!   announce   chore: tells people: sysfs (faces), uevents, log
+//!   announce   chore: tells people: sysfs (faces), uevents, log; sees to what lingers
 //! ```
 //!
 //! **Heartbeats wait for nobody.** `yoke_links` takes one lock, [`shared::Shared::inner`], a spinlock under which nothing

@@ -363,6 +363,37 @@ def test_the_only_copy_outlives_its_link(appliance: Appliance, brittle: Brittle,
     assert code == 0, report
 
 
+def test_the_only_copy_that_goes_with_its_device_is_given_up(
+    appliance: Appliance, brittle: Brittle, tmp_path: Path
+) -> None:
+    """As before, and the devices of the links that were disabled are taken away. What stood in their windows is lost, and
+    that is said; the volume does not wait for it for ever."""
+    torture, lab, b = str(build("yoke-torture")[0]), appliance.lab, appliance.b
+    words = [torture, "write", "--device", f"/dev/{appliance.a.disk_of(VOLUME)}", "--record", "-"]
+    with writing(lab, "a", [*words, "--blocks", str(BLOCKS), "--depth", "8"], tmp_path / "record") as stream:
+        stream.wait_for(500)
+        brittle.fail_writes()
+        lab.kill("a")
+    b.wait_volume(VOLUME, "degraded")
+    only_here = b.volume(VOLUME)["dirty_blocks"]
+    assert only_here > 0
+    for link in names(b):
+        b.yokectl("link", "remove", link)
+    assert b.volume(VOLUME)["corrupt_blocks"] == 0
+    driver = "/sys/bus/pci/drivers/ntb_hw_ivshmem"
+    for link in names(b):
+        b.sh(f"echo {b.device(link)} > {driver}/unbind", timeout=30)
+    place = f"/sys/block/{b.disk_of(VOLUME)}/yoke"
+    lost = f'[ "$(cat {place}/corrupt_blocks)" = {only_here} ]'
+    b.wait("the loss of what was in the windows", lost, say=f"cd {place}; cat state reason dirty_blocks corrupt_blocks")
+    b.yokectl("volume", "forget-corrupt", VOLUME, "--blocks", str(only_here))
+    b.wait_volume(VOLUME, "solo")
+    assert b.volume(VOLUME)["dirty_blocks"] == 0
+    for link in names(b):
+        b.sh(f"echo {b.device(link)} > {driver}/bind", timeout=30)
+        b.yokectl("link", "add", link, "--device", b.device(link))
+
+
 @contextmanager
 def traced(node: Node, threads: tuple[str, ...]) -> Iterator[list[str]]:
     """What these threads allocate and print meanwhile, a line each. Every one of them is there."""

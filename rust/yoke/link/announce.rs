@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A manager's chores: what people are told of links and peers, and the end of ports that nobody holds any more.
+//! A manager's chores: what people are told of links and peers, and what lingers of links that were disabled.
 //!
 //! How often a link or a session comes and goes is up to the peer. So is how much is said of it: up to a bound.
 
@@ -153,5 +153,9 @@ impl Chore for Announcer {
             self.tell(said);
         }
         self.ports.reap();
+        // Heartbeats see to the links that are enabled.
+        for hold in self.ports.held().iter().flatten() {
+            self.shared.look_at_window(hold);
+        }
     }
 }

@@ -5,6 +5,7 @@
 use super::{
     news::News,
     shared::{Shared, DEEDS, EVENTS},
+    Hold,
 };
 use yoke_core::{ids::LinkId, wire::message::MESSAGE_MAX};
 use yoke_sys::{
@@ -65,6 +66,16 @@ impl Shared {
             inner.collect();
             if let Some(hold) = gone {
                 inner.tell(News::WindowGone(hold));
+            }
+        });
+    }
+
+    /// Tells the clients if what stood in the own window of this port is gone, whether its link is enabled or not. Where
+    /// they are behind this is not the time for it: the chores are rung when they go on.
+    pub(super) fn look_at_window(&self, hold: &Hold) {
+        self.drive(DEEDS, |inner| {
+            if hold.lost_memory() {
+                inner.tell(News::WindowGone(hold.clone()));
             }
         });
     }

@@ -39,8 +39,8 @@ pub(crate) trait Client: Send + Sync {
     /// It does not any more: nothing that was posted and not proved is proved.
     fn link_down(&self, link: LinkId, epoch: LinkEpoch);
 
-    /// What stood in the own window of this link is gone, with its device. The link is down, or will be soon; told before
-    /// it is up again.
+    /// What stood in the own window of this link is gone, with its device. The link is down, or will be soon, or was
+    /// disabled; told before it is up again.
     fn window_gone(&self, link: &Hold);
 
     /// The link was disabled, and this is after its `link_down`. Every hold on its port is to be dropped as soon as

@@ -33,16 +33,20 @@ const RING_ENTRIES: u32 = 64;
 /// No device, where [`Link::memory`] has a number.
 const NO_MEMORY: u32 = u32::MAX;
 
-/// Wakes the manager's thread.
-pub(crate) struct Wake(pub(crate) Arc<Event>);
+/// Wakes the manager's thread; and the chores, which look at links that are disabled.
+pub(crate) struct Wake {
+    heartbeats: Arc<Event>,
+    chores: Arc<Event>,
+}
 
 impl LinkEvents for Wake {
     fn changed(&self) {
-        self.0.set();
+        self.heartbeats.set();
+        self.chores.set();
     }
 
     fn doorbell(&self) {
-        self.0.set();
+        self.heartbeats.set();
     }
 }
 
@@ -73,7 +77,8 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// Binds to the device and enables the link; a device that is not there yet is waited for.
+    /// Binds to the device and enables the link; a device that is not there yet is waited for. Events of the link set
+    /// `wake`, changes of it set `bell`, too.
     ///
     /// # Errors
     ///
@@ -85,8 +90,13 @@ impl Port {
         interconnect: &CStr,
         device: &CStr,
         wake: &Arc<Event>,
+        bell: &Arc<Event>,
     ) -> Result<Arc<Self>> {
-        let events = Arc::new(Wake(wake.clone()), GFP_KERNEL)?;
+        let events = Wake {
+            heartbeats: wake.clone(),
+            chores: bell.clone(),
+        };
+        let events = Arc::new(events, GFP_KERNEL)?;
         let link = Link::open(interconnect, device, events)?;
         let (interconnect, device) = (CString::try_from(interconnect)?, CString::try_from(device)?);
         let port = Arc::pin_init(
@@ -190,8 +200,9 @@ impl Port {
         self.posters.lock().have_left(mark)
     }
 
-    /// Whether what stood in the window is gone, with the device, since the last call. For the manager's thread.
-    pub(crate) fn lost_memory(&self) -> bool {
+    /// Whether what stood in the window is gone, with the device, since the last call: of several callers one is told. It
+    /// passes that on before it lets go of the session's lock, so that nobody hears of the next window before.
+    pub(super) fn lost_memory(&self) -> bool {
         let now = self.link.memory().map_or(NO_MEMORY, u32::from);
         let before = self.memory.xchg(now, Relaxed);
         before != NO_MEMORY && before != now

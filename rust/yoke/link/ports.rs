@@ -4,7 +4,8 @@
 //!
 //! A volume may need the window of a link that was disabled: the only copy of what was acknowledged can stand in it. Then
 //! the port lingers: its number and its device stay taken until the volume has let go. If the same device is enabled as a
-//! link again meanwhile, the port is taken up again as it is, window and all.
+//! link again meanwhile, the port is taken up again as it is, window and all. If the device goes, the window goes with it,
+//! and whoever still holds the port is told so ([`Ports::held`]).
 //!
 //! Lock: `Ports::places` (mutex), inside of which nothing else of the manager is taken.
 
@@ -40,7 +41,7 @@ struct Place {
 pub(super) struct Ports {
     /// Set at events of the links.
     wake: Arc<Event>,
-    /// Set when a port that lingers can go.
+    /// Set when a port that lingers can go, or may have lost its window.
     bell: Arc<Event>,
     #[pin]
     places: Mutex<[Option<Place>; LINK_COUNT]>,
@@ -91,7 +92,7 @@ impl Ports {
         let id = LinkId::all()
             .find(|id| places.get(id.index()).is_some_and(Option::is_none))
             .ok_or(ENOSPC)?;
-        let port = Port::open(id, interconnect, device, &self.wake)?;
+        let port = Port::open(id, interconnect, device, &self.wake, &self.bell)?;
         let place = Place {
             _hook: PanicHook::new(port.clone())?,
             port,
@@ -129,6 +130,17 @@ impl Ports {
                 *place = None;
             }
         }
+    }
+
+    /// All ports that somebody holds, those that linger too. Context: task.
+    pub(super) fn held(&self) -> [Option<Hold>; LINK_COUNT] {
+        let mut held = [const { None }; LINK_COUNT];
+        let places = self.places.lock();
+        for (hold, place) in held.iter_mut().zip(places.iter()) {
+            let place = place.as_ref().filter(|place| !place.holders.is_free());
+            *hold = place.map(|place| Hold::new(&place.port, &place.holders));
+        }
+        held
     }
 }
 

@@ -169,6 +169,7 @@ impl Shared {
         drop(inner);
         if go_on {
             self.wake.set();
+            self.bell.set();
         }
         news
     }

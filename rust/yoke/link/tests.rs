@@ -2,20 +2,21 @@
 
 //! Ports and managers over links whose two ends are in this kernel.
 
+mod clients;
+
 use super::{
-    face::Classes, manager::Manager, ports::Ports, shared::Shared, Client, Hold, Identity, Outlet,
-    Partner,
+    face::Classes, manager::Manager, ports::Ports, shared::Shared, Hold, Identity, Outlet,
 };
-use crate::{chores::Chores, counter::Counter};
+use crate::chores::Chores;
+use clients::{Keeping, Noting};
 use kernel::{
     new_spinlock_irq,
     prelude::*,
     sync::{Arc, SpinLockIrq},
 };
 use yoke_core::{
-    ids::{Incarnation, LinkEpoch, LinkId, NodeId, Uuid},
-    link::{Contact, Settings},
-    session::GoneReason,
+    ids::{Incarnation, LinkId, NodeId, Uuid},
+    link::Settings,
     wire::message,
 };
 use yoke_sys::{
@@ -35,57 +36,6 @@ const SETTINGS: Settings = Settings {
 };
 /// A client that stands still for longer than the silence that is taken for a death.
 const LONG_US: u64 = 2_000_000;
-
-/// A client that notes what it is told.
-struct Noting {
-    links_down: Counter,
-    messages: Counter,
-    /// Messages whose number was not the next.
-    wrong: Counter,
-    /// It stands still for so long with the first message.
-    sleep_us: u64,
-}
-
-impl Noting {
-    fn new(sleep_us: u64) -> Result<Arc<Self>> {
-        let noting = Noting {
-            links_down: Counter::new(),
-            messages: Counter::new(),
-            wrong: Counter::new(),
-            sleep_us,
-        };
-        Ok(Arc::new(noting, GFP_KERNEL)?)
-    }
-}
-
-impl Client for Noting {
-    fn port(&self) -> message::Port {
-        PORT
-    }
-
-    fn session_up(&self, _partner: &Partner, _out: &dyn Outlet) {}
-
-    fn link_up(&self, _link: &Hold, _contact: &Contact) {}
-
-    fn link_down(&self, _link: LinkId, _epoch: LinkEpoch) {
-        self.links_down.add(1);
-    }
-
-    fn window_gone(&self, _link: &Hold) {}
-
-    fn link_going(&self, _link: LinkId) {}
-
-    fn session_gone(&self, _node: NodeId, _reason: GoneReason) {}
-
-    fn message(&self, bytes: &[u8], _out: &dyn Outlet) {
-        let number = bytes.try_into().map_or(u64::MAX, u64::from_le_bytes);
-        if number == 0 {
-            sleep_us(self.sleep_us);
-        }
-        self.wrong.add(u64::from(number != self.messages.get()));
-        self.messages.add(1);
-    }
-}
 
 /// Until a condition holds; whether it did in time.
 fn until(condition: impl Fn() -> bool) -> bool {
@@ -153,6 +103,8 @@ mod suite {
         assert_eq!(again.link().load64(8)?, 1234);
         drop(again);
         assert!(!ports.disable(number(0)?));
+        // Changes of the links have rung, too.
+        bell.wait(Some(0));
         assert_eq!(bell.wait(Some(0)), Woken::Deadline);
         drop(user);
         assert_eq!(bell.wait(Some(0)), Woken::Event);
@@ -194,6 +146,40 @@ mod suite {
         assert!(again.is_same(&user) && again.trouble() == Some(ENODEV));
         drop((user, again));
         assert!(ports.disable(number(0)?));
+        Ok(())
+    }
+
+    #[test]
+    fn clients_hear_once_that_a_window_is_gone_though_its_link_is_disabled() -> Result {
+        let kind = TestKind::register()?;
+        let (classes, chores) = (
+            Classes::named(c"kunit_link", c"kunit_peer")?,
+            Chores::new()?,
+        );
+        let (a, b) = (
+            manager(0, &classes, &chores)?,
+            manager(1, &classes, &chores)?,
+        );
+        let volume = Keeping::new()?;
+        a.join(volume.clone())?;
+        a.add(c"kunit0", KIND, c"a", SETTINGS)?;
+        b.add(c"kunit1", KIND, c"b", SETTINGS)?;
+        assert!(until(|| volume.memory().is_some()));
+        let first = volume.memory();
+        assert!(!a.remove(number(0)?));
+        assert_eq!(volume.windows_gone.get(), 0);
+        kind.take_away();
+        assert!(until(|| volume.windows_gone.get() == 1));
+        // Another one, whose window nobody has seen.
+        kind.bring_back();
+        assert!(until(|| volume.memory().is_some()));
+        assert_ne!(volume.memory(), first);
+        a.add(c"kunit0", KIND, c"a", SETTINGS)?;
+        assert!(until(|| is_up(&a.shared)));
+        assert_eq!(volume.windows_gone.get(), 1);
+        volume.let_go();
+        drop((a, b));
+        volume.let_go();
         Ok(())
     }
 
