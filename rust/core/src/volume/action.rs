@@ -165,7 +165,8 @@ pub enum Command {
     ForceFromDisk,
     /// Empty the log, release the volume, and ask the partner to claim it.
     GiveBack,
-    /// Forget a `GiveBack`, or a `Close` that could not begin yet; if the volume is released already, claim it again.
+    /// Forget a `GiveBack` or a `Close` that is not done yet; if the volume is released already, claim it again, unless the
+    /// partner has. [`super::Volume::may_abort`] tells whether there is such a thing.
     AbortGiveBack,
     /// Give up the blocks whose only copy is corrupt: from now on they read as the disk has them.
     GiveUpCondemned,

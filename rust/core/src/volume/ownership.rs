@@ -78,6 +78,8 @@ enum Wanted {
         /// Until when a live owner is asked for the volume.
         until_ns: Option<u64>,
     },
+    /// What this controller has released, if nobody has claimed it since.
+    Reclaim,
     /// The owner has stopped, and said so.
     Rescue,
     Force,
@@ -209,6 +211,14 @@ impl Ownership {
     /// own the volume well.
     pub(crate) fn forget_rescue(&mut self) {
         if self.wanted == Some(Wanted::Rescue) {
+            self.wanted = None;
+        }
+    }
+
+    /// Another controller has claimed what this one released.
+    fn forget_release(&mut self) {
+        self.released_at_ns = None;
+        if self.wanted == Some(Wanted::Reclaim) {
             self.wanted = None;
         }
     }

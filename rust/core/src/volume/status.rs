@@ -111,6 +111,8 @@ pub enum Reason {
     Exhausted,
     /// This controller owns the volume.
     IsOwner,
+    /// There is no giveback and no close that could be taken back.
+    NotLeaving,
     /// The disk has not answered for long, neither well nor badly. The machine does not say this, but its environment.
     DiskSilent,
     /// The I/O has waited for as long as anything may.
@@ -150,6 +152,7 @@ impl fmt::Display for Reason {
             Self::NotOwner => "another controller owns the volume",
             Self::Deposed => "another controller has taken the volume over",
             Self::Leaving => "the volume is being given back or closed",
+            Self::NotLeaving => "the volume is neither being given back nor closed",
             Self::Range => "the range does not lie in the volume",
             Self::Disk => "the backing disk reports errors",
             Self::Unsupported => "the backing disk does not know the operation",

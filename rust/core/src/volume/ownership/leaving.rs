@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An owner that is to give its volume away, as a table (PROTOCOL P9). What it does stands in modes.rs.
+//! An owner that is to give its volume away, as a table (PROTOCOL P9), and what of that can be taken back. What it does
+//! stands in modes.rs.
 
+use super::{Ownership, Wanted};
+use crate::volume::log::entry::Entry;
+use crate::volume::log::Slab;
+use crate::volume::machine::Volume;
+use crate::volume::requests::tickets::Ticket;
 use crate::volume::states::Step;
+use crate::volume::status::{Reason, Role};
 
 /// Whether, and how, an owner lets go of the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,5 +95,45 @@ impl Leaving {
     /// Whether the `released` record is being written, or was: others may own the volume as soon as it lands.
     pub(crate) const fn is_releasing(self) -> bool {
         matches!(self, Self::ReleasingToPartner | Self::ReleasingToNobody)
+    }
+}
+
+impl Ownership {
+    /// Whether a giveback or a close is under way that can be taken back; if not, why.
+    fn may_abort(&self) -> Result<(), Reason> {
+        let under_way = match self.role {
+            Role::Owner(_) if self.leaving.is_releasing() => return Err(Reason::Recording),
+            Role::Owner(_) => self.leaving.is_under_way(),
+            Role::Standby => {
+                self.released_at_ns.is_some() || self.is_closing() || self.closes_later
+            }
+            Role::Taking => self.closes_later,
+            Role::Opening | Role::Stopped | Role::Closed => false,
+        };
+        under_way.then_some(()).ok_or(Reason::NotLeaving)
+    }
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Whether [`crate::volume::Command::AbortGiveBack`] takes something back now.
+    ///
+    /// # Errors
+    ///
+    /// Why not: [`Reason::NotLeaving`]; [`Reason::Recording`]: the release is on its way to the disk. When that has
+    /// landed a giveback can be taken back again, until the partner has claimed the volume.
+    pub fn may_abort(&self) -> Result<(), Reason> {
+        self.ownership.may_abort()
+    }
+
+    /// One that stands by neither closes nor waits for the partner to claim what it has released: it claims that itself.
+    /// Where the partner was quicker, nothing is taken from it again.
+    pub(super) fn stand_by_after_all(&mut self) {
+        if self.ownership.is_closing() {
+            self.ownership.wanted = None;
+        }
+        if self.ownership.released_at_ns.is_some() {
+            self.ownership.wanted = Some(Wanted::Reclaim);
+        }
+        self.ownership.survey_soon();
     }
 }

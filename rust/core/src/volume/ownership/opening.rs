@@ -126,7 +126,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// While standing by, all blocks were read.
     pub(crate) fn standby_read(&mut self, survey: Survey, now_ns: u64) {
         if survey.top.is_some_and(|top| top.node != self.config.node) {
-            self.ownership.released_at_ns = None;
+            self.ownership.forget_release();
         }
         self.removal_read(&survey);
         if let Some(Wanted::Close { voided_at_ns }) = self.ownership.wanted {
@@ -233,10 +233,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.ownership.leaving_event(LeavingEvent::Abort);
                 self.requests.retry_all();
             }
-            (Command::AbortGiveBack, Role::Standby) if self.ownership.released_at_ns.is_some() => {
-                (self.ownership.wanted, self.ownership.surveyed_at_ns) =
-                    (Some(Wanted::TakeOver { until_ns: None }), None);
-            }
+            (Command::AbortGiveBack, Role::Standby) => self.stand_by_after_all(),
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();
             }
