@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from yoke_lab.appliance import Appliance, Node
+from yoke_lab.appliance import CONFIG, Appliance, Node
 from yoke_lab.brittle import Brittle
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
@@ -182,3 +182,59 @@ def test_a_write_without_a_lease_fails_in_time(appliance: Appliance, below: Brit
     b.wait_volume(VOLUME, "solo")
     b.sh(f"dd if=/dev/zero of={disk} bs=4k count=16 oflag=direct status=none; cmp -n 65536 {disk} /dev/zero")
     b.yokectl("volume", "close", VOLUME)
+
+
+def test_a_giveback_that_a_sick_disk_holds_up_is_taken_back(appliance: Appliance, below: Brittle) -> None:
+    """The log cannot be emptied, so the giveback never ends and no write is begun. Taken back, all goes on in two memories."""
+    a, b = appliance
+    command = f"{CONFIG}/volumes/{VOLUME}/command"
+    with mirrored(appliance, below, "--stateless"):
+        appliance.give(VOLUME, b)
+        generation, disk, ctl = b.volume(VOLUME)["generation"], f"/dev/{b.disk_of(VOLUME)}", b.parts.yokectl
+        b.sh("dd if=/dev/urandom of=/run/data bs=4k count=8 status=none")
+        below.fail_writes()
+        write = f"dd if=/run/data of={disk} bs=4k count=1 oflag=direct status=none conv=notrunc"
+        b.sh(f"{write} skip=0 seek=0")
+        # It has nothing to take back yet.
+        for node in appliance:
+            idle = node.run(f"{ctl} giveback {VOLUME} --abort")
+            assert idle.code == 1 and b"neither being given back nor closed" in idle.stderr, idle
+        assert b"already in progress" in b.run(f"LC_ALL=C; echo abort-giveback > {command}").stderr
+        assert f"volume {VOLUME}: command refused: the volume is neither being given back nor closed" in b.dmesg()
+        b.sh(f"echo giveback > {command}")
+        b.sh(f"rm -f /run/ended; ({write} skip=1 seek=1; echo $? > /run/ended) > /dev/null 2>&1 &")
+        b.wait("a write that waits", f"grep -qx 'waiting 1' {place(b)}/stats", say=f"cat {place(b)}/stats")
+        b.sh("sleep 3; [ ! -e /run/ended ]")
+        assert "not given back or closed any more" in b.yokectl("giveback", VOLUME, "--abort")
+        b.wait("the write", "[ -e /run/ended ]", 10)
+        assert b.sh("cat /run/ended") == "0"
+        volume = b.volume(VOLUME)
+        assert (volume["state"], volume["generation"]) == ("mirrored", generation), volume
+        # Who waits for its end only for a while does not leave it so.
+        late = b.run(f"{ctl} giveback {VOLUME} --timeout 2")
+        assert late.code == 1 and b"it was taken back" in late.stderr, late
+        b.sh(f"timeout 10 {write} skip=2 seek=2")
+        volume = b.volume(VOLUME)
+        assert volume["state"] == "mirrored" and volume["dirty_blocks"] == 3, volume
+        below.heal()
+        appliance.give(VOLUME, a)
+        data = b.sh("head -c 12288 /run/data | sha256sum")
+        assert a.sh(f"dd if=/dev/{a.disk_of(VOLUME)} bs=4k count=3 iflag=direct status=none | sha256sum") == data
+
+
+def test_an_owner_that_could_not_be_closed_serves_on(
+    appliance: Appliance, below: Brittle, torture: str, tmp_path: Path
+) -> None:
+    lab, (a, b) = appliance.lab, appliance
+    with mirrored(appliance, below):
+        with writing(lab, "a", write_words(torture, a), tmp_path / "record") as stream:
+            stream.wait_for(500)
+            below.fail_writes()
+            lab.kill("a")
+        b.wait_volume(VOLUME, "degraded")
+        closed = b.run(f"{b.parts.yokectl} volume close {VOLUME}")
+        assert closed.code == 1, closed
+        assert f"volume {VOLUME}: not closed yet" in b.dmesg() and "it serves on" in b.dmesg()
+        below.heal()
+        b.wait_volume(VOLUME, "solo")
+        b.sh(f"dd if=/dev/zero of=/dev/{b.disk_of(VOLUME)} bs=4k count=1 oflag=direct status=none")

@@ -188,12 +188,13 @@ impl VolumeItem {
             Ok("takeover") => (Some(Command::TakeOver), false),
             Ok("giveback") => (Some(Command::GiveBack), false),
             Ok("force-giveback") => (Some(Command::GiveBack), true),
+            Ok("abort-giveback") => (Some(Command::AbortGiveBack), false),
             Ok("force-from-disk") => (Some(Command::ForceFromDisk), false),
             Ok("forget-corrupt") => (Some(Command::GiveUpCondemned), false),
             Ok("abandon") => (None, false),
             _ => {
                 pr_err!(
-                    "volume {}: command refused: none of takeover, giveback, force-giveback, force-from-disk, forget-corrupt, abandon\n",
+                    "volume {}: command refused: none of takeover, giveback, force-giveback, abort-giveback, force-from-disk, forget-corrupt, abandon\n",
                     self.name()
                 );
                 return Err(EINVAL);

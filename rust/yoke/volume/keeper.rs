@@ -144,10 +144,11 @@ impl Keeper {
             disk.remove();
         }
         self.replace(disk, |inner| {
-            inner.evict = false;
-            inner
-                .core
-                .handle(Input::Command(Command::GiveBack), boottime_ns());
+            // Meanwhile it may have been taken back. That comes too late for these openers.
+            if core::mem::take(&mut inner.evict) {
+                let give = Input::Command(Command::GiveBack);
+                inner.core.handle(give, boottime_ns());
+            }
         });
     }
 

@@ -11,7 +11,7 @@ use super::{
     keeper::Keeper,
     make::{config, machine, params, share, Settings},
     probe::{check, open_device, probe, say},
-    shared::{Ends, Shared},
+    shared::{Ends, Inner, Shared},
     worker::Worker,
 };
 use crate::link::{Identity as Controller, Manager};
@@ -142,24 +142,13 @@ impl Volume {
     ///
     /// # Errors
     ///
-    /// `EPERM`: not possible now, the log says why; `EALREADY`; `EBUSY`: somebody holds the disk.
+    /// `EPERM`: not possible now, the log says why; `EALREADY`: it is so already; `EBUSY`: somebody holds the disk.
     pub(crate) fn command(&self, command: Command, forced: bool) -> Result {
         if command == Command::GiveBack && !forced {
             self.shared.wait_unheld();
         }
         let mut inner = self.shared.inner.lock();
-        let status = inner.core.status(boottime_ns());
-        let owner = matches!(status.role, Role::Owner(_));
-        let verdict = match (command, status.takeover) {
-            (Command::TakeOver | Command::ForceFromDisk, _) if owner => {
-                Err((EALREADY, Reason::IsOwner))
-            }
-            (Command::GiveBack | Command::GiveUpCondemned, _) if !owner => {
-                Err((EPERM, Reason::NotOwner))
-            }
-            (Command::TakeOver | Command::GiveBack, Err(reason)) => Err((EPERM, reason)),
-            _ => Ok(()),
-        };
+        let verdict = inner.verdict(command);
         let held = command == Command::GiveBack && inner.openers.is_held();
         if verdict.is_ok() && held && !forced {
             drop(inner);
@@ -168,6 +157,8 @@ impl Volume {
         if verdict.is_ok() && held {
             inner.evict = true;
         } else if verdict.is_ok() {
+            // A giveback that waits for those who hold the disk is not begun any more, if it is not wanted any more.
+            inner.evict &= command != Command::AbortGiveBack;
             inner.core.handle(Input::Command(command), boottime_ns());
         }
         drop(inner);
@@ -189,7 +180,8 @@ impl Volume {
     /// # Errors
     ///
     /// `EBUSY`: what is acknowledged is, or may be, in this memory alone, or would be if the owner died now; or a takeover is
-    /// under way. Winding up goes on, unless the volume is stopped and has the only copy.
+    /// under way. An owner serves on as if nobody had asked; elsewhere winding up goes on, unless the volume is stopped and
+    /// has the only copy.
     pub(crate) fn wind_up(&self) -> Result {
         self.shared.tell(Input::Command(Command::Close));
         let name = self.shared.name();
@@ -203,9 +195,14 @@ impl Volume {
             return Ok(());
         }
         if let Some(keep) = status.keep {
+            let what = if self.shared.serve_on() {
+                "it serves on"
+            } else {
+                "it goes on closing"
+            };
             pr_err!(
                 "{}\n",
-                format_args!("volume {name}: not closed yet: {keep}; try again (the command abandon closes it as it is)")
+                format_args!("volume {name}: not closed yet: {keep}; {what}; try again (the command abandon closes it as it is)")
             );
             return Err(EBUSY);
         }
@@ -244,6 +241,43 @@ impl Volume {
         let manager = self.manager.clone();
         drop(self);
         manager
+    }
+}
+
+impl Shared {
+    /// An owner that was to close does not want to any more. Says whether this is one.
+    fn serve_on(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let owner = matches!(inner.core.role(), Role::Owner(_));
+        if owner {
+            let abort = Input::Command(Command::AbortGiveBack);
+            inner.core.handle(abort, boottime_ns());
+        }
+        drop(inner);
+        self.wake.set();
+        owner
+    }
+}
+
+impl Inner {
+    /// Whether a command is possible now. Errors: what the caller is told, and why.
+    fn verdict(&self, command: Command) -> Result<(), (Error, Reason)> {
+        let status = self.core.status(boottime_ns());
+        let owner = matches!(status.role, Role::Owner(_));
+        match (command, status.takeover) {
+            (Command::TakeOver | Command::ForceFromDisk, _) if owner => {
+                Err((EALREADY, Reason::IsOwner))
+            }
+            (Command::GiveBack | Command::GiveUpCondemned, _) if !owner => {
+                Err((EPERM, Reason::NotOwner))
+            }
+            (Command::TakeOver | Command::GiveBack, Err(reason)) => Err((EPERM, reason)),
+            (Command::AbortGiveBack, _) if !self.evict => match self.core.may_abort() {
+                Err(Reason::NotLeaving) => Err((EALREADY, Reason::NotLeaving)),
+                other => other.map_err(|reason| (EPERM, reason)),
+            },
+            _ => Ok(()),
+        }
     }
 }
 

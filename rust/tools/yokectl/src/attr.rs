@@ -112,12 +112,17 @@ pub(crate) fn read_u64(dir: &Path, file: &str) -> u64 {
 
 /// Write one attribute. The error names the attribute and what its errno means there.
 pub(crate) fn write(dir: &Path, file: &str, value: &str) -> Result<(), Failure> {
-    fs::write(dir.join(file), format!("{value}\n")).map_err(|error| {
+    try_write(dir, file, value).map_err(|error| {
         Failure::refused(
             format!("{file} = {value} was refused: {}", explain(file, &error)),
             "the kernel log (dmesg | grep yoke) has the details; nothing was changed by this step",
         )
     })
+}
+
+/// As [`write`], for those who know better what an errno means.
+pub(crate) fn try_write(dir: &Path, file: &str, value: &str) -> io::Result<()> {
+    fs::write(dir.join(file), format!("{value}\n"))
 }
 
 /// Make a configfs directory; the flag says whether it is new.

@@ -33,7 +33,8 @@ pub(crate) enum Command {
     Volume(VolumeCommand),
     /// Make this controller the owner of a volume.
     Takeover(OwnershipArgs),
-    /// Give a volume that this controller owns to its partner; refused while somebody holds its disk here.
+    /// Give a volume that this controller owns to its partner; refused while somebody holds its disk here. One that takes
+    /// too long is taken back.
     Giveback(GivebackArgs),
     /// Follow state changes as they happen.
     Events {
@@ -199,4 +200,7 @@ pub(crate) struct GivebackArgs {
     /// Although somebody holds the disk: what they have written is kept, and from then on they get errors for good.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Take back a giveback, or a close, that is not done yet: this controller goes on serving.
+    #[arg(long, conflicts_with_all = ["force", "dry_run"])]
+    pub(crate) abort: bool,
 }

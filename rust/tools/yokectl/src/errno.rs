@@ -9,7 +9,7 @@ const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 const ENOSPC: i32 = 28;
 const EOPNOTSUPP: i32 = 95;
-const EALREADY: i32 = 114;
+pub(crate) const EALREADY: i32 = 114;
 const EMEDIUMTYPE: i32 = 124;
 
 /// The meaning of `error` when it came from writing the attribute `file`.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! yokectl: the person's face of yoke. This file only wires; it is a library for the program and for the fuzz targets.
 
+mod abort;
 mod alive;
 mod attr;
 mod cli;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `yokectl takeover` and `giveback`: change the owner, or say whether it would work.
 
+use crate::abort;
 use crate::attr::{self, Roots};
 use crate::cli::{GivebackArgs, OwnershipArgs};
 use crate::holders;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// How often the state is read while a change is under way; sysfs has no way to sleep until a value is reached.
-const POLL: Duration = Duration::from_millis(50);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 /// Progress is said when a change takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -39,6 +40,9 @@ pub(crate) fn takeover(
 
 /// Let the partner own a volume.
 pub(crate) fn giveback(roots: &Roots, args: &GivebackArgs, json: bool) -> anyhow::Result<ExitCode> {
+    if args.abort {
+        return abort::abort(roots, &args.ownership, json);
+    }
     let (force, args) = (args.force, &args.ownership);
     let volume = find(roots, &args.name)?;
     let verdict = giveback_verdict(&volume);
@@ -78,7 +82,8 @@ fn unheld(roots: &Roots, volume: &Volume) -> Result<(), String> {
     ))
 }
 
-fn find(roots: &Roots, name: &str) -> Result<Volume, Failure> {
+/// The open volume of this name. Errors: a name that is none; it is not open.
+pub(crate) fn find(roots: &Roots, name: &str) -> Result<Volume, Failure> {
     roots.yoke()?;
     attr::check_name(name)?;
     roots
@@ -156,12 +161,18 @@ fn command(
             return Ok(output::done(&text, json));
         }
         if started.elapsed() > Duration::from_secs(args.timeout) {
+            // No write is begun while a giveback is under way: one that does not come to an end must not be left so.
+            let taken_back = verb == "giveback" && abort::send(roots, &args.name).is_ok();
             return Err(Failure::refused(
                 format!(
                     "{verb} of {} is not done after {} s: {} ({})",
                     args.name, args.timeout, volume.state, volume.reason
                 ),
-                "it may still happen: yokectl status shows where it is",
+                if taken_back {
+                    "it was taken back: this controller serves on; mend what the reason names and try again"
+                } else {
+                    "it may still happen: yokectl status shows where it is"
+                },
             )
             .into());
         }

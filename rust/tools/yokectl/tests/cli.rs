@@ -394,6 +394,43 @@ fn a_giveback_names_who_holds_the_disk() {
 }
 
 #[test]
+fn a_giveback_is_taken_back_and_one_that_takes_too_long_takes_itself_back() {
+    let machine = Machine::new();
+    machine.put("sys/kernel/config/yoke/volumes/vol0/command", "");
+    machine.volume(&[
+        ("name", "vol0"),
+        ("role", "owner"),
+        ("owner", "0"),
+        ("generation", "7"),
+        ("stateless", "no"),
+        ("takeover_possible", "yes"),
+    ]);
+    let told = || {
+        let command = machine
+            .root
+            .path()
+            .join("sys/kernel/config/yoke/volumes/vol0/command");
+        fs::read_to_string(command).unwrap()
+    };
+    let aborted = machine.run(&["giveback", "vol0", "--abort"]);
+    assert_eq!(aborted.status.code(), Some(0));
+    assert_eq!(told(), "abort-giveback\n");
+    assert_eq!(
+        text(&aborted.stdout),
+        "vol0 is not given back or closed any more: node 0 owns it, generation 7\n"
+    );
+    // Nothing happens here, whatever it is told.
+    let late = machine.run(&["giveback", "vol0", "--timeout", "0"]);
+    assert_eq!(late.status.code(), Some(1));
+    assert_eq!(told(), "abort-giveback\n");
+    assert!(text(&late.stderr).contains("it was taken back: this controller serves on"));
+    for more in ["--force", "--dry-run"] {
+        let both = machine.run(&["giveback", "vol0", "--abort", more]);
+        assert_eq!(both.status.code(), Some(2), "{more}");
+    }
+}
+
+#[test]
 fn completion_and_man_page_are_printed() {
     let machine = Machine::new();
     assert!(text(&machine.run(&["completions", "bash"]).stdout).contains("yokectl"));
