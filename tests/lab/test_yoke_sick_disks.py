@@ -214,12 +214,15 @@ def test_a_giveback_that_a_sick_disk_holds_up_is_taken_back(appliance: Appliance
         late = b.run(f"{ctl} giveback {VOLUME} --timeout 2")
         assert late.code == 1 and b"it was taken back" in late.stderr, late
         b.sh(f"timeout 10 {write} skip=2 seek=2")
+        # Nor does a partner that asks for it and gives up: here nobody has asked, so nobody would take it back.
+        assert a.run(f"{ctl} takeover {VOLUME} --timeout 2").code == 1
+        b.sh(f"timeout 55 {write} skip=3 seek=3", timeout=70)
         volume = b.volume(VOLUME)
-        assert volume["state"] == "mirrored" and volume["dirty_blocks"] == 3, volume
+        assert volume["state"] == "mirrored" and volume["dirty_blocks"] == 4, volume
         below.heal()
         appliance.give(VOLUME, a)
-        data = b.sh("head -c 12288 /run/data | sha256sum")
-        assert a.sh(f"dd if=/dev/{a.disk_of(VOLUME)} bs=4k count=3 iflag=direct status=none | sha256sum") == data
+        data = b.sh("head -c 16384 /run/data | sha256sum")
+        assert a.sh(f"dd if=/dev/{a.disk_of(VOLUME)} bs=4k count=4 iflag=direct status=none | sha256sum") == data
 
 
 def test_an_owner_that_could_not_be_closed_serves_on(

@@ -82,3 +82,27 @@ fn a_controller_that_only_stands_by_has_nothing_to_take_back() {
     a.command(1, Command::AbortGiveBack);
     assert_eq!(a.node(1).volume.may_abort(), Err(Reason::NotLeaving));
 }
+
+/// Nobody here has asked for it, so nobody here would take it back.
+#[test]
+fn a_giveback_that_the_partner_asked_for_ends_when_it_asks_no_more() {
+    let mut a = mirrored();
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    (a.hold_destage, a.fail_writes) = (false, true);
+    a.command(1, Command::TakeOver);
+    a.pass(1_000 * MS);
+    assert_eq!(a.node(0).volume.may_abort(), Ok(()));
+    a.pass(4_000 * MS);
+    assert_eq!(a.node(0).volume.may_abort(), Err(Reason::NotLeaving));
+    a.write(0, 2, 20);
+    assert_eq!(a.role(0), MIRRORED);
+    // One that was asked for here, too, is waited for.
+    a.command(0, Command::GiveBack);
+    a.command(1, Command::TakeOver);
+    a.pass(10_000 * MS);
+    assert_eq!(a.node(0).volume.may_abort(), Ok(()));
+    a.fail_writes = false;
+    a.until("moved", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!((a.read(1, 1), a.read(1, 2)), (10, 20));
+}

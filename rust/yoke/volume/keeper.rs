@@ -75,7 +75,10 @@ impl Shared {
         let mut inner = self.inner.lock();
         let owner = matches!(inner.core.tenure(), Tenure::Owner { leaving: false, .. });
         let evict = owner && inner.openers.is_held();
-        inner.evict |= evict;
+        if evict {
+            // The administrator's wish, if there is one, counts for more.
+            inner.evict.get_or_insert(Command::GiveOnRequest);
+        }
         drop(inner);
         self.attend.set();
         evict
@@ -136,7 +139,7 @@ impl Keeper {
     /// The openers that are to make way for a giveback. This controller owns the volume: what they have written is
     /// written back before they lose their device.
     fn evict(&mut self) {
-        if !self.shared.inner.lock().evict {
+        if self.shared.inner.lock().evict.is_none() {
             return;
         }
         let disk = self.shared.disk.lock().take();
@@ -145,9 +148,8 @@ impl Keeper {
         }
         self.replace(disk, |inner| {
             // Meanwhile it may have been taken back. That comes too late for these openers.
-            if core::mem::take(&mut inner.evict) {
-                let give = Input::Command(Command::GiveBack);
-                inner.core.handle(give, boottime_ns());
+            if let Some(command) = inner.evict.take() {
+                inner.core.handle(Input::Command(command), boottime_ns());
             }
         });
     }

@@ -155,10 +155,12 @@ impl Volume {
             return Err(self.shared.say_held());
         }
         if verdict.is_ok() && held {
-            inner.evict = true;
+            inner.evict = Some(command);
         } else if verdict.is_ok() {
-            // A giveback that waits for those who hold the disk is not begun any more, if it is not wanted any more.
-            inner.evict &= command != Command::AbortGiveBack;
+            if command == Command::AbortGiveBack {
+                // One that waits for those who hold the disk is not begun.
+                inner.evict = None;
+            }
             inner.core.handle(Input::Command(command), boottime_ns());
         }
         drop(inner);
@@ -272,7 +274,7 @@ impl Inner {
                 Err((EPERM, Reason::NotOwner))
             }
             (Command::TakeOver | Command::GiveBack, Err(reason)) => Err((EPERM, reason)),
-            (Command::AbortGiveBack, _) if !self.evict => match self.core.may_abort() {
+            (Command::AbortGiveBack, _) if self.evict.is_none() => match self.core.may_abort() {
                 Err(Reason::NotLeaving) => Err((EALREADY, Reason::NotLeaving)),
                 other => other.map_err(|reason| (EPERM, reason)),
             },

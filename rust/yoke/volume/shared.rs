@@ -16,8 +16,8 @@ use yoke_core::{
     volume::{
         self,
         desk::{self, Ask, Io, Job, Line, Seat},
-        DestageEnd, Input, LongRange, PassEnd, PassId, PassOp, PostTo, Range, ReadTicket, Reason,
-        RunId, Ticket, Token,
+        Command, DestageEnd, Input, LongRange, PassEnd, PassId, PassOp, PostTo, Range, ReadTicket,
+        Reason, RunId, Ticket, Token,
     },
 };
 use yoke_sys::{
@@ -130,8 +130,8 @@ pub(crate) struct Inner {
     pub(crate) openers: Openers,
     /// Who opened it last.
     pub(crate) last_opener: CurrentTask,
-    /// They are to make way: for the keeper.
-    pub(crate) evict: bool,
+    /// They are to make way for this: for the keeper.
+    pub(crate) evict: Option<Command>,
     /// A page of the kernel's cache was to be written while this controller does not own the volume: it may say what no
     /// disk has. For the keeper.
     pub(crate) spoilt: bool,
@@ -192,7 +192,7 @@ impl Inner {
             short: false,
             openers: Openers::new(stateless),
             last_opener: CurrentTask::default(),
-            evict: false,
+            evict: None,
             spoilt: false,
             cache: Cache::default(),
             news: News::new(),

@@ -165,6 +165,9 @@ pub enum Command {
     ForceFromDisk,
     /// Empty the log, release the volume, and ask the partner to claim it.
     GiveBack,
+    /// As `GiveBack`, on behalf of the partner, which asks for it again and again: forgotten when it has not for as long as
+    /// a giveback may take.
+    GiveOnRequest,
     /// Forget a `GiveBack` or a `Close` that is not done yet; if the volume is released already, claim it again, unless the
     /// partner has. [`super::Volume::may_abort`] tells whether there is such a thing.
     AbortGiveBack,

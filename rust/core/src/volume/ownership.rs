@@ -57,6 +57,8 @@ pub(crate) struct Ownership {
     write_from_ns: u64,
     /// Whether it gives the volume away on purpose.
     leaving: Leaving,
+    /// Until when it does, if only the partner has asked for it.
+    asked_until_ns: Option<u64>,
     /// When this controller released the volume.
     released_at_ns: Option<u64>,
     /// The partner has released the volume for us.
@@ -110,6 +112,7 @@ impl Ownership {
             serve_from_ns: 0,
             write_from_ns: 0,
             leaving: Leaving::Stays,
+            asked_until_ns: None,
             released_at_ns: None,
             offered: false,
             wanted: None,
@@ -128,6 +131,7 @@ impl Ownership {
     /// The one place where it changes whether this controller gives the volume away.
     pub(crate) fn leaving_event(&mut self, event: LeavingEvent) {
         self.leaving = self.leaving.on(event).after(self.leaving);
+        self.asked_until_ns = self.asked_until_ns.filter(|_| self.leaving.is_under_way());
     }
 
     pub(crate) fn role(&self) -> Role {

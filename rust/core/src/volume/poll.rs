@@ -13,7 +13,6 @@ use crate::terms::Terms;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::mirror::regions::{Lent, LentState, Question, Removal};
-use crate::volume::ownership::leaving::LeavingEvent;
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::Reason;
 use crate::window::Place;
@@ -30,7 +29,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Input::LinkGoing { link } => self.remove_link(link),
             Input::Message(message) => {
                 self.heard(now_ns);
-                self.message(message);
+                self.message(message, now_ns);
             }
             Input::NodeBlockWritten { token, ok } => self.block_written(token, ok, now_ns),
             Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now_ns),
@@ -104,7 +103,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.mirror.edit_link(link, |link| link.life = None);
     }
 
-    fn message(&mut self, message: Message) {
+    fn message(&mut self, message: Message, now_ns: u64) {
         match message {
             Message::Ask {
                 life,
@@ -129,11 +128,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Message::Released { generation } => self.offered(generation),
             Message::Leaving => self.partner_leaves(),
             Message::Standing(standing) => self.partner_stands(standing),
-            Message::Want => {
-                if matches!(self.ownership.role(), Role::Owner(_)) {
-                    self.ownership.leaving_event(LeavingEvent::GiveBack);
-                }
-            }
+            Message::Want => self.partner_wants(now_ns),
         }
     }
 

@@ -125,6 +125,35 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.may_abort()
     }
 
+    /// The partner wants the volume. It says so again and again: when it does not any more for as long as it takes to give
+    /// a volume back, it has given up, and nobody else wants that.
+    pub(crate) fn partner_wants(&mut self, now_ns: u64) {
+        if !matches!(self.ownership.role, Role::Owner(_)) {
+            return;
+        }
+        let stays = !self.ownership.leaving.is_under_way();
+        if stays || self.ownership.asked_until_ns.is_some() {
+            self.ownership.leaving_event(LeavingEvent::GiveBack);
+            let until_ns = now_ns.saturating_add(self.config.giveback_ns);
+            self.ownership.asked_until_ns = Some(until_ns);
+        }
+    }
+
+    /// An owner does not give up a volume that only its partner wanted, and does not any more.
+    pub(super) fn stay_if_not_asked(&mut self, now_ns: u64) {
+        let until_ns = self.ownership.asked_until_ns;
+        let over = until_ns.is_some_and(|until_ns| self.agenda.due(until_ns, now_ns));
+        if over && self.ownership.leaving == Leaving::GivingBack {
+            self.stay();
+        }
+    }
+
+    /// An owner stays one. What waited for the end of that goes on.
+    pub(super) fn stay(&mut self) {
+        self.ownership.leaving_event(LeavingEvent::Abort);
+        self.requests.retry_all();
+    }
+
     /// One that stands by neither closes nor waits for the partner to claim what it has released: it claims that itself.
     /// Where the partner was quicker, nothing is taken from it again.
     pub(super) fn stand_by_after_all(&mut self) {

@@ -227,12 +227,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     (Some(Wanted::Force), None);
             }
             (Command::GiveBack, Role::Owner(_)) => {
-                self.ownership.leaving_event(LeavingEvent::GiveBack)
+                self.ownership.leaving_event(LeavingEvent::GiveBack);
+                self.ownership.asked_until_ns = None;
             }
-            (Command::AbortGiveBack, Role::Owner(_)) => {
-                self.ownership.leaving_event(LeavingEvent::Abort);
-                self.requests.retry_all();
-            }
+            (Command::GiveOnRequest, Role::Owner(_)) => self.partner_wants(now_ns),
+            (Command::AbortGiveBack, Role::Owner(_)) => self.stay(),
             (Command::AbortGiveBack, Role::Standby) => self.stand_by_after_all(),
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();

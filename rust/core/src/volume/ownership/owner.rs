@@ -211,6 +211,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// What time, and everything that happened since, bring about in an owner.
     pub(crate) fn owner_tick(&mut self, mode: Mode, now_ns: u64) {
+        self.stay_if_not_asked(now_ns);
         if self.ownership.cycle.is_idle() {
             if self.ownership.claimant.is_some() {
                 // Nothing is renewed: only looked at, until the claim is gone or has won.
