@@ -186,6 +186,7 @@ fn a_stopped_holder_closes_when_its_owner_has_recorded_that_it_goes() {
     a.command(1, Command::Close);
     a.pass(300 * MS);
     assert_eq!(a.role(1), Role::Stopped, "the record names it still");
+    assert_eq!(a.node(1).volume.may_abort(), Ok(()));
     a.hold_destage = false;
     a.until("closed", |a| a.role(1) == Role::Closed);
     assert_eq!(a.role(0), SOLO);

@@ -107,8 +107,8 @@ impl Ownership {
             Role::Standby => {
                 self.released_at_ns.is_some() || self.is_closing() || self.closes_later
             }
-            Role::Taking => self.closes_later,
-            Role::Opening | Role::Stopped | Role::Closed => false,
+            Role::Taking | Role::Stopped => self.closes_later,
+            Role::Opening | Role::Closed => false,
         };
         under_way.then_some(()).ok_or(Reason::NotLeaving)
     }
