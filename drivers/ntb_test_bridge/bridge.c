@@ -7,10 +7,12 @@
  *   flap    write a number: so often the link goes down and comes back, before the
  *           client is told; it is told once, and then the link is up
  *   trans   the size of the translation; how often one was set; how often it was
- *           set to what is not the other end's memory (any more); how often
+ *           set to what is not the other end's memory (any more), or for a window
+ *           that the other end does not use; how often
  *           memory of this end was given back while the other end still reached it
  *   frozen  write 1: the client is not told of anything until 0 is written
  *   late, refuse: see messages.c
+ *   fail_*: see faults.c
  */
 #include <linux/delay.h>
 #include <linux/module.h>
@@ -44,14 +46,14 @@ static bool both_enabled(void)
 
 bool bridge_is_reached(struct side *side)
 {
-	struct side *peer = peer_of(side);
+	struct side *by = nature->sends ? peer_of(side) : side;
 	unsigned long flags;
 	bool leads;
 
 	spin_lock_irqsave(&lock, flags);
-	leads = peer->trans.size && peer->trans.addr == memory_address(side);
+	leads = by->trans.size && by->trans.addr == memory_address(side);
 	spin_unlock_irqrestore(&lock, flags);
-	return nature->sends && leads && READ_ONCE(side->command) & PCI_COMMAND_MASTER;
+	return leads && READ_ONCE(side->command) & PCI_COMMAND_MASTER;
 }
 
 /* Tells the client of one side what has become of the link. */
@@ -101,6 +103,8 @@ static u64 link_is_up(struct ntb_dev *ntb, enum ntb_speed *speed,
 static int link_enable(struct ntb_dev *ntb, enum ntb_speed speed,
 		       enum ntb_width width)
 {
+	if (faults_hit(&side_of(ntb)->fail.enable))
+		return -ENODEV;
 	set_enabled(side_of(ntb), true);
 	return 0;
 }
@@ -149,6 +153,8 @@ static int mw_get_align(struct ntb_dev *ntb, int pidx, int widx,
 
 	if (pidx || widx < 0 || widx >= nature->windows)
 		return -EINVAL;
+	if (widx == bridge_window() && faults_hit(&side_of(ntb)->fail.align))
+		return -EIO;
 	if (addr_align)
 		*addr_align = nature->addr_align;
 	if (size_align)
@@ -171,7 +177,13 @@ static int check_trans(struct side *side, int widx, dma_addr_t addr,
 		return -EINVAL;
 	if (nature->by_peer && !READ_ONCE(side->up))
 		return -EIO;
-	return widx == bridge_window() && addr == memory_target(side) ? 0 : -EINVAL;
+	return addr == memory_target(side) ? 0 : -EINVAL;
+}
+
+/* Whether a call that would be taken is to fail all the same. */
+static int fails(struct side *side, resource_size_t size)
+{
+	return faults_hit(size ? &side->fail.trans : &side->fail.clear) ? -EIO : 0;
 }
 
 static int mw_set_trans(struct ntb_dev *ntb, int pidx, int widx, dma_addr_t addr,
@@ -184,12 +196,16 @@ static int mw_set_trans(struct ntb_dev *ntb, int pidx, int widx, dma_addr_t addr
 	/* The firmware of a switch takes its time. */
 	if (nature->by_peer)
 		msleep(20);
+	if (!err)
+		err = fails(side, size);
 	if (err)
 		return err;
 	spin_lock_irqsave(&lock, flags);
 	side->trans.addr = addr;
 	side->trans.size = size;
 	side->trans.count += !!size;
+	/* The bridge takes what is not the window that the peer will use. */
+	side->trans.stale += size && widx != bridge_window();
 	spin_unlock_irqrestore(&lock, flags);
 	return 0;
 }
@@ -205,6 +221,8 @@ static int peer_mw_set_trans(struct ntb_dev *ntb, int pidx, int widx, u64 addr,
 		return -EINVAL;
 	if (!IS_ALIGNED(addr, nature->addr_align) || size % nature->size_align)
 		return -EINVAL;
+	if (fails(side, size))
+		return -EIO;
 	spin_lock_irqsave(&lock, flags);
 	side->trans.addr = addr;
 	side->trans.size = size;
@@ -432,4 +450,5 @@ void bridge_files(struct side *side, struct dentry *top)
 	debugfs_create_file("trans", 0400, side->dir, side, &trans_fops);
 	debugfs_create_file_unsafe("frozen", 0200, side->dir, side, &frozen_fops);
 	messages_files(side);
+	faults_files(side);
 }

@@ -7,6 +7,7 @@
  *   bridge.c    the NTB API
  *   messages.c  its message registers
  *   memory.c    what is behind the windows
+ *   faults.c    calls that fail for a while
  */
 #ifndef NTB_TEST_BRIDGE_H
 #define NTB_TEST_BRIDGE_H
@@ -55,6 +56,7 @@ struct side {
 	struct { dma_addr_t addr; resource_size_t size; u64 count, stale; } trans;
 	bool frozen;		/* its machine stands still: no events */
 	u16 command;		/* of its PCI device */
+	struct { u32 trans, align, clear, enable; } fail;	/* faults.c: so many calls still do */
 
 	/* messages.c, under its lock */
 	u32 in[MESSAGES], last[MESSAGES], kept[MESSAGES];
@@ -116,5 +118,9 @@ void memory_install(struct side *side, struct pci_dev *pdev, bool on);
 phys_addr_t memory_target(const struct side *side);
 /* What the bridge has to be told to get there: another one for each allocation of a side whose peer translates. */
 dma_addr_t memory_address(const struct side *side);
+
+/* faults.c: whether this call is one of those that are to fail. Any context. */
+bool faults_hit(u32 *left);
+void faults_files(struct side *side);
 
 #endif
