@@ -168,6 +168,85 @@ def test_a_flap_that_is_over_when_the_driver_hears_of_it(bridge: Bridge, like: s
     assert all(bridge.trans(side).size == after[side].own_bytes for side in (0, 1))
 
 
+# What a bridge refuses for a while, and what the log says of that.
+REFUSALS = [
+    ("intel", "fail_trans", "the window cannot be set up"),
+    ("amd", "fail_align", "the window cannot be set up"),
+    ("switchtec", "fail_trans", "the window cannot be set up"),
+    ("idt", "fail_trans", "the bridge does not take the peer's memory"),
+]
+
+
+@pytest.mark.parametrize(("like", "what", "words"), REFUSALS, ids=[like for like, _, _ in REFUSALS])
+def test_what_a_bridge_refuses_for_a_while_is_tried_again(bridge: Bridge, like: str, what: str, words: str) -> None:
+    """The link is up and stays up, so no event comes that would have it tried."""
+    bridge.load(like)
+    # It need not work at the start.
+    if what == "fail_trans":
+        for side in (0, 1):
+            bridge.set(side, what, 4)
+    bridge.open()
+    bridge.check()
+    for side in (0, 1):
+        bridge.set(side, what, 3)
+    bridge.flap()
+    bridge.wait_up()
+    assert all(bridge.machine.sh(f"cat {DEBUGFS}/{side}/{what}") == "0" for side in (0, 1))
+    bridge.check()
+    for number, end in enumerate(bridge.ends()):
+        assert (bridge.trans(number).size, bridge.trans(number).stale) == (end.own_bytes, 0)
+    # Each end has said it once, however often it failed.
+    assert bridge.machine.log().count(words) == 2
+
+
+@pytest.mark.parametrize(("like", "what", "words"), REFUSALS, ids=[like for like, _, _ in REFUSALS])
+def test_a_peer_does_not_fill_the_log_of_a_bridge_that_refuses(
+    bridge: Bridge, like: str, what: str, words: str
+) -> None:
+    """The peer has the link go down and come back as often as it likes."""
+    bridge.load(like)
+    bridge.open()
+    bridge.check()
+    for side in (0, 1):
+        bridge.set(side, what, 1_000_000)
+    bridge.machine.sh(f"for i in $(seq 50); do echo 1 > {DEBUGFS}/0/flap; sleep 0.05; done")
+    assert [end.up for end in bridge.ends()] == [False, False]
+    assert bridge.machine.log().count(words) == 2
+    # It goes while it waits to be tried again, and so does what is below it.
+    bridge.pull(0)
+    bridge.wait_errors(-19, 0)
+    for side in (0, 1):
+        bridge.set(side, what, 0)
+    bridge.rescan()
+    bridge.check()
+
+
+def test_a_window_of_which_nothing_is_known_for_a_while_is_not_taken_for_a_smaller_one(bridge: Bridge) -> None:
+    """The peer chooses the largest one of all that there are."""
+    bridge.load("intel")
+    bridge.open()
+    bridge.pull(0)
+    bridge.wait_errors(-19, 0)
+    bridge.set(0, "fail_align", 1)
+    bridge.rescan()
+    bridge.wait_up()
+    bridge.check()
+    assert [bridge.trans(side).stale for side in (0, 1)] == [0, 0]
+
+
+def test_a_device_that_says_it_is_gone_and_is_not_is_tried_again(bridge: Bridge) -> None:
+    """Nobody tells of a device that has been there all the time."""
+    bridge.load("intel")
+    bridge.open()
+    bridge.check()
+    bridge.set(0, "fail_enable", 2)
+    bridge.pull(0)
+    bridge.wait_errors(-19, 0)
+    bridge.rescan()
+    bridge.wait_up()
+    bridge.check()
+
+
 @pytest.mark.parametrize(
     ("like", "error", "words"),
     [
@@ -186,13 +265,18 @@ def test_a_bridge_that_cannot_carry_a_link_is_refused_in_words(
     assert bridge.machine.sh(f"cat {FILE}") == ""
 
 
+@pytest.mark.parametrize("refusals", [0, 1_000_000])
 @pytest.mark.parametrize("like", ["switchtec", "idt"])
-def test_links_and_devices_come_and_go_at_once(bridge: Bridge, like: str) -> None:
+def test_links_and_devices_come_and_go_at_once(bridge: Bridge, like: str, refusals: int) -> None:
     """What a removal finds at that moment is what it takes down: nothing starts any more once it has looked."""
     bridge.load(like)
+    for side in (0, 1):
+        bridge.set(side, "fail_trans", refusals)
     pull = f"for i in $(seq 25); do echo 1 > /sys/bus/pci/devices/{ENDS[0]}/remove; echo 1 > /sys/bus/pci/rescan; done"
     open_ = f"for i in $(seq 100); do echo open ntb {' '.join(ENDS)} > {FILE}; echo close > {FILE}; done"
     bridge.machine.sh(f"({pull}) 2>/dev/null & ({open_}) 2>/dev/null & wait", timeout=240)
+    for side in (0, 1):
+        bridge.set(side, "fail_trans", 0)
     bridge.rescan()
     bridge.open()
     bridge.check()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Has yoke call prepare() after a while. Dropping the handle calls it off.
+//! Has yoke call prepare(), now or after a while. Dropping the handle calls it off.
 
 use crate::bindings as raw;
 use kernel::{
@@ -54,6 +54,12 @@ impl Again {
         )
     }
 
+    /// Now. Any context.
+    pub(crate) fn at_once(&self) {
+        // SAFETY: the link outlives this (contract of new()), and may be told in any context.
+        unsafe { raw::yoke_link_prepare(self.link) };
+    }
+
     /// Once, in so many milliseconds. Any context.
     pub(crate) fn in_ms(self: &Arc<Self>, ms: u32) -> Running {
         self.clone().start(Delta::from_millis(i64::from(ms)))
@@ -72,8 +78,7 @@ impl HrTimerCallback for Again {
 
     fn run(this: ArcBorrow<'_, Self>, _: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
         this.due.store(true, Relaxed);
-        // SAFETY: the link outlives this (contract of new()), and may be told in any context.
-        unsafe { raw::yoke_link_prepare(this.link) };
+        this.at_once();
         HrTimerRestart::NoRestart
     }
 }

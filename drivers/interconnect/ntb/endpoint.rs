@@ -11,10 +11,13 @@
 //! (`prepare`).
 
 mod hot;
+mod pointing;
 
 pub(crate) use hot::fence;
+use pointing::Pointing;
 
 use crate::{
+    again::Again,
     bells, bindings as raw, client,
     inbound::Inbound,
     outbound::Outbound,
@@ -51,12 +54,18 @@ struct Running {
 pub(crate) struct Endpoint {
     link: *mut raw::yoke_link,
     ntb: *mut raw::ntb_dev,
-    /// Written while no hot call is possible, under `phase`.
+    /// Written while no hot call is possible, under `life`.
     running: UnsafeCell<Option<Running>>,
     /// Whether the bridge points at our memory since the link came up. Where the peer points it, `sending` knows.
     ready: Atomic<bool>,
     #[pin]
-    phase: Mutex<Phase>,
+    life: Mutex<Life>,
+}
+
+/// What changes in the life of an endpoint. May be held while sleeping.
+struct Life {
+    phase: Phase,
+    pointing: Pointing,
 }
 
 // SAFETY: NTB devices and yoke's links are not bound to a task, and whoever has the endpoint alone may write `running`.
@@ -67,13 +76,19 @@ unsafe impl Sync for Endpoint {}
 impl Endpoint {
     /// An endpoint of a device that nobody else uses. Errors: `ENOMEM`.
     pub(crate) fn new(ntb: *mut raw::ntb_dev, link: *mut raw::yoke_link) -> Result<Arc<Self>> {
+        // SAFETY: the link outlives its endpoint, which it destroys itself.
+        let again = unsafe { Again::new(link) }?;
+        let life = Life {
+            phase: Phase::Stopped,
+            pointing: Pointing::new(again),
+        };
         Arc::pin_init(
             pin_init!(Endpoint {
                 link,
                 ntb,
                 running: UnsafeCell::new(None),
                 ready: Atomic::new(false),
-                phase <- new_mutex!(Phase::Stopped),
+                life <- new_mutex!(life),
             }),
             GFP_KERNEL,
         )
@@ -88,12 +103,12 @@ impl Endpoint {
     /// `ENODEV`: the device is gone; `EBUSY`: started already; `ENOMEM`; `ENOSPC`; `EOPNOTSUPP`; what the bridge's driver
     /// says.
     pub(crate) fn start(&self) -> Result<raw::yoke_window> {
-        let mut phase = self.phase.lock();
-        phase.may_start().map_err(|why| match why {
+        let mut life = self.life.lock();
+        life.phase.may_start().map_err(|why| match why {
             NoStart::Started => EBUSY,
             NoStart::Gone => ENODEV,
         })?;
-        let running = self.set_up().inspect_err(|error| self.explain(*error))?;
+        let running = self.set_up().map_err(|error| self.explain(error))?;
         let (memory, in_size) = running.inbound.memory();
         let window = raw::yoke_window {
             in_: memory,
@@ -111,13 +126,13 @@ impl Endpoint {
         if let Err(error) = self.connect() {
             // SAFETY: connect() undid its part, so no callback runs, and yoke makes hot calls only when start() has succeeded.
             unsafe { *self.running.get() = None };
-            return Err(error);
+            return Err(self.explain(error));
         }
-        phase.started();
+        life.phase.started();
         Ok(window)
     }
 
-    /// Both windows. The device is registered (callers hold `phase`).
+    /// Both windows. The device is registered (callers hold `life`).
     fn set_up(&self) -> Result<Running> {
         self.ready.store(false, Relaxed);
         // SAFETY: the device is registered as long as the phase allows a start, and `running` is dropped before it goes. The
@@ -153,8 +168,8 @@ impl Endpoint {
         bells::choose(valid, (shared && own != peer).then_some(own < peer))
     }
 
-    /// Says why a bridge cannot carry a link, where the number does not.
-    fn explain(&self, error: Error) {
+    /// Says why a bridge cannot carry a link, where the number does not. Returns what to tell yoke.
+    fn explain(&self, error: Error) -> Error {
         let why = if error == ENOSPC {
             "none of its memory windows has 64 KiB or more"
         } else if error == ENOMEM {
@@ -169,6 +184,12 @@ impl Endpoint {
             self.name(),
             error.to_errno()
         );
+        // To yoke that would be a device that is gone, and it would wait for one to come. This one is there: try again.
+        if error == ENODEV {
+            EIO
+        } else {
+            error
+        }
     }
 
     /// For messages to people. The device is registered.
@@ -208,7 +229,7 @@ impl Endpoint {
         if let Some(sending) = self.sending() {
             sending.farewell(self.bridge_up());
         }
-        // SAFETY: the device is registered (callers hold `phase`, which is not `Gone`).
+        // SAFETY: the device is registered (callers hold `life`, whose phase was not `Gone`).
         unsafe {
             raw::ntb_link_disable(self.ntb);
             raw::ntb_db_set_mask(self.ntb, doorbell);
@@ -218,8 +239,10 @@ impl Endpoint {
 
     /// Undoes start(); nothing if there is nothing to undo. Context: may sleep; no hot call is under way.
     pub(crate) fn stop(&self) {
-        let mut phase = self.phase.lock();
-        if phase.stop() == Step::TakeDown {
+        let mut life = self.life.lock();
+        if life.phase.stop() == Step::TakeDown {
+            // prepare(), which waits for the lock or comes later, finds the phase, and has nothing tried again.
+            life.pointing.rest();
             self.disconnect();
             // SAFETY: no hot call is under way, and none will come.
             unsafe { *self.running.get() = None };
@@ -228,9 +251,9 @@ impl Endpoint {
 
     /// The device is being removed: ends everything that touches it. Context: may sleep.
     pub(crate) fn cut_off(&self) {
-        let step = self.phase.lock().leave();
+        let step = self.life.lock().phase.leave();
         if step == Step::TellYoke {
-            // Without `phase`: it waits for hot calls, and for nothing else.
+            // Without `life`: it waits for hot calls, and for nothing else.
             // SAFETY: the link is not destroyed: release() takes the lock on the list of devices, which is held.
             unsafe { raw::yoke_link_gone(self.link) };
             self.stop();
@@ -239,40 +262,18 @@ impl Endpoint {
 
     /// Makes the link ready for use, if it is up and that is to be done. Context: may sleep; not together with start or stop.
     pub(crate) fn prepare(&self) {
-        let phase = self.phase.lock();
-        let Some(running) = self.running().filter(|_| *phase == Phase::Started) else {
+        let mut life = self.life.lock();
+        let Some(running) = self.running().filter(|_| life.phase == Phase::Started) else {
             return;
         };
         let up = self.bridge_up();
         if let Some(sending) = &running.sending {
             sending.step(up, &running.generation.calls);
-        } else if self.ready.load(Relaxed) || !up || !self.translate(running) {
+        } else if !self.translate(running, &mut life.pointing, up) {
             return;
         }
         // SAFETY: the link outlives its endpoint, which it destroys itself.
         unsafe { raw::yoke_link_changed(self.link) };
-    }
-
-    /// Points the bridge at our memory. Whether there is news for yoke. Context: may sleep.
-    fn translate(&self, running: &Running) -> bool {
-        let before = running.generation.calls.count();
-        if let Err(error) = running.inbound.translate() {
-            pr_err!(
-                "{}: the link is up, but the window cannot be set up ({})\n",
-                self.name(),
-                error.to_errno()
-            );
-            return false;
-        }
-        self.ready.store(true, Relaxed);
-        fence();
-        if running.generation.calls.count() != before {
-            // It went down meanwhile, perhaps: once more.
-            self.ready.store(false, Relaxed);
-            // SAFETY: the link outlives its endpoint.
-            unsafe { raw::yoke_link_prepare(self.link) };
-        }
-        true
     }
 
     /// Something happened to the link: whatever it was, what was posted before is not proved by what is read later. Any

@@ -111,9 +111,14 @@ impl Exchange {
         self.stage = if both { Stage::Up } else { Stage::Set };
     }
 
-    /// The bridge does not take the place: not before the peer says another one.
+    /// The bridge does not take the place: not before the peer says another one, or it is [`Self::tried_again`].
     pub(crate) fn refused(&mut self) {
         self.refused = true;
+    }
+
+    /// The bridge may take by now what it did not.
+    pub(crate) fn tried_again(&mut self) {
+        self.refused = false;
     }
 
     fn echo(&self) -> u16 {
@@ -290,6 +295,9 @@ mod tests {
         one.end.refused();
         assert!(!one.end.hear(small));
         assert_eq!(one.end.wants(), None);
+        one.end.tried_again();
+        assert_eq!(one.end.wants(), Some(place(0, MIB)));
+        one.end.refused();
         // Nothing new, so it is not said again at once.
         one.end.told();
         assert!(!one.end.hear(small));

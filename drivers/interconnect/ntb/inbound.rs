@@ -77,20 +77,23 @@ pub(crate) struct Inbound {
 
 /// The limits of a window, as the bridge's driver says them; `None`: the peer is not there to tell.
 ///
+/// # Errors
+///
+/// What the bridge's driver says; for some that is how they say that the peer is not there.
+///
 /// # Safety
 ///
-/// `ntb` is a registered device with `mw_get_align`.
-unsafe fn limits(ntb: *mut raw::ntb_dev, index: c_int) -> Option<Limits> {
+/// `ntb` is a registered device.
+unsafe fn limits(ntb: *mut raw::ntb_dev, index: c_int) -> Result<Option<Limits>> {
     let (mut address, mut unit, mut largest) = (0, 0, 0);
     // Not ntb_mw_get_align(): that refuses while the link is down, for bridges whose peer decides. Those answer here with
     // an error of their own, or with what reads from a peer that is not there.
     // SAFETY: by the function's contract; the results are valid for writes.
     to_result(unsafe {
-        let get = (*(*ntb).ops).mw_get_align?;
+        let get = (*(*ntb).ops).mw_get_align.ok_or(EIO)?;
         get(ntb, PEER, index, &mut address, &mut unit, &mut largest)
-    })
-    .ok()?;
-    Limits::new(address, unit, largest)
+    })?;
+    Ok(Limits::new(address, unit, largest))
 }
 
 impl Inbound {
@@ -103,8 +106,8 @@ impl Inbound {
     ///
     /// # Errors
     ///
-    /// `ENOSPC`: no window is large enough; `ENOMEM`: there is no
-    /// memory that it would take; what the bridge's driver says.
+    /// `ENOSPC`: no window is large enough; `ENOMEM`: there is no memory that it would take; `EINVAL`: none of it fits; what
+    /// the bridge's driver says of its windows.
     ///
     /// # Safety
     ///
@@ -112,20 +115,44 @@ impl Inbound {
     pub(crate) unsafe fn new(ntb: *mut raw::ntb_dev, reach: (c_int, u64)) -> Result<Self> {
         // SAFETY: `ntb` is registered (contract).
         let count = unsafe { raw::ntb_mw_count(ntb, PEER) }.max(0);
-        // SAFETY: `ntb` is registered (contract), and `index` is one of its windows.
-        let size_of = |index| unsafe { limits(ntb, index) }.map_or(0, |limits| limits.largest);
-        let Some((index, _)) = fit::choose((0..count).map(size_of)) else {
+        let (mut known, mut refusal) = (false, Ok(()));
+        let sizes = (0..count).map(|index| {
             // SAFETY: `ntb` is registered (contract), and `index` is one of its windows.
-            let known = (0..count).any(|index| unsafe { limits(ntb, index) }.is_some());
-            if known {
-                return Err(ENOSPC);
+            match unsafe { limits(ntb, index) } {
+                Ok(limits) => {
+                    known |= limits.is_some();
+                    limits.map_or(0, |limits| limits.largest)
+                }
+                Err(error) => {
+                    refusal = Err(error);
+                    0
+                }
             }
+        });
+        let chosen = fit::choose(sizes);
+        if !known {
             // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
             return unsafe { Self::for_a_peer_to_come(ntb, reach) };
-        };
-        let index = index as c_int;
+        }
+        // Of windows that are not all known, another one may be the largest than of those that the peer looks at.
+        refusal?;
+        let index = chosen.ok_or(ENOSPC)?.0 as c_int;
         // SAFETY: `ntb` is registered (contract), and `index` is one of its windows.
-        let limits = unsafe { limits(ntb, index) }.ok_or(EIO)?;
+        let limits = unsafe { limits(ntb, index) }?.ok_or(EIO)?;
+        // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
+        unsafe { Self::for_a_known_window(ntb, index, limits) }
+    }
+
+    /// Memory that the bridge takes for a window with these limits. Errors: as [`Self::new`].
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::new`].
+    unsafe fn for_a_known_window(
+        ntb: *mut raw::ntb_dev,
+        index: c_int,
+        limits: Limits,
+    ) -> Result<Self> {
         let mut had_memory = false;
         for wish in Wishes::new(limits) {
             // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
@@ -134,10 +161,10 @@ impl Inbound {
             };
             had_memory = true;
             match inbound.point(&limits) {
-                Ok(()) => return Ok(inbound),
                 // It wants what it does not say, such as another alignment.
                 Err(error) if error == EINVAL => {}
-                Err(error) => return Err(error),
+                // A bridge that refuses for a while is asked again in any case, when the link comes up.
+                _ => return Ok(inbound),
             }
         }
         Err(if had_memory { EINVAL } else { ENOMEM })
@@ -206,7 +233,7 @@ impl Inbound {
     /// `EIO`: the bridge does not say what it takes; `EINVAL`: this memory does not fit; what the bridge's driver says.
     pub(crate) fn translate(&self) -> Result {
         // SAFETY: the device is registered as long as this lives.
-        let limits = unsafe { limits(self.ntb, self.index) }.ok_or(EIO)?;
+        let limits = unsafe { limits(self.ntb, self.index) }?.ok_or(EIO)?;
         self.point(&limits)
     }
 

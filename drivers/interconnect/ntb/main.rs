@@ -5,7 +5,7 @@
 //! ```text
 //! interconnect  the calls that yoke makes (include/yoke/interconnect.h)
 //!   endpoint    one started link: hot calls, start, stop
-//!     phase     how far its life is (pure)
+//!     phase     how far its life is (pure)           tries  when to try again, when to say so (pure)
 //!     inbound   own memory behind a window     fit    which window, what memory (pure)
 //!     outbound  the peer's window, mapped
 //!     symbol    what a bridge says of downs    down   the generation (pure)
@@ -16,7 +16,7 @@
 //! client        which NTB devices there are
 //! ```
 //!
-//! Locks, outer first: `client::DEVICES`, `Endpoint::phase`, `Sending::talk` (mutexes). Hot calls take none: they are RCU
+//! Locks, outer first: `client::DEVICES`, `Endpoint::life`, `Sending::talk` (mutexes). Hot calls take none: they are RCU
 //! readers, and `stop` waits for them.
 
 mod again;
@@ -37,6 +37,7 @@ mod outbound;
 mod phase;
 mod sending;
 mod symbol;
+mod tries;
 mod upcalls;
 
 use kernel::prelude::*;

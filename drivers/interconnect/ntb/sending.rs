@@ -17,6 +17,7 @@ use crate::{
     exchange::Exchange,
     letter::{Letter, Place},
     mailbox::Mailbox,
+    tries::{Complaint, Tries},
     PEER,
 };
 use kernel::{
@@ -28,6 +29,7 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         Arc, Mutex,
     },
+    time::{Instant, Monotonic},
 };
 
 /// Between two repetitions of what the peer has not answered: doubled from the first to the last.
@@ -43,8 +45,9 @@ struct Talk {
     /// How often a part of a letter was found.
     looks: u8,
     wait_ms: u32,
-    /// Whether it was said in this life that something is wrong: the peer may have it so as often as it likes.
-    complained: bool,
+    /// Of a bridge that does not take what the peer said.
+    tries: Tries,
+    complaint: Complaint,
     /// It repeats what was said.
     timer: Option<again::Running>,
 }
@@ -59,7 +62,8 @@ pub(crate) struct Sending {
     again: Arc<Again>,
     /// Bytes of the peer's memory that may be posted to, and read.
     reach: Atomic<u64>,
-    /// Held under `Endpoint::phase`. May be held while sleeping.
+    begin: Instant<Monotonic>,
+    /// Held under `Endpoint::life`. May be held while sleeping.
     #[pin]
     talk: Mutex<Talk>,
 }
@@ -110,7 +114,8 @@ impl Sending {
             pointed: true,
             looks: 0,
             wait_ms: WAIT_FIRST_MS,
-            complained: false,
+            tries: Tries::new(),
+            complaint: Complaint::new(),
             timer: None,
         };
         let sending = KBox::pin_init(
@@ -120,6 +125,7 @@ impl Sending {
                 mailbox,
                 again,
                 reach: Atomic::new(0),
+                begin: Instant::now(),
                 talk <- new_mutex!(talk),
             }),
             GFP_KERNEL,
@@ -179,7 +185,7 @@ impl Sending {
             self.mailbox.hush();
             self.mailbox.drain();
             talk.exchange.restart();
-            (talk.events, talk.wait_ms, talk.complained) = (events, WAIT_FIRST_MS, false);
+            (talk.events, talk.wait_ms, talk.tries) = (events, WAIT_FIRST_MS, Tries::new());
         }
         if up {
             self.hear(&mut talk, calls);
@@ -187,6 +193,9 @@ impl Sending {
             self.say(&mut talk, due);
         }
         let reach = if up { talk.exchange.reach() } else { 0 };
+        if reach != 0 && talk.complaint.is_over() {
+            pr_info!("{}: the ends agree now\n", self.name());
+        }
         self.reach.store(reach, Relaxed);
         fence();
         if calls.count() != talk.events {
@@ -223,8 +232,12 @@ impl Sending {
         }
     }
 
-    /// Points the window at what the peer says, if that is known to be so.
+    /// Points the window at what the peer says, if that is known to be so; what the bridge did not take, now and then.
     fn point(&self, talk: &mut Talk) {
+        let now_ms = self.now_ms();
+        if talk.tries.are_due(now_ms) {
+            talk.exchange.tried_again();
+        }
         let Some(place) = talk.exchange.wants() else {
             return;
         };
@@ -237,7 +250,8 @@ impl Sending {
             Ok(()) => talk.exchange.pointed(),
             Err(error) => {
                 talk.exchange.refused();
-                if !talk.complained {
+                talk.tries.failed(now_ms);
+                if talk.complaint.is_new(now_ms) {
                     pr_err!(
                         "{}: the bridge does not take the peer's memory, {} KiB at {:#x} ({})\n",
                         self.name(),
@@ -246,7 +260,6 @@ impl Sending {
                         error.to_errno()
                     );
                 }
-                talk.complained = true;
             }
         }
     }
@@ -260,12 +273,11 @@ impl Sending {
         if !talk.exchange.settled() {
             self.call_again(talk, talk.wait_ms);
             talk.wait_ms = (talk.wait_ms * 2).min(WAIT_LAST_MS);
-            if talk.wait_ms == WAIT_LAST_MS && !talk.complained {
+            if talk.wait_ms == WAIT_LAST_MS && talk.complaint.is_new(self.now_ms()) {
                 pr_warn!(
                     "{}: the peer is there, but does not agree on where memory is\n",
                     self.name()
                 );
-                talk.complained = true;
             }
         }
     }
@@ -282,6 +294,10 @@ impl Sending {
             unsafe { raw::ntb_peer_mw_clear_trans(self.ntb, PEER, self.index) };
             talk.pointed = false;
         }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.begin.elapsed().as_millis()
     }
 
     fn name(&self) -> &str {
