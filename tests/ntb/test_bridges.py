@@ -221,6 +221,24 @@ def test_a_peer_does_not_fill_the_log_of_a_bridge_that_refuses(
     bridge.check()
 
 
+@pytest.mark.parametrize("refusals", [2, 1_000_000])
+def test_memory_that_the_bridge_still_leads_to_is_not_given_back(bridge: Bridge, refusals: int) -> None:
+    """The bridge refuses to forget it, for a while or for good."""
+    if refusals > 2 and wants_debug():
+        pytest.skip("the debug kernel complains of memory of a device that is not given back")
+    bridge.load("intel")
+    bridge.open()
+    bridge.check()
+    bridge.set(0, "fail_clear", refusals)
+    bridge.machine.sh(f"echo close > {FILE}")
+    bridge.set(0, "fail_clear", 0)
+    assert bridge.trans(0).exposed == 0
+    assert ("is lost" in bridge.machine.log()) == (refusals > 2)
+    if refusals == 2:
+        bridge.open()
+        bridge.check()
+
+
 def test_a_window_of_which_nothing_is_known_for_a_while_is_not_taken_for_a_smaller_one(bridge: Bridge) -> None:
     """The peer chooses the largest one of all that there are."""
     bridge.load("intel")

@@ -3,15 +3,24 @@
 //! The inbound window: own memory that the peer writes.
 
 use crate::{
-    bindings as raw,
+    bindings as raw, client,
     fit::{self, Limits, Wish, Wishes},
     PEER,
 };
 use core::ptr::NonNull;
-use kernel::{bindings, error::to_result, prelude::*};
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    sync::atomic::{Atomic, Relaxed},
+    time::{delay::fsleep, Delta},
+};
 
 /// Smaller memory will be tried, so nobody needs to hear that the larger one is not to be had.
 const QUIET: c_ulong = bindings::DMA_ATTR_NO_WARN as c_ulong;
+/// How often a bridge is asked to let go of memory, and the time in between.
+const CLEAR_TRIES: u32 = 3;
+const CLEAR_WAIT: Delta = Delta::from_millis(20);
 
 /// Memory of the device that the bridge moves data with.
 struct Memory {
@@ -19,6 +28,8 @@ struct Memory {
     len: usize,
     base: NonNull<c_void>,
     address: bindings::dma_addr_t,
+    /// The bridge may still lead to it: it is never freed.
+    lost: bool,
 }
 
 impl Memory {
@@ -39,6 +50,7 @@ impl Memory {
             len,
             base: NonNull::new(base)?,
             address,
+            lost: false,
         })
     }
 
@@ -53,6 +65,9 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        if self.lost {
+            return;
+        }
         // SAFETY: allocated in new() with these values, for a device that is still there.
         unsafe {
             bindings::dma_free_attrs(
@@ -66,13 +81,16 @@ impl Drop for Memory {
     }
 }
 
-/// Own memory behind one window of the bridge. Dropping it withdraws it from the bridge, then frees it.
+/// Own memory behind one window of the bridge. Dropping it withdraws it from the bridge, then frees it; if the bridge does not
+/// let go of it, it is lost: the peer could still write it. Context of the drop: may sleep.
 pub(crate) struct Inbound {
     ntb: *mut raw::ntb_dev,
     index: c_int,
     memory: Memory,
     offset: usize,
     size: u64,
+    /// Whether the bridge was told of it, and may have taken it.
+    told: Atomic<bool>,
 }
 
 /// The limits of a window, as the bridge's driver says them; `None`: the peer is not there to tell.
@@ -203,6 +221,7 @@ impl Inbound {
                 memory,
                 offset,
                 size: wish.size,
+                told: Atomic::new(false),
             })
         })
     }
@@ -222,7 +241,13 @@ impl Inbound {
             );
         }
         // SAFETY: the device is registered as long as this lives. Without inbound translation this does nothing.
-        to_result(unsafe { raw::ntb_mw_set_trans(self.ntb, PEER, self.index, address, size) })
+        let status = unsafe { raw::ntb_mw_set_trans(self.ntb, PEER, self.index, address, size) };
+        let taken = to_result(status);
+        // What fails half-way may have taken it all the same.
+        if taken != Err(EINVAL) {
+            self.told.store(true, Relaxed);
+        }
+        taken
     }
 
     /// Points the bridge at the memory again, now that the peer is there: where its end was reset, or decides on the
@@ -252,7 +277,23 @@ impl Inbound {
 
 impl Drop for Inbound {
     fn drop(&mut self) {
-        // SAFETY: the device is still registered. The bridge forgets the address before the memory is freed.
-        unsafe { raw::ntb_mw_clear_trans(self.ntb, PEER, self.index) };
+        let told = self.told.load(Relaxed);
+        for _ in 0..CLEAR_TRIES {
+            // SAFETY: the device is still registered. The bridge forgets the address before the memory is freed.
+            let status = unsafe { raw::ntb_mw_clear_trans(self.ntb, PEER, self.index) };
+            if status == 0 || !told {
+                return;
+            }
+            fsleep(CLEAR_WAIT);
+        }
+        // SAFETY: the PCI device below a device that is still registered. One that is not there writes nothing.
+        if unsafe { bindings::pci_device_is_present((*self.ntb).pdev) } {
+            pr_err!(
+                "{}: the bridge does not let go of our window: its memory, {} KiB, is lost until the next boot\n",
+                client::name(self.ntb),
+                self.memory.len / 1024
+            );
+            self.memory.lost = true;
+        }
     }
 }
