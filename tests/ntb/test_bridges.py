@@ -239,6 +239,19 @@ def test_memory_that_the_bridge_still_leads_to_is_not_given_back(bridge: Bridge,
         bridge.check()
 
 
+def test_an_end_whose_peer_does_not_agree_says_so(bridge: Bridge) -> None:
+    """Both are there, and go on talking: the one whose bridge refuses, and the one that has nothing to complain of itself."""
+    bridge.load("idt")
+    bridge.set(0, "fail_trans", 1_000_000)
+    bridge.open()
+    bridge.machine.wait(
+        "complaint", "dmesg | tac | sed '/yoke-test: begin/q' | grep -q 'does not agree on where memory is'"
+    )
+    bridge.set(0, "fail_trans", 0)
+    bridge.wait_up()
+    bridge.check()
+
+
 def test_a_window_of_which_nothing_is_known_for_a_while_is_not_taken_for_a_smaller_one(bridge: Bridge) -> None:
     """The peer chooses the largest one of all that there are."""
     bridge.load("intel")

@@ -35,6 +35,8 @@ use kernel::{
 /// Between two repetitions of what the peer has not answered: doubled from the first to the last.
 const WAIT_FIRST_MS: u32 = 20;
 const WAIT_LAST_MS: u32 = 1000;
+/// Two ends that can agree have done so by then.
+const AGREE_MS: i64 = 2000;
 
 struct Talk {
     exchange: Exchange,
@@ -45,6 +47,8 @@ struct Talk {
     /// How often a part of a letter was found.
     looks: u8,
     wait_ms: u32,
+    /// Since when the peer is there and the ends have not agreed.
+    apart_ms: Option<i64>,
     /// Of a bridge that does not take what the peer said.
     tries: Tries,
     complaint: Complaint,
@@ -114,6 +118,7 @@ impl Sending {
             pointed: true,
             looks: 0,
             wait_ms: WAIT_FIRST_MS,
+            apart_ms: None,
             tries: Tries::new(),
             complaint: Complaint::new(),
             timer: None,
@@ -185,17 +190,16 @@ impl Sending {
             self.mailbox.hush();
             self.mailbox.drain();
             talk.exchange.restart();
-            (talk.events, talk.wait_ms, talk.tries) = (events, WAIT_FIRST_MS, Tries::new());
+            (talk.events, talk.wait_ms, talk.apart_ms) = (events, WAIT_FIRST_MS, None);
+            talk.tries = Tries::new();
         }
         if up {
             self.hear(&mut talk, calls);
             self.point(&mut talk);
             self.say(&mut talk, due);
+            self.complain(&mut talk);
         }
         let reach = if up { talk.exchange.reach() } else { 0 };
-        if reach != 0 && talk.complaint.is_over() {
-            pr_info!("{}: the ends agree now\n", self.name());
-        }
         self.reach.store(reach, Relaxed);
         fence();
         if calls.count() != talk.events {
@@ -273,12 +277,25 @@ impl Sending {
         if !talk.exchange.settled() {
             self.call_again(talk, talk.wait_ms);
             talk.wait_ms = (talk.wait_ms * 2).min(WAIT_LAST_MS);
-            if talk.wait_ms == WAIT_LAST_MS && talk.complaint.is_new(self.now_ms()) {
-                pr_warn!(
-                    "{}: the peer is there, but does not agree on where memory is\n",
-                    self.name()
-                );
+        }
+    }
+
+    /// Says that the ends do not agree though they had the time, and that they do again.
+    fn complain(&self, talk: &mut Talk) {
+        if talk.exchange.reach() != 0 || talk.exchange.settled() {
+            talk.apart_ms = None;
+            if talk.exchange.reach() != 0 && talk.complaint.is_over() {
+                pr_info!("{}: the ends agree now\n", self.name());
             }
+            return;
+        }
+        let now_ms = self.now_ms();
+        let since_ms = *talk.apart_ms.get_or_insert(now_ms);
+        if now_ms - since_ms >= AGREE_MS && talk.complaint.is_new(now_ms) {
+            pr_warn!(
+                "{}: the peer is there, but does not agree on where memory is\n",
+                self.name()
+            );
         }
     }
 
