@@ -11,7 +11,7 @@ use kernel::{
 use yoke_core::{
     disk::Identity,
     ids::{LinkId, LINK_COUNT},
-    openers::{Fate, Openers, Tenure},
+    openers::{Fate, Openers},
     volume::log::entry::Entry,
     volume::{
         self,
@@ -132,7 +132,7 @@ pub(crate) struct Inner {
     pub(crate) last_opener: CurrentTask,
     /// They are to make way for this: for the keeper.
     pub(crate) evict: Option<Command>,
-    /// A page of the kernel's cache was to be written while this controller does not own the volume: it may say what no
+    /// A page of the kernel's cache could not be written since this controller does not own the volume: it says what no
     /// disk has. For the keeper.
     pub(crate) spoilt: bool,
     /// What the kernel has cached for openers that stay is to be dropped before the volume is released.
@@ -201,11 +201,7 @@ impl Inner {
 
     /// Whether a bio may be begun now; one of an ownership that is over may not, ever.
     pub(crate) fn admits(&mut self, bio: &Bio) -> bool {
-        let tenure = self.core.tenure();
-        if !matches!(tenure, Tenure::Owner { .. }) && bio.is_cached() {
-            self.spoilt = true;
-        }
-        self.openers.admits(bio.disk_tag(), tenure)
+        self.openers.admits(bio.disk_tag(), self.core.tenure())
     }
 
     /// What has become of the openers.
@@ -293,7 +289,19 @@ impl Shared {
         if result.is_err_and(|reason| !reason.is_refusal()) {
             self.stats.io_errors.add(1);
         }
-        io.0.complete(result.map_err(status));
+        let bio = io.0;
+        let lost = (result.is_err() && bio.is_cached()).then(|| bio.disk_tag());
+        bio.complete(result.map_err(status));
+        // Only now its pages can be dropped.
+        if let Some(tag) = lost {
+            self.spoil(tag);
+        }
+    }
+
+    /// A write of what is cached of the device `tag` has failed. On an owner that is as on any disk.
+    fn spoil(&self, tag: u64) {
+        let mut inner = self.inner.lock();
+        inner.spoilt |= tag == inner.openers.device() && !inner.core.is_owner();
     }
 
     /// Does a job that is no more than an answer, or nothing. Context: any.
