@@ -46,6 +46,27 @@ impl CurrentTask {
     }
 }
 
+/// What is left in the cache of what was to be dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// Pages that are being read, written or changed. Of those that were free none is left, a dirty one least of all.
+    Busy,
+    /// It would have taken too long.
+    More,
+}
+
+impl Left {
+    fn from_raw(left: u32) -> Self {
+        match left {
+            ffi::LEFT_NOTHING => Self::Nothing,
+            ffi::LEFT_BUSY => Self::Busy,
+            _ => Self::More,
+        }
+    }
+}
+
 /// What every disk's private data starts with, whatever its type.
 #[repr(C)]
 pub(crate) struct DiskHead {
@@ -275,11 +296,25 @@ impl<T: DiskOps> Disk<T> {
         unsafe { ffi::yoke_sys_disk_kill(self.gd.as_ptr()) }
     }
 
-    /// Tells who has the disk open that what is on it has changed: file systems on it shut down, and
-    /// all cached pages go. Pages that were not written yet are lost, and whoever syncs hears of it.
-    pub fn drop_cache(&self) {
+    /// Tells who has the disk open that what is on it has changed: file systems on it shut down, and user
+    /// space hears of it. [`Self::drop_cache`] follows.
+    pub fn changed(&self) {
         // SAFETY: the disk is valid (invariant).
-        unsafe { ffi::yoke_sys_disk_drop_cache(self.gd.as_ptr()) }
+        unsafe { ffi::yoke_sys_disk_changed(self.gd.as_ptr()) }
+    }
+
+    /// Drops all pages that are cached of it, unless a file system holds it. Those that were not written yet are
+    /// lost, and whoever syncs hears of it. It waits for no I/O that is under way, and holds up openers for moments.
+    pub fn drop_cache(&self) -> Left {
+        // SAFETY: the disk is valid (invariant).
+        Left::from_raw(unsafe { ffi::yoke_sys_disk_drop_cache(self.gd.as_ptr()) })
+    }
+
+    /// Drops the pages that are cached of it and are as they were last written or read, so that the disk is asked for
+    /// them. Nothing is lost by it. It waits for no I/O that is under way.
+    pub fn forget(&self) -> Left {
+        // SAFETY: the disk is valid (invariant).
+        Left::from_raw(unsafe { ffi::yoke_sys_disk_forget(self.gd.as_ptr()) })
     }
 
     /// Takes the disk away from the system, if that was not done yet: its name is free, its attributes

@@ -20,6 +20,9 @@ pub(crate) const F_RAHEAD: u32 = 1 << 4;
 pub(crate) const F_NOWAIT: u32 = 1 << 5;
 pub(crate) const F_NOUNMAP: u32 = 1 << 6;
 
+pub(crate) const LEFT_NOTHING: u32 = 0;
+pub(crate) const LEFT_BUSY: u32 = 1;
+
 pub(crate) const L_WRITE_CACHE: u32 = 1 << 0;
 pub(crate) const L_FUA: u32 = 1 << 1;
 pub(crate) const L_PARTITIONS: u32 = 1 << 2;
@@ -168,7 +171,9 @@ extern "C" {
     pub(crate) fn yoke_sys_current(comm: *mut u8, pid: *mut i32);
     pub(crate) fn yoke_sys_disk_kill(disk: *mut bindings::gendisk);
     pub(crate) fn yoke_sys_disk_remove(disk: *mut bindings::gendisk);
-    pub(crate) fn yoke_sys_disk_drop_cache(disk: *mut bindings::gendisk);
+    pub(crate) fn yoke_sys_disk_changed(disk: *mut bindings::gendisk);
+    pub(crate) fn yoke_sys_disk_drop_cache(disk: *mut bindings::gendisk) -> u32;
+    pub(crate) fn yoke_sys_disk_forget(disk: *mut bindings::gendisk) -> u32;
     pub(crate) fn yoke_sys_disk_is_mounted(disk: *mut bindings::gendisk) -> bool;
     pub(crate) fn yoke_sys_disk_lock_opens(disk: *mut bindings::gendisk);
     pub(crate) fn yoke_sys_disk_unlock_opens(disk: *mut bindings::gendisk);

@@ -7,6 +7,7 @@
 
 #include "helpers/bio.c"
 #include "helpers/disk.c"
+#include "helpers/cache.c"
 #include "helpers/memory.c"
 #include "helpers/wait.c"
 #include "helpers/admin.c"

@@ -7,6 +7,7 @@
 //!   make    the machine, and what is shared, from what was configured
 //!   probe   what stands on the backing disk
 //! keeper    /dev/yokeN as a device: made, taken away from those whose ownership is over, made again
+//!   stale   what is cached of it and may not be shown any more
 //! front     /dev/yokeN: bios come in
 //!   write, read, long   what becomes of them
 //! shared    the machine and its lock, and the desk where bios wait (yoke_core::volume::desk)
@@ -39,6 +40,7 @@ mod poster;
 mod probe;
 mod read;
 mod shared;
+mod stale;
 #[cfg(yoke_kunit)]
 mod tests;
 mod worker;

@@ -124,31 +124,6 @@ void yoke_sys_disk_remove(struct gendisk *disk)
 	unmap_mapping_range(disk->part0->bd_mapping, 0, 0, 1);
 }
 
-/*
- * As after a change of the medium, and no page stays: invalidate_bdev() leaves
- * those that are dirty or mapped. Not so under a file system, whose buffers
- * they are: it was just shut down. May sleep.
- */
-void yoke_sys_disk_drop_cache(struct gendisk *disk)
-{
-	struct block_device *bdev = disk->part0;
-	struct address_space *mapping = bdev->bd_mapping;
-	bool mounted;
-
-	disk_force_media_change(disk);
-	/* Nobody mounts it meanwhile. */
-	mutex_lock(&disk->open_mutex);
-	mutex_lock(&bdev->bd_holder_lock);
-	mounted = bdev->bd_holder_ops;
-	mutex_unlock(&bdev->bd_holder_lock);
-	if (!mounted) {
-		if (mapping_tagged(mapping, PAGECACHE_TAG_DIRTY))
-			filemap_set_wb_err(mapping, -EIO);
-		truncate_inode_pages(mapping, 0);
-	}
-	mutex_unlock(&disk->open_mutex);
-}
-
 /* Whether a file system, or whoever else wants to hear of the disk's end, holds it. May sleep. */
 bool yoke_sys_disk_is_mounted(struct gendisk *disk)
 {

@@ -10,6 +10,7 @@ use super::{
     front::Front,
     news::lines,
     shared::{Cache, Inner, Shared},
+    stale::Stale,
 };
 use kernel::{prelude::*, str::CString, sync::Arc};
 use yoke_core::{
@@ -22,8 +23,10 @@ use yoke_sys::{
     time::{boottime_ns, sleep_us},
 };
 
-/// When a device that could not be made, or has bios left, is looked at again.
+/// When a device that could not be made, or has bios or pages left, is looked at again.
 const AGAIN_NS: u64 = 100_000_000;
+/// The same while the release of the volume waits for it.
+const SOON_NS: u64 = 10_000_000;
 /// How long an opener may hold up a giveback without being named for it.
 const PASSERS_NS: u64 = 2_000_000_000;
 /// Devices whose bios have not ended yet, at most; for one more the keeper waits.
@@ -93,6 +96,8 @@ pub(super) struct Keeper {
     params: Params,
     /// Devices that were taken away, while their last bios are under way.
     retired: KVec<Disk<Front>>,
+    /// What is to go of the cache.
+    stale: Stale,
 }
 
 impl Keeper {
@@ -104,6 +109,7 @@ impl Keeper {
             name,
             params,
             retired: KVec::with_capacity(RETIRED, GFP_KERNEL)?,
+            stale: Stale::default(),
         };
         keeper.make()?;
         Ok(keeper)
@@ -117,13 +123,23 @@ impl Keeper {
             self.evict();
             self.settle_openers();
             self.retired.retain(|disk| disk.inflight() > 0);
-            let unfinished = !self.retired.is_empty() || self.shared.disk.lock().is_none();
-            let deadline = unfinished.then(|| boottime_ns().saturating_add(AGAIN_NS));
+            let deadline = self.pause_ns().map(|ns| boottime_ns().saturating_add(ns));
             self.shared.attend.wait(deadline);
         }
         self.shared.tell_people(&mut lines);
         let last = self.shared.disk.lock().take();
         drop(last);
+    }
+
+    /// When to look again by itself, if there is something to look at.
+    fn pause_ns(&self) -> Option<u64> {
+        let Cache { asked, dropped } = self.shared.inner.lock().cache;
+        if asked != dropped {
+            return Some(SOON_NS);
+        }
+        let unfinished =
+            self.stale.is_left() || !self.retired.is_empty() || self.shared.disk.lock().is_none();
+        unfinished.then_some(AGAIN_NS)
     }
 
     /// A device of the number that counts.
@@ -161,39 +177,54 @@ impl Keeper {
         let (fate, tenure) = (inner.fate(), inner.core.tenure());
         inner.openers.moved(tenure);
         let spoilt = core::mem::take(&mut inner.spoilt);
-        let Cache { asked, dropped } = inner.cache;
+        let cache = inner.cache;
         drop(inner);
-        let releases = asked != dropped;
-        if releases {
-            // What waits of them ends, and lets go of the pages that it reads into.
-            self.shared.restart();
-        }
         if fate == Fate::Dead {
-            pr_warn!(
-                "volume {}: the ownership is over in which {} was open: who has it open gets errors from now on\n",
-                self.shared.name(),
-                self.name.to_str().unwrap_or("?")
-            );
-            let disk = self.shared.disk.lock().take();
-            if let Some(disk) = &disk {
-                disk.kill();
-                disk.remove();
-            }
-            self.replace(disk, |_| ());
-        } else if fate == Fate::Moved || spoilt || releases {
-            let disk = self.shared.disk.lock();
-            if let Some(disk) = &*disk {
-                disk.drop_cache();
-            }
-        }
-        if releases {
-            self.shared.inner.lock().cache.dropped = asked;
-            self.shared.wake.set();
+            self.bury();
+        } else {
+            self.stale.note(fate, spoilt, cache);
+            self.settle_cache(cache, tenure);
         }
         if self.shared.disk.lock().is_none() {
             // Without memory for it: once more in a moment.
             let _ = self.make();
         }
+    }
+
+    /// What is cached of the device and may not be shown any more goes, as far as it can go now.
+    fn settle_cache(&mut self, cache: Cache, tenure: Tenure) {
+        let releases = cache.asked != cache.dropped;
+        if !self.stale.is_left() && !releases {
+            return;
+        }
+        if releases {
+            // What waits of its openers ends, and lets go of the pages that it reads into.
+            self.shared.restart();
+        }
+        let serves = matches!(tenure, Tenure::Owner { leaving: false, .. });
+        match &*self.shared.disk.lock() {
+            Some(disk) => self.stale.step(disk, serves),
+            None => self.stale.gone(),
+        }
+        if releases && !self.stale.is_left() {
+            self.shared.inner.lock().cache.dropped = cache.asked;
+            self.shared.wake.set();
+        }
+    }
+
+    /// The device dies for everybody who has it open.
+    fn bury(&mut self) {
+        pr_warn!(
+            "volume {}: the ownership is over in which {} was open: who has it open gets errors from now on\n",
+            self.shared.name(),
+            self.name.to_str().unwrap_or("?")
+        );
+        let disk = self.shared.disk.lock().take();
+        if let Some(disk) = &disk {
+            disk.kill();
+            disk.remove();
+        }
+        self.replace(disk, |_| ());
     }
 
     /// `old` was taken away: another device counts from now on. What was kept of the old one's bios ends.
@@ -202,6 +233,7 @@ impl Keeper {
         inner.openers.replaced();
         also(&mut inner);
         drop(inner);
+        self.stale.gone();
         self.shared.restart();
         if let Some(Err(full)) = old.map(|disk| self.retired.push_within_capacity(disk)) {
             drop(full);
