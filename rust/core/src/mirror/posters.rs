@@ -145,7 +145,7 @@ mod tests {
                     }
                 } else if let Some((mark, before)) = waits {
                     if posters.have_left(mark) {
-                        assert_eq!(before, [false; 3], "{order}");
+                        assert_eq!(before, [false; 3]);
                     }
                 } else {
                     waits = Some((posters.mark(), inside.map(|entered| entered.is_some())));
