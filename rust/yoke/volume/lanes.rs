@@ -43,7 +43,9 @@ impl Lane {
     /// again, and answered again.
     pub(crate) fn is_settled(&mut self, number: u64) -> bool {
         let known = self.answered.filter(|(asked, _)| *asked == number);
-        let (_, mark) = *self.answered.insert(known.unwrap_or_else(|| (number, self.port.mark())));
+        let (_, mark) = *self
+            .answered
+            .insert(known.unwrap_or_else(|| (number, self.port.mark())));
         self.port.have_left(mark)
     }
 
