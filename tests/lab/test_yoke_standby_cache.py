@@ -19,7 +19,7 @@ VOLUME, EXPORTED = "vol0", "export"
 GUEST = Path(__file__).resolve().parent / "guest"
 SCRIBBLER, PATIENT = GUEST / "scribbler.py", GUEST / "patient.py"
 # Long enough for a write to come in, and for the keeper to come, before a takeover is done: that waits for it.
-LEASE_MS = 4000
+LEASE_MS = 6000
 MIB = 16
 WRITERS = 4
 # Of what needs no I/O of the volume.
@@ -56,7 +56,7 @@ def device(node: Node, name: str = VOLUME) -> str:
 
 
 @pytest.mark.parametrize("sync", [True, False], ids=["with fsync", "without"])
-def test_a_buffered_write_lives_through_a_fail_over(appliance: Appliance, sync: bool) -> None:
+def test_a_fail_over_holds_up_a_buffered_write_and_loses_nothing(appliance: Appliance, sync: bool) -> None:
     """One long I/O: nothing of it fails, and all of it is there, in the cache and on the disk."""
     lab, b = appliance.lab, appliance.b
     disk = device(b)
@@ -83,6 +83,27 @@ def test_a_buffered_write_lives_through_a_fail_over(appliance: Appliance, sync: 
     outcomes = [line for line in lines[:-2] if line not in (before, after)]
     assert outcomes == ["done"] * (3 if sync else 2), done
     assert lines[-2:] == ["same 0", "same 0"], done
+
+
+def test_a_write_that_waits_for_a_fail_over_holds_up_nobody(appliance: Appliance) -> None:
+    """Whoever opens and closes the device waits for no page that is being written, and neither does the keeper."""
+    lab, b = appliance.lab, appliance.b
+    disk = device(b)
+    files = f"/sys/block/{b.disk_of(VOLUME)}/yoke"
+    b.sh("head -c 4096 /dev/urandom > /run/data")
+    lab.kill("a")
+    b.wait("the loss of its partner", f'[ "$(cat {PEER_CLASS}/0/state)" != ready ]', say=f"cat {PEER_CLASS}/0/state")
+    write = f"python3 -I -S {PATIENT} {disk} /run/data > /run/outcomes"
+    waits = f"grep -q '^waiting [1-9]' {files}/stats"
+    # The keeper comes within a second.
+    done = b.run(
+        f"exec 9<> {disk}; {write} & end=$((SECONDS + 10)); until {waits}; do ((SECONDS < end)) || exit 9; sleep 0.02; done;"
+        f" sleep 1.5; {waits} && echo waits; blockdev --getsize64 {disk} > /dev/null; : <> {disk}; {waits} && echo waits;"
+        f" cat {files}/state; wait; cat /run/outcomes",
+        timeout=90,
+    )
+    assert done.text.startswith("waits"), "the takeover was done too soon for this test"
+    assert done.text.splitlines()[1:] in (["waits", state, "done", "done"] for state in ("standby", "claiming")), done
 
 
 @contextlib.contextmanager
