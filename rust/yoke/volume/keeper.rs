@@ -202,10 +202,12 @@ impl Keeper {
             self.shared.restart();
         }
         let serves = matches!(tenure, Tenure::Owner { leaving: false, .. });
-        match &*self.shared.disk.lock() {
+        let disk = self.shared.disk.lock();
+        match &*disk {
             Some(disk) => self.stale.step(disk, serves),
             None => self.stale.gone(),
         }
+        drop(disk);
         if releases && !self.stale.is_left() {
             self.shared.inner.lock().cache.dropped = cache.asked;
             self.shared.wake.set();

@@ -120,7 +120,7 @@ pub(crate) fn write(dir: &Path, file: &str, value: &str) -> Result<(), Failure> 
     })
 }
 
-/// As [`write`], for those who know better what an errno means.
+/// As [`write()`], for those who know better what an errno means.
 pub(crate) fn try_write(dir: &Path, file: &str, value: &str) -> io::Result<()> {
     fs::write(dir.join(file), format!("{value}\n"))
 }
