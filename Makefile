@@ -22,7 +22,7 @@ modules: $(kernel) ## build the kernel modules into build/modules (KDIR=: agains
 	@scripts/modules $(debug)
 
 ##@ Test
-.PHONY: check test test-host test-miri test-kunit test-ntb test-lab fuzz soak
+.PHONY: check test test-host test-miri test-kunit test-ntb test-lab fuzz soak soak-lab
 check: $(kernel) ## formatting, clippy, dependency direction, unsafe placement, docs; each check tests itself
 	@scripts/check
 test: modules ## all tests
@@ -42,6 +42,8 @@ test-lab: modules ## scenarios between machines (DEBUG=1)
 soak: bootstrap ## simulated appliances with seeds that were never used before (SEEDS=100000, SCENARIO=, MINUTES=, FROM=)
 	@cargo run --quiet --profile soak -p yoke_sim -- soak --seeds $(or $(SEEDS),100000) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(FROM),--from $(FROM))
+soak-lab: modules ## test-ntb and test-lab with all their turns and kinds (DEBUG=1)
+	@YOKE_LONG=1 $(machines) ntb lab
 
 ##@ Other
 .PHONY: demo lab bench format clean help

@@ -15,6 +15,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from yoke_lab.fixture import lab
+from yoke_lab.timing import is_long
 
 __all__ = ["lab"]
 
@@ -25,6 +26,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_out_long(config, items)
+    put_in_order(config, items)
+
+
+def leave_out_long(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What only long campaigns run."""
+    if is_long():
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def put_in_order(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of a file run in any order: this shows it. Files stay together, since their tests share a lab."""
     order = config.getoption("order")
     if not order:

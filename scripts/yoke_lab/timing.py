@@ -13,6 +13,7 @@ from .errors import LabError
 T = TypeVar("T")
 
 FACTOR_VARIABLE = "YOKE_TIMEOUT_FACTOR"
+LONG_VARIABLE = "YOKE_LONG"
 
 
 def factor() -> float:
@@ -25,6 +26,11 @@ def factor() -> float:
     if not 0.01 <= value <= 1000:
         raise LabError(f"{FACTOR_VARIABLE}={text!r} is not a number between 0.01 and 1000", f"unset {FACTOR_VARIABLE}")
     return value
+
+
+def is_long() -> bool:
+    """Whether this is a long campaign: every test, and those that repeat something as often as they can."""
+    return os.environ.get(LONG_VARIABLE) == "1"
 
 
 def scaled(seconds: float) -> float:

@@ -9,12 +9,12 @@ import pytest
 from yoke_lab.appliance import Appliance, Node
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Lab
-from yoke_lab.timing import scaled
+from yoke_lab.timing import is_long, scaled
 from yoke_lab.torture import verify, writing
 
 LAB_OPTIONS = {"disk_bytes": [64 << 20]}
 VOLUME = "vol0"
-TURNS = 8
+TURNS = 8 if is_long() else 3
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from yoke_lab.appliance import Appliance
 from yoke_lab.host_tools import build
 from yoke_lab.lab import Finished, Lab
-from yoke_lab.timing import scaled
+from yoke_lab.timing import is_long, scaled
 from yoke_lab.torture import verify, writing
 
 LAB_OPTIONS = {"disk_bytes": [320 << 20], "memory_mib": 512, "cpus": 2}
@@ -26,16 +26,17 @@ STANDS = (
     " grep -H . /sys/block/yoke*/inflight /sys/block/yoke*/yoke/*; dmesg | tail -n 40"
 )
 
-# Touches more pages than there is memory, says how far it is, and looks whether each is what it was.
+TURNS = 2 if is_long() else 1
+# Touches more pages than there is memory, so many times, says how far it is, and looks whether each is what it was.
 HOG = """
 import mmap, sys
-more, said = int(sys.argv[1]), sys.argv[2]
+more, said, turns = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 free = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemAvailable"))
 pages = free // 4 + more * 256
 memory = mmap.mmap(-1, pages * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 def stamp(page, turn):
     return (page * 2654435761 + turn).to_bytes(8, "little")
-for turn in range(2):
+for turn in range(turns):
     for page in range(pages):
         memory[page * 4096 : page * 4096 + 8] = stamp(page, turn)
         if page % 1024 == 0:
@@ -112,7 +113,7 @@ def test_swap_on_a_volume_whose_partner_dies(appliance: Appliance, death: str) -
 
     def hog() -> None:
         # It outlives every wait below, so that these find it where it stands.
-        hogs = f'python3 -I -S -c "$(cat)" 64 {SAID}; code=$?; touch {SAID}.end; exit $code'
+        hogs = f'python3 -I -S -c "$(cat)" 64 {SAID} {TURNS}; code=$?; touch {SAID}.end; exit $code'
         ended.append(a.run(hogs, timeout=900, stdin=HOG.encode()))
 
     thread = threading.Thread(target=hog)
