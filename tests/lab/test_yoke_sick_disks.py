@@ -155,7 +155,7 @@ def test_a_survivor_whose_disk_is_slower_than_its_lease(
         assert code == 0 and report["lost"] == 0 and report["acked_writes"] >= 400, report
 
 
-@pytest.mark.parametrize("what", ["header", "disk"])
+@pytest.mark.parametrize("what", [pytest.param("header", marks=pytest.mark.long), "disk"])
 def test_a_write_without_a_lease_fails_in_time(appliance: Appliance, below: Brittle, what: str) -> None:
     """The node blocks, or all of the disk, cannot be read until after the write, and then a read, has failed."""
     b, patience_ms = appliance.b, 2000

@@ -55,7 +55,9 @@ def device(node: Node, name: str = VOLUME) -> str:
     return f"/dev/{node.disk_of(name)}"
 
 
-@pytest.mark.parametrize("sync", [True, False], ids=["with fsync", "without"])
+@pytest.mark.parametrize(
+    "sync", [pytest.param(True, id="with fsync"), pytest.param(False, id="without", marks=pytest.mark.long)]
+)
 def test_a_fail_over_holds_up_a_buffered_write_and_loses_nothing(appliance: Appliance, sync: bool) -> None:
     """One long I/O: nothing of it fails, and all of it is there, in the cache and on the disk."""
     lab, b = appliance.lab, appliance.b
