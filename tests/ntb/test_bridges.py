@@ -202,7 +202,10 @@ def test_what_a_bridge_refuses_for_a_while_is_tried_again(bridge: Bridge, like: 
 @pytest.mark.parametrize(
     ("like", "what", "words"),
     # An IDT bridge is pointed by the peer, all others by this end.
-    [pytest.param(*row, id=row[0], marks=[] if row[0] in ("switchtec", "idt") else pytest.mark.long) for row in REFUSALS],
+    [
+        pytest.param(*row, id=row[0], marks=[] if row[0] in ("switchtec", "idt") else pytest.mark.long)
+        for row in REFUSALS
+    ],
 )
 def test_a_peer_does_not_fill_the_log_of_a_bridge_that_refuses(
     bridge: Bridge, like: str, what: str, words: str
