@@ -53,8 +53,10 @@ impl<O: Outlet> Drop for Membership<O> {
             .members
             .retain(|other| !Arc::ptr_eq(&other.volume, &self.volume));
         drop(state);
-        self.volume.drop_lanes();
+        // The twin hears of it before another volume can be granted these places: until then it may begin to post to them.
+        self.volume.void_lanes();
         self.out.send(PORT, &self.volume.says(Presence::Closed));
+        self.volume.drop_lanes();
         // What it had in the windows may do for another.
         let state = self.mirror.state.lock();
         for other in &state.members {
@@ -457,6 +459,13 @@ impl Shared {
             return;
         }
         self.tell(Input::Message(message));
+    }
+
+    /// Nothing that the twin posts from now on is proved.
+    fn void_lanes(&self) {
+        for lane in self.inner.lock().lanes.iter().flatten() {
+            lane.set_word(0);
+        }
     }
 
     /// Forgets all links, and gives the regions in their windows back.
