@@ -10,7 +10,7 @@ use super::{
     probe::{Found, Limits},
     shared::Shared,
 };
-use crate::link::{tests::both_ends, Identity as Controller, Outlet};
+use crate::link::{tests::both_ends, Client, Hold, Identity as Controller, Outlet, Partner};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -20,11 +20,13 @@ use kernel::{
 use yoke_core::{
     disk::Identity,
     ids::{Epoch, Generation, Incarnation, LinkEpoch, NodeId, Uuid},
+    link::Contact,
     mirror::{
         header::{Content, SlotHeader},
         presence::Presence,
         proof::{prove, Post, Way},
     },
+    terms::Terms,
     volume::{Config, PostTo},
     window::{epoch_word_at, Layout, Place},
     wire::message,
@@ -32,6 +34,8 @@ use yoke_core::{
 use yoke_sys::{backing::Below, pages::Pages, test_kind::TestKind};
 
 const MS: u64 = 1_000_000;
+/// So that there is room for two volumes in the window of a [`TestKind`].
+const SLOTS: u32 = 4;
 
 /// Notes what the twin is told.
 #[pin_data]
@@ -61,13 +65,36 @@ impl Outlet for Twin {
     }
 }
 
+/// The twin, and what place in a window is free when it hears that the volume is closed.
+#[pin_data]
+struct Watching {
+    port: Hold,
+    #[pin]
+    free: Mutex<Option<Place>>,
+}
+
+impl Outlet for Watching {
+    fn send(&self, _port: message::Port, bytes: &[u8]) {
+        if matches!(Presence::decode(bytes), Some((_, Presence::Closed, _))) {
+            *self.free.lock() = free_place(&self.port);
+        }
+    }
+}
+
+/// Where the next region would be.
+fn free_place(port: &Hold) -> Option<Place> {
+    let place = port.carve(SLOTS)?;
+    port.give_back(place);
+    Some(place)
+}
+
 /// What a volume without a disk is made of.
 #[inline(never)]
 fn configured(number: u8) -> Result<(Settings, Identity, Config)> {
     let settings = Settings {
         device: CString::try_from(c"none")?,
         home: NodeId::new(0).ok_or(EINVAL)?,
-        slots: 64,
+        slots: SLOTS,
         io_life_ns: 200 * MS,
         patience_ns: 1000 * MS,
         link_lease_ns: 50 * MS,
@@ -129,6 +156,45 @@ mod suite {
     fn a_disk_is_flushed_whatever_it_says_when_it_is_opened() -> Result {
         let (_, _, config) = configured(2)?;
         assert!(config.volatile_cache);
+        Ok(())
+    }
+
+    /// Else it might begin to post there when the place is another volume's.
+    #[test]
+    fn the_twin_hears_of_the_end_before_the_place_is_free() -> Result {
+        let kind = TestKind::register()?;
+        let (_ports, a, b) = both_ends(&kind)?;
+        let (mirror, first) = (Mirror::new()?, volume(2)?);
+        let place = free_place(&a).ok_or(ENOSPC)?;
+        let port = a.clone();
+        let watching = Arc::pin_init(
+            pin_init!(Watching { port, free <- new_mutex!(None) }),
+            GFP_KERNEL,
+        )?;
+        let membership = mirror.join(&first, &watching)?;
+        let peer = Partner {
+            node: NodeId::new(1).ok_or(EINVAL)?,
+            incarnation: Incarnation::new(9).ok_or(EINVAL)?,
+            session: 3,
+        };
+        mirror.session_up(&peer, &*watching);
+        let contact = Contact {
+            epoch: LinkEpoch::new(5).ok_or(EINVAL)?,
+            peer,
+            link: b.id(),
+            version: 1,
+            features: 0,
+            window: Layout::new(b.link().window_bytes(), 8).ok_or(EINVAL)?,
+            downs: 0,
+        };
+        mirror.link_up(&a, &contact);
+        let here = Presence::Here.encode(&first.identity.volume, Terms::NONE);
+        mirror.message(&here, &*watching);
+        assert!(free_place(&a) != Some(place));
+        drop(membership);
+        assert!(*watching.free.lock() != Some(place));
+        assert!(free_place(&a) == Some(place));
+        mirror.link_down(a.id(), contact.epoch);
         Ok(())
     }
 
