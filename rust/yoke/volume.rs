@@ -11,12 +11,14 @@
 //! front     /dev/yokeN: bios come in
 //!   write, read, long   what becomes of them
 //! shared    the machine and its lock, and the desk where bios wait (yoke_core::volume::desk)
+//!   ends    the ends of I/O on the backing disk
 //! control   one thread a volume: carries the machine's actions out
 //! worker    another: parked bios again, the log to the disk, who has waited for too long
 //!   destage log to disk
 //!   lanes   the links that carry this volume, and its regions in their windows
 //!   blocks  node blocks on the disk
 //! client    the session's news for all volumes
+//!   links   links come and go
 //! face      /sys/block/yokeN/yoke/
 //! news      changes of the state, to the kernel log and by uevents
 //! ```
@@ -28,10 +30,12 @@ mod blocks;
 mod client;
 mod control;
 mod destage;
+mod ends;
 mod face;
 mod front;
 mod keeper;
 mod lanes;
+mod links;
 mod long;
 mod make;
 mod news;

@@ -3,7 +3,8 @@
 //! The node blocks on the backing disk: read all, write the own one. Nothing here waits; the ends come to the control
 //! thread.
 
-use super::shared::{Ends, Own, Shared};
+use super::ends::Ends;
+use super::shared::{Own, Shared};
 use kernel::{prelude::*, sync::Arc};
 use yoke_core::{
     disk::{

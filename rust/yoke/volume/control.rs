@@ -3,14 +3,15 @@
 //! The control thread of a volume: carries out what the machine asks for, in the order in which it asks.
 //!
 //! It keeps the leases, so it waits for nothing: what it submits is handed to the disk by threads of the backing device,
-//! since a disk may not take it for long; I/O that it began ends in [`super::shared::Ends`], which wakes it; and what
+//! since a disk may not take it for long; I/O that it began ends in [`super::ends::Ends`], which wakes it; and what
 //! takes its time is the worker's.
 
 use super::{
     blocks::NodeBlocks,
+    ends::Ends,
     front::Front,
     lanes::Posting,
-    shared::{Ends, Inner, Own, Shared},
+    shared::{Inner, Own, Shared},
 };
 use crate::link::{Manager, Outlet};
 use kernel::{prelude::*, sync::Arc};

@@ -2,7 +2,8 @@
 
 //! From the log, and from adopted slots, to the backing disk.
 
-use super::shared::{Ends, Own, Shared, UNITS};
+use super::ends::Ends;
+use super::shared::{Own, Shared, UNITS};
 use kernel::prelude::*;
 use yoke_core::{
     disk::layout::HEADER_BLOCKS,

@@ -2,7 +2,8 @@
 
 //! `/dev/yokeN`: where bios come in.
 
-use super::shared::{Caller, Ends, Inner, Shared};
+use super::ends::Ends;
+use super::shared::{Caller, Inner, Shared};
 use kernel::{prelude::*, sync::Arc};
 use yoke_core::{
     openers::Refused,

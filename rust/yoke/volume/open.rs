@@ -7,11 +7,12 @@ use super::{
     client::{Membership, Mirror},
     control::Control,
     destage::Bounce,
+    ends::Ends,
     front::Front,
     keeper::Keeper,
     make::{config, machine, params, share, Settings},
     probe::{check, open_device, probe, say},
-    shared::{Ends, Inner, Shared},
+    shared::{Inner, Shared},
     worker::Worker,
 };
 use crate::link::{Identity as Controller, Manager};

@@ -6,8 +6,9 @@
 
 use super::{
     destage::Bounce,
+    ends::Ends,
     front::Front,
-    shared::{Ends, Inner, Shared},
+    shared::{Inner, Shared},
 };
 use kernel::sync::Arc;
 use yoke_core::volume::desk::{Line, Step};
