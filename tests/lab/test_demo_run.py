@@ -55,7 +55,7 @@ def test_a_whole_run_loses_nothing() -> None:
     assert_nothing_is_left(name)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_one_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     name = f"demo-stop-{os.getpid()}"
     process = subprocess.Popen(

@@ -76,7 +76,7 @@ def test_a_disk_that_hangs_for_long_and_comes_back(appliance: Appliance) -> None
         node.yokectl("volume", "close", VOLUME)
 
 
-@pytest.mark.parametrize("sector", [512, 4096])
+@pytest.mark.parametrize("sector", [512, pytest.param(4096, marks=pytest.mark.long)])
 def test_memory_in_pieces(appliance: Appliance, sector: int) -> None:
     """bcachefs#1095: direct I/O whose memory is scattered in pieces of no whole blocks works, or is refused."""
     b = appliance.b

@@ -65,6 +65,8 @@ ATTACKS: dict[str, tuple[list[Attack], str]] = {
     "what the owner writes at the holder": ([("ntb1", 1, ("control", "ring"))], "link 1 is down"),
     "all windows": ([(link, side, ALL[:3]) for link in ("ntb0", "ntb1") for side in (0, 1)], "is down"),
 }
+# All windows are one of these, too.
+OF_A_KIND = {"the owner's window", "the owner's window, its epochs left out"}
 
 
 def fill(appliance: Appliance, attack: list[Attack], seed: int) -> int:
@@ -108,7 +110,13 @@ def uptime(node: Node) -> float:
     return float(node.sh("cut -d' ' -f1 /proc/uptime"))
 
 
-@pytest.mark.parametrize("number", range(len(ATTACKS)), ids=list(ATTACKS))
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, id=name, marks=pytest.mark.long if name in OF_A_KIND else [])
+        for number, name in enumerate(ATTACKS)
+    ],
+)
 def test_garbage_in_a_window_costs_links_and_never_a_write(
     appliance: Appliance, torture: str, records: Path, number: int
 ) -> None:

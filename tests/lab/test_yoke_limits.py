@@ -53,7 +53,7 @@ def volume_on(node: Node, name: str, device: str) -> str:
     return node.disk_of(name)
 
 
-@pytest.mark.parametrize("granule_mib", [1, 4])
+@pytest.mark.parametrize("granule_mib", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_discards_are_as_coarse_as_those_of_the_disk(appliance: Appliance, granule_mib: int) -> None:
     """A finer granularity than that of the disk frees nothing (px-fuse#314, #340)."""
     a, sectors = appliance.a, granule_mib * 2048

@@ -103,7 +103,7 @@ def test_cpus_come_and_go_under_load(appliance: Appliance, tmp_path: Path) -> No
     appliance.b.yokectl("giveback", VOLUME)
 
 
-@pytest.mark.parametrize("death", ["links", "partner"])
+@pytest.mark.parametrize("death", [pytest.param("links", marks=pytest.mark.long), "partner"])
 def test_swap_on_a_volume_whose_partner_dies(appliance: Appliance, death: str) -> None:
     """More memory is used than there is; the volume is where it goes. It goes on, alone, and every page is right."""
     a, lab = appliance.a, appliance.lab

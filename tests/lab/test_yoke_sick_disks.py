@@ -124,7 +124,13 @@ def test_a_survivor_keeps_what_its_disk_fails_and_writes_it_later(
         assert code == 0 and report["lost"] == 0 and report["acked_writes"] >= 500, report
 
 
-@pytest.mark.parametrize("t_io_ms", [T_IO_MS, 6000], ids=["slower than t_io", "as slow as was said"])
+@pytest.mark.parametrize(
+    "t_io_ms",
+    [
+        pytest.param(T_IO_MS, id="slower than t_io"),
+        pytest.param(6000, id="as slow as was said", marks=pytest.mark.long),
+    ],
+)
 def test_a_survivor_whose_disk_is_slower_than_its_lease(
     appliance: Appliance, below: Brittle, torture: str, tmp_path: Path, t_io_ms: int
 ) -> None:

@@ -80,7 +80,11 @@ def test_a_link_over_a_bridge(bridge: Bridge, like: str, size: int, words: str) 
     assert not any(bridge.trans(side).exposed for side in (0, 1))
 
 
-@pytest.mark.parametrize("like", ["intel", "switchtec", "epf", "idt", "idt-lut"])
+@pytest.mark.parametrize(
+    "like",
+    # As with all bridges but IDT's, and as with those.
+    [*(pytest.param(like, marks=pytest.mark.long) for like in ("intel", "epf", "idt-lut")), "switchtec", "idt"],
+)
 def test_an_end_is_pulled_out_and_put_in(bridge: Bridge, like: str) -> None:
     words = "silent" if like == "epf" else ""
     bridge.load(like)
@@ -177,7 +181,10 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("like", "what", "words"), REFUSALS, ids=[like for like, _, _ in REFUSALS])
+@pytest.mark.parametrize(
+    ("like", "what", "words"),
+    [pytest.param(*row, id=row[0], marks=pytest.mark.long if row[0] == "amd" else []) for row in REFUSALS],
+)
 def test_what_a_bridge_refuses_for_a_while_is_tried_again(bridge: Bridge, like: str, what: str, words: str) -> None:
     """The link is up and stays up, so no event comes that would have it tried."""
     bridge.load(like)

@@ -25,7 +25,7 @@ def connect(pair: Pair) -> None:
         machine.wait_carrier()
 
 
-@pytest.mark.parametrize("sender", ["a", "b"])
+@pytest.mark.parametrize("sender", ["a", pytest.param("b", marks=pytest.mark.long)])
 def test_data_arrives_unharmed(pair: Pair, sender: str) -> None:
     connect(pair)
     first, second = (pair.a, pair.b) if sender == "a" else (pair.b, pair.a)
