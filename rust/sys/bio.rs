@@ -149,7 +149,7 @@ impl Bio {
         unsafe { ffi::yoke_sys_bio_age_ns(self.ptr.as_ptr()) }
     }
 
-    /// Whether its memory is a page that the kernel caches of the disk, and keeps after an error.
+    /// Whether it reads into a page that the kernel caches of the disk, or writes one, which stays there after an error.
     pub fn is_cached(&self) -> bool {
         // SAFETY: the bio is valid (invariant).
         unsafe { ffi::yoke_sys_bio_is_cached(self.ptr.as_ptr()) }

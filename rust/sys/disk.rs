@@ -46,27 +46,6 @@ impl CurrentTask {
     }
 }
 
-/// What is left in the cache of what was to be dropped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Left {
-    /// Nothing.
-    Nothing,
-    /// Pages that are being read, written or changed. Of those that were free none is left, a dirty one least of all.
-    Busy,
-    /// It would have taken too long.
-    More,
-}
-
-impl Left {
-    fn from_raw(left: u32) -> Self {
-        match left {
-            ffi::LEFT_NOTHING => Self::Nothing,
-            ffi::LEFT_BUSY => Self::Busy,
-            _ => Self::More,
-        }
-    }
-}
-
 /// What every disk's private data starts with, whatever its type.
 #[repr(C)]
 pub(crate) struct DiskHead {
@@ -303,18 +282,26 @@ impl<T: DiskOps> Disk<T> {
         unsafe { ffi::yoke_sys_disk_changed(self.gd.as_ptr()) }
     }
 
-    /// Drops all pages that are cached of it, unless a file system holds it. Those that were not written yet are
-    /// lost, and whoever syncs hears of it. It waits for no I/O that is under way, and holds up openers for moments.
-    pub fn drop_cache(&self) -> Left {
-        // SAFETY: the disk is valid (invariant).
-        Left::from_raw(unsafe { ffi::yoke_sys_disk_drop_cache(self.gd.as_ptr()) })
+    /// For the shims of KUnit suites.
+    #[cfg(yoke_kunit)]
+    pub(crate) fn raw(&self) -> *mut bindings::gendisk {
+        self.gd.as_ptr()
+    }
+
+    /// Drops all pages that are cached of it from page `at` on, unless a file system holds it. Those that were not written
+    /// yet are lost, and whoever syncs hears of it; copies that processes have of their own stay. It waits for no I/O that
+    /// is under way, and holds up openers for moments. Whether all is gone; else `at` is the first page that is not, from
+    /// where the next call goes on.
+    pub fn drop_cache(&self, at: &mut u64) -> bool {
+        // SAFETY: the disk is valid (invariant), and `at` for as long as the call takes.
+        unsafe { ffi::yoke_sys_disk_drop_cache(self.gd.as_ptr(), at) }
     }
 
     /// Drops the pages that are cached of it and are as they were last written or read, so that the disk is asked for
-    /// them. Nothing is lost by it. It waits for no I/O that is under way.
-    pub fn forget(&self) -> Left {
+    /// them. Nothing is lost by it. It waits for no I/O that is under way. Whether all of them are gone.
+    pub fn forget(&self) -> bool {
         // SAFETY: the disk is valid (invariant).
-        Left::from_raw(unsafe { ffi::yoke_sys_disk_forget(self.gd.as_ptr()) })
+        unsafe { ffi::yoke_sys_disk_forget(self.gd.as_ptr()) }
     }
 
     /// Takes the disk away from the system, if that was not done yet: its name is free, its attributes

@@ -20,9 +20,6 @@ pub(crate) const F_RAHEAD: u32 = 1 << 4;
 pub(crate) const F_NOWAIT: u32 = 1 << 5;
 pub(crate) const F_NOUNMAP: u32 = 1 << 6;
 
-pub(crate) const LEFT_NOTHING: u32 = 0;
-pub(crate) const LEFT_BUSY: u32 = 1;
-
 pub(crate) const L_WRITE_CACHE: u32 = 1 << 0;
 pub(crate) const L_FUA: u32 = 1 << 1;
 pub(crate) const L_PARTITIONS: u32 = 1 << 2;
@@ -172,8 +169,8 @@ extern "C" {
     pub(crate) fn yoke_sys_disk_kill(disk: *mut bindings::gendisk);
     pub(crate) fn yoke_sys_disk_remove(disk: *mut bindings::gendisk);
     pub(crate) fn yoke_sys_disk_changed(disk: *mut bindings::gendisk);
-    pub(crate) fn yoke_sys_disk_drop_cache(disk: *mut bindings::gendisk) -> u32;
-    pub(crate) fn yoke_sys_disk_forget(disk: *mut bindings::gendisk) -> u32;
+    pub(crate) fn yoke_sys_disk_drop_cache(disk: *mut bindings::gendisk, at: *mut u64) -> bool;
+    pub(crate) fn yoke_sys_disk_forget(disk: *mut bindings::gendisk) -> bool;
     pub(crate) fn yoke_sys_disk_is_mounted(disk: *mut bindings::gendisk) -> bool;
     pub(crate) fn yoke_sys_disk_lock_opens(disk: *mut bindings::gendisk);
     pub(crate) fn yoke_sys_disk_unlock_opens(disk: *mut bindings::gendisk);
@@ -325,4 +322,18 @@ extern "C" {
     pub(crate) fn yoke_sys_test_link_prepare();
     #[cfg(yoke_kunit)]
     pub(crate) fn yoke_sys_test_link_prepared() -> u32;
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_cache_put(
+        disk: *mut bindings::gendisk,
+        index: u64,
+        dirty: bool,
+    ) -> c_int;
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_cache_begin(disk: *mut bindings::gendisk, index: u64) -> c_int;
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_cache_read_half(disk: *mut bindings::gendisk, index: u64) -> c_int;
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_cache_lock(disk: *mut bindings::gendisk, index: u64, lock: bool);
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_cache_has(disk: *mut bindings::gendisk, index: u64) -> bool;
 }

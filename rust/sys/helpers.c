@@ -18,4 +18,5 @@
 #include "helpers/trace.c"
 #ifdef YOKE_KUNIT
 #include "helpers/test_link.c"
+#include "helpers/test_cache.c"
 #endif

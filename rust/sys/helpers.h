@@ -76,11 +76,6 @@ struct yoke_sys_below {
 #define YOKE_SYS_L_PARTITIONS		(1u << 2)
 #define YOKE_SYS_L_STABLE_WRITES	(1u << 3)
 
-/* What is left in a disk's cache of what was to be dropped (enum Left in disk.rs). */
-#define YOKE_SYS_LEFT_NOTHING	0
-#define YOKE_SYS_LEFT_BUSY	1
-#define YOKE_SYS_LEFT_MORE	2
-
 /* What a block device can do (struct Properties in backing/props.rs). */
 struct yoke_sys_bdev_props {
 	u64 sectors;
@@ -151,8 +146,8 @@ void yoke_sys_current(char *comm, int *pid);
 void yoke_sys_disk_kill(struct gendisk *disk);
 void yoke_sys_disk_remove(struct gendisk *disk);
 void yoke_sys_disk_changed(struct gendisk *disk);
-u32 yoke_sys_disk_drop_cache(struct gendisk *disk);
-u32 yoke_sys_disk_forget(struct gendisk *disk);
+bool yoke_sys_disk_drop_cache(struct gendisk *disk, u64 *at);
+bool yoke_sys_disk_forget(struct gendisk *disk);
 bool yoke_sys_disk_is_mounted(struct gendisk *disk);
 void yoke_sys_disk_lock_opens(struct gendisk *disk);
 void yoke_sys_disk_unlock_opens(struct gendisk *disk);
@@ -255,5 +250,10 @@ void yoke_sys_test_link_flaps(void);
 void yoke_sys_test_link_fails(u32 nth);
 void yoke_sys_test_link_prepare(void);
 u32 yoke_sys_test_link_prepared(void);
+int yoke_sys_test_cache_put(struct gendisk *disk, u64 index, bool dirty);
+int yoke_sys_test_cache_begin(struct gendisk *disk, u64 index);
+int yoke_sys_test_cache_read_half(struct gendisk *disk, u64 index);
+void yoke_sys_test_cache_lock(struct gendisk *disk, u64 index, bool lock);
+bool yoke_sys_test_cache_has(struct gendisk *disk, u64 index);
 
 #endif

@@ -3,6 +3,7 @@
 //! kernel that loads the module.
 
 mod block;
+mod cache;
 mod configfs;
 mod link;
 mod memory;

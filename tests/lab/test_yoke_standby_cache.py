@@ -17,7 +17,7 @@ from yoke_lab.timing import scaled
 LAB_OPTIONS = {"disk_bytes": [128 << 20, 64 << 20], "memory_mib": 768, "cpus": 2}
 VOLUME, EXPORTED = "vol0", "export"
 GUEST = Path(__file__).resolve().parent / "guest"
-SCRIBBLER, PATIENT = GUEST / "scribbler.py", GUEST / "patient.py"
+SCRIBBLER, PATIENT, OWN = (GUEST / f"{name}.py" for name in ("scribbler", "patient", "own_copy"))
 # Long enough for a write to come in, and for the keeper to come, before a takeover is done: that waits for it.
 LEASE_MS = 6000
 MIB = 16
@@ -202,3 +202,19 @@ def test_writers_on_a_volume_without_state_do_not_hold_up_its_way(appliance: App
         a.wait("what the other one wrote", f'[ "$({read})" = 22222222 ]', say=read)
         assert soon(a, f"{ctl} volume close {EXPORTED}") == 1
     assert soon(a, f"{ctl} volume close {EXPORTED}") == 0
+
+
+def test_copies_that_a_process_has_of_its_own_stay(appliance: Appliance) -> None:
+    """What it has stored in a private mapping was never the volume's, so it does not go with the volume."""
+    a, b = appliance
+    disk = device(a, EXPORTED)
+    a.sh("mkfifo /run/go; rm -f /run/own")
+    a.sh(f"(python3 -I -S {OWN} {disk} /run/go > /run/own 2>&1 & echo $! > /run/own.pid) > /dev/null 2>&1")
+    a.wait("the mapping", "grep -q ready /run/own", say="cat /run/own")
+    a.yokectl("giveback", EXPORTED)
+    b.wait_volume(EXPORTED, "mirrored")
+    read = f"dd if={disk} bs=4096 count=1 status=none"
+    a.wait("the page to go", f"! {read} > /dev/null 2>&1", say=f"{read} | od -c | head")
+    a.sh("echo > /run/go; rm /run/go")
+    a.wait("its end", "! kill -0 $(cat /run/own.pid) 2> /dev/null", say="cat /run/own")
+    assert a.sh("cat /run/own").splitlines() == ["ready", "mine"]

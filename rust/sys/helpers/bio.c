@@ -148,9 +148,11 @@ bool yoke_sys_bio_is_cached(const struct bio *bio)
 {
 	struct block_device *bdev = bio->bi_bdev->bd_disk->part0;
 
-	if (bio_op(bio) != REQ_OP_WRITE || !bio->bi_iter.bi_size)
+	/* A flush has no memory. A read may have been passed on, and come to its end. */
+	if (bio_op(bio) != REQ_OP_READ &&
+	    (bio_op(bio) != REQ_OP_WRITE || !bio->bi_iter.bi_size))
 		return false;
-	return page_folio(bio_iovec(bio).bv_page)->mapping == bdev->bd_mapping;
+	return page_folio(bio->bi_io_vec->bv_page)->mapping == bdev->bd_mapping;
 }
 
 /* Make an own, empty bio in preallocated memory. */

@@ -20,14 +20,40 @@
 #define YOKE_SYS_DROP_MS	50
 
 /*
+ * Whether there is nothing in a folio that somebody could be shown, or that could
+ * stay when the rest of it is read: a folio of several blocks is read block by
+ * block, and those that are there are left out.
+ */
+static bool yoke_sys_folio_is_empty(struct address_space *mapping,
+				    struct folio *folio)
+{
+	struct buffer_head *head, *bh;
+	bool empty = !folio_test_uptodate(folio);
+
+	/* Buffers are not taken off a folio meanwhile. */
+	spin_lock(&mapping->i_private_lock);
+	head = folio_buffers(folio);
+	bh = head;
+	while (bh && empty) {
+		empty = !buffer_uptodate(bh);
+		bh = bh->b_this_page;
+		if (bh == head)
+			break;
+	}
+	spin_unlock(&mapping->i_private_lock);
+	return empty;
+}
+
+/*
  * What is in a folio was not written yet, and never will be: who syncs hears of
- * it. The folio is locked, and is not being written.
+ * it. The folio is locked, and is not being written. Copies that processes have
+ * made of it for themselves are theirs.
  */
 static void yoke_sys_folio_discard(struct address_space *mapping,
 				   struct folio *folio)
 {
 	filemap_set_wb_err(mapping, -EIO);
-	unmap_mapping_range(mapping, folio_pos(folio), folio_size(folio), 1);
+	unmap_mapping_range(mapping, folio_pos(folio), folio_size(folio), 0);
 	folio_invalidate(folio, 0, folio_size(folio));
 	folio_cancel_dirty(folio);
 }
@@ -41,8 +67,8 @@ static bool yoke_sys_folio_drop(struct address_space *mapping,
 {
 	bool there, dirty, busy;
 
-	/* Nobody is shown what is in it. Who reads it may hold it for long. */
-	if (!all && !folio_test_uptodate(folio))
+	/* Who reads it may hold it for long. */
+	if (yoke_sys_folio_is_empty(mapping, folio))
 		return true;
 	if (!folio_trylock(folio))
 		return false;
@@ -70,29 +96,41 @@ static bool yoke_sys_folio_drop(struct address_space *mapping,
 }
 
 /*
- * Looks at each folio that is there, once. YOKE_SYS_LEFT_*: what is left. Only
- * if @all it ends early, when it has held up openers for long enough.
+ * Looks at each folio that is there, once. With @at, dirty ones go too from there
+ * on up to the first that cannot be dropped, where the next look goes on; so what
+ * is written after a folio has gone is left alone. That ends early when it has
+ * held up openers for long enough. Whether all that was to go is gone.
  */
-static u32 yoke_sys_mapping_drop(struct address_space *mapping, bool all)
+static bool yoke_sys_mapping_drop(struct address_space *mapping, pgoff_t *at)
 {
 	unsigned long until = jiffies + msecs_to_jiffies(YOKE_SYS_DROP_MS);
+	pgoff_t next = at ? *at : 0;
 	struct folio_batch batch;
 	bool done = true;
-	pgoff_t at = 0;
 
 	folio_batch_init(&batch);
 	/* Buffers that are remembered for a fast look-up hold their folios. */
 	invalidate_bh_lrus();
-	while (filemap_get_folios(mapping, &at, -1, &batch)) {
-		for (unsigned int i = 0; i < folio_batch_count(&batch); i++)
-			done &= yoke_sys_folio_drop(mapping, batch.folios[i],
-						    all);
+	while (filemap_get_folios(mapping, &next, -1, &batch)) {
+		for (unsigned int i = 0; i < folio_batch_count(&batch); i++) {
+			struct folio *folio = batch.folios[i];
+			bool all = at && done;
+
+			if (yoke_sys_folio_drop(mapping, folio, all))
+				continue;
+			if (all)
+				*at = folio->index;
+			done = false;
+		}
 		folio_batch_release(&batch);
 		cond_resched();
-		if (all && time_after(jiffies, until))
-			return YOKE_SYS_LEFT_MORE;
+		if (at && time_after(jiffies, until)) {
+			if (done)
+				*at = next;
+			return false;
+		}
 	}
-	return done ? YOKE_SYS_LEFT_NOTHING : YOKE_SYS_LEFT_BUSY;
+	return done;
 }
 
 /* As after a change of the medium: file systems on it are shut down. May sleep. */
@@ -102,27 +140,30 @@ void yoke_sys_disk_changed(struct gendisk *disk)
 }
 
 /*
- * No page stays of those that are there: what is dirty is lost, and who syncs
- * hears of it. Not so under a file system, whose buffers they are. May sleep,
- * but waits for no I/O that is under way.
+ * No page stays of those that are there from @at on, in pages of PAGE_SIZE: what
+ * is dirty is lost, and who syncs hears of it. Not so under a file system, whose
+ * buffers they are. May sleep, but waits for no I/O that is under way. Whether
+ * that is done; else it is to be called again, with @at as it is then.
  */
-u32 yoke_sys_disk_drop_cache(struct gendisk *disk)
+bool yoke_sys_disk_drop_cache(struct gendisk *disk, u64 *at)
 {
-	u32 left = YOKE_SYS_LEFT_NOTHING;
+	pgoff_t next = *at;
+	bool done = true;
 
 	/* Nobody mounts it meanwhile. */
 	mutex_lock(&disk->open_mutex);
 	if (!yoke_sys_disk_is_mounted(disk))
-		left = yoke_sys_mapping_drop(disk->part0->bd_mapping, true);
+		done = yoke_sys_mapping_drop(disk->part0->bd_mapping, &next);
 	mutex_unlock(&disk->open_mutex);
-	return left;
+	*at = next;
+	return done;
 }
 
 /*
  * Drops what is clean, so that the disk is asked for it; nothing is lost. May
- * sleep, but waits for no I/O that is under way.
+ * sleep, but waits for no I/O that is under way. Whether all of it is gone.
  */
-u32 yoke_sys_disk_forget(struct gendisk *disk)
+bool yoke_sys_disk_forget(struct gendisk *disk)
 {
-	return yoke_sys_mapping_drop(disk->part0->bd_mapping, false);
+	return yoke_sys_mapping_drop(disk->part0->bd_mapping, NULL);
 }

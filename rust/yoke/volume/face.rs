@@ -73,10 +73,13 @@ impl Shared {
         self.inner.lock().core.status(boottime_ns())
     }
 
-    /// Wakes the keeper if there is something for it, and notes the moment at which a takeover begins to serve. Context:
-    /// the control thread.
+    /// Wakes the keeper if there is something for it, and notes until when this controller was no owner, and the moment at
+    /// which a takeover begins to serve. Context: the control thread, in each of its rounds: no takeover is done in one.
     pub(super) fn refresh(&self) {
         let mut inner = self.inner.lock();
+        if !inner.core.is_owner() {
+            inner.not_owner_ns = boottime_ns();
+        }
         let attend = inner.fate() != Fate::Live || inner.spoilt;
         drop(inner);
         if attend {

@@ -41,6 +41,8 @@ pub(crate) const UNITS: u16 = 32;
 pub(crate) const TICKETS: usize = 1024;
 /// Reads that wait for the worker to lay adopted slots over them, at most. More begin again.
 const LAID: usize = 64;
+/// The age of a bio is known to this, at best.
+const TICK_NS: u64 = 20_000_000;
 
 /// A bio that somebody waits for.
 pub(crate) struct Caller(pub(crate) Bio);
@@ -131,13 +133,36 @@ pub(crate) struct Inner {
     pub(crate) last_opener: CurrentTask,
     /// They are to make way for this: for the keeper.
     pub(crate) evict: Option<Command>,
-    /// A page of the kernel's cache could not be written since this controller does not own the volume: it says what no
-    /// disk has. For the keeper.
+    /// There may be pages in the kernel's cache that say what no disk has: they could not be written since this controller
+    /// does not own the volume, or were read when it owned the volume before. For the keeper.
     pub(crate) spoilt: bool,
+    /// When this controller did not own the volume, as the control thread has seen it last.
+    pub(crate) not_owner_ns: u64,
     /// What the kernel has cached for openers that stay is to be dropped before the volume is released.
     pub(crate) cache: Cache,
     /// What people are to be told: for the keeper.
     pub(crate) news: News,
+}
+
+/// A bio of the kernel's cache of the disk whose end leaves something there: a read that went well, or a write that failed.
+struct Cached {
+    /// Of its device.
+    tag: u64,
+    read: bool,
+    /// Not before this it came in.
+    begun_ns: u64,
+}
+
+impl Cached {
+    /// None, if nothing has to be looked at.
+    fn of(bio: &Bio, ok: bool) -> Option<Self> {
+        let read = bio.op() == Op::Read;
+        (read == ok && bio.is_cached()).then(|| Cached {
+            tag: bio.disk_tag(),
+            read,
+            begun_ns: boottime_ns().saturating_sub(bio.age_ns() + TICK_NS),
+        })
+    }
 }
 
 /// How often what the kernel has cached was to be dropped, and was: another controller may own the volume as soon as the
@@ -193,6 +218,7 @@ impl Inner {
             last_opener: CurrentTask::default(),
             evict: None,
             spoilt: false,
+            not_owner_ns: 0,
             cache: Cache::default(),
             news: News::new(),
         })
@@ -295,18 +321,25 @@ impl Shared {
             self.stats.io_errors.add(1);
         }
         let bio = io.0;
-        let lost = (result.is_err() && bio.is_cached()).then(|| bio.disk_tag());
+        let cached = Cached::of(&bio, result.is_ok());
         bio.complete(result.map_err(status));
         // Only now its pages can be dropped.
-        if let Some(tag) = lost {
-            self.spoil(tag);
+        if let Some(cached) = cached {
+            self.look_at(cached);
         }
     }
 
-    /// A write of what is cached of the device `tag` has failed. On an owner that is as on any disk.
-    fn spoil(&self, tag: u64) {
+    /// Something ended that fills or empties what is cached. If that may not be shown, the keeper drops it.
+    fn look_at(&self, cached: Cached) {
         let mut inner = self.inner.lock();
-        inner.spoilt |= tag == inner.openers.device() && !inner.core.is_owner();
+        // A read was answered a while ago, and only now comes into the cache.
+        let old = cached.read && cached.begun_ns <= inner.not_owner_ns;
+        let spoilt = cached.tag == inner.openers.device() && (old || !inner.core.is_owner());
+        inner.spoilt |= spoilt;
+        drop(inner);
+        if spoilt {
+            self.attend.set();
+        }
     }
 
     /// Does a job that is no more than an answer, or nothing. Context: any.

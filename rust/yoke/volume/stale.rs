@@ -5,9 +5,9 @@
 
 use super::{front::Front, shared::Cache};
 use yoke_core::openers::Fate;
-use yoke_sys::disk::{Disk, Left};
+use yoke_sys::disk::Disk;
 
-/// Steps on a controller that owns the volume, at most. There are always pages under way then, and each one that is old was
+/// How often a controller that owns the volume looks at pages that are always under way, at most: each one that is old was
 /// free to go in one of so many looks.
 const AS_OWNER: u32 = 20;
 
@@ -18,7 +18,7 @@ enum Rest {
     Nothing,
     /// What was written or read. What is dirty will be written, or fail and be clean.
     Clean,
-    /// Dirty pages, too.
+    /// Dirty pages, too: each page that is there when its turn comes, once. What is written after that is new.
     All,
 }
 
@@ -26,28 +26,31 @@ enum Rest {
 #[derive(Default)]
 pub(super) struct Stale {
     rest: Rest,
+    /// The page whose turn it is.
+    at: u64,
     /// Nobody was told yet.
     news: bool,
     /// [`Cache::asked`], as it was seen.
     seen: u32,
-    /// Steps that were made as an owner.
-    steps: u32,
+    /// Looks as an owner in vain.
+    looks: u32,
 }
 
 impl Stale {
     /// More is to go: all of it for openers whose ownership is over, or that has to be over soon; else what is clean, if
-    /// writes have failed.
+    /// some of it is spoilt.
     pub(super) fn note(&mut self, fate: Fate, spoilt: bool, cache: Cache) {
         let asked = cache.asked != self.seen;
         self.seen = cache.asked;
-        let rest = match (fate == Fate::Moved || asked, spoilt) {
-            (true, _) => Rest::All,
-            (false, true) => Rest::Clean,
-            (false, false) => return,
-        };
-        self.news |= rest == Rest::All;
-        self.rest = self.rest.max(rest);
-        self.steps = 0;
+        if fate == Fate::Moved || asked {
+            (self.rest, self.at, self.news) = (Rest::All, 0, true);
+        } else if spoilt {
+            // All of it ends in this, too.
+            self.rest = self.rest.max(Rest::Clean);
+        } else {
+            return;
+        }
+        self.looks = 0;
     }
 
     /// The device is gone, and what was cached of it.
@@ -65,23 +68,42 @@ impl Stale {
         if core::mem::take(&mut self.news) {
             disk.changed();
         }
-        let left = match self.rest {
-            Rest::Nothing => return,
-            Rest::Clean => disk.forget(),
-            Rest::All => disk.drop_cache(),
-        };
-        self.stepped(left, serves);
+        if self.rest == Rest::All {
+            let before = self.at;
+            let done = disk.drop_cache(&mut self.at);
+            self.after_all(done, before, serves);
+        }
+        if self.rest == Rest::Clean {
+            let done = disk.forget();
+            self.after_clean(done, serves);
+        }
     }
 
-    fn stepped(&mut self, left: Left, serves: bool) {
-        self.steps = self.steps.saturating_add(u32::from(serves));
-        self.rest = match left {
-            Left::More => return,
-            Left::Nothing => Rest::Nothing,
-            Left::Busy if self.steps >= AS_OWNER => Rest::Nothing,
-            // Nothing dirty of the past is left: what is dirty now is new, or will be clean.
-            Left::Busy => Rest::Clean,
-        };
+    /// Up to `at` all pages are gone that were there.
+    fn after_all(&mut self, done: bool, before: u64, serves: bool) {
+        if done {
+            // What was spoilt meanwhile lies anywhere.
+            (self.rest, self.looks) = (Rest::Clean, 0);
+            return;
+        }
+        if self.at != before {
+            self.looks = 0;
+        }
+        if self.is_vain(serves) {
+            (self.at, self.looks) = (self.at.saturating_add(1), 0);
+        }
+    }
+
+    fn after_clean(&mut self, done: bool, serves: bool) {
+        if done || self.is_vain(serves) {
+            self.rest = Rest::Nothing;
+        }
+    }
+
+    /// One more look in vain: whether an owner looks no more.
+    fn is_vain(&mut self, serves: bool) -> bool {
+        self.looks = self.looks.saturating_add(u32::from(serves));
+        self.looks >= AS_OWNER
     }
 }
 
@@ -102,27 +124,27 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_failed_costs_nobody_what_is_not_written_yet() {
+    fn what_is_spoilt_costs_nobody_what_is_not_written_yet() {
         let mut stale = noted(Fate::Live, true, Cache::default());
         assert_eq!((stale.rest, stale.news), (Rest::Clean, false));
-        stale.stepped(Left::Busy, false);
+        stale.after_clean(false, false);
         assert_eq!(stale.rest, Rest::Clean);
-        stale.stepped(Left::Nothing, false);
+        stale.after_clean(true, false);
         assert!(!stale.is_left());
         assert!(!noted(Fate::Live, false, Cache::default()).is_left());
     }
 
     #[test]
-    fn what_is_dirty_goes_once_and_not_what_others_write_afterwards() {
-        for mut stale in [
-            noted(Fate::Moved, false, Cache::default()),
-            noted(Fate::Live, true, ASKED),
-        ] {
-            assert_eq!((stale.rest, stale.news), (Rest::All, true));
-            stale.stepped(Left::More, false);
-            stale.note(Fate::Live, true, ASKED);
-            assert_eq!(stale.rest, Rest::All);
-            stale.stepped(Left::Busy, false);
+    fn every_page_has_one_turn_to_go_with_what_is_dirty() {
+        for (fate, cache) in [(Fate::Moved, Cache::default()), (Fate::Live, ASKED)] {
+            let mut stale = noted(fate, true, cache);
+            assert_eq!((stale.rest, stale.at, stale.news), (Rest::All, 0, true));
+            stale.at = 7;
+            stale.after_all(false, 0, false);
+            // What is spoilt meanwhile does not have it begin anew.
+            stale.note(Fate::Live, true, cache);
+            assert_eq!((stale.rest, stale.at), (Rest::All, 7));
+            stale.after_all(true, 7, false);
             assert_eq!(stale.rest, Rest::Clean);
         }
     }
@@ -130,24 +152,51 @@ mod tests {
     #[test]
     fn it_is_asked_for_once() {
         let mut stale = noted(Fate::Live, false, ASKED);
-        stale.stepped(Left::Nothing, false);
+        stale.after_all(true, 0, false);
+        stale.after_clean(true, false);
         stale.note(Fate::Live, false, ASKED);
         assert!(!stale.is_left());
+        stale.at = 9;
         let again = Cache {
             asked: 2,
             dropped: 1,
         };
         stale.note(Fate::Live, false, again);
-        assert_eq!(stale.rest, Rest::All);
+        assert_eq!((stale.rest, stale.at), (Rest::All, 0));
     }
 
     #[test]
-    fn an_owner_with_pages_under_way_is_left_alone_in_the_end() {
+    fn an_owner_leaves_a_page_alone_in_the_end_and_no_more_than_that() {
         let mut stale = noted(Fate::Moved, false, Cache::default());
+        stale.at = 3;
         for _ in 0..AS_OWNER {
-            assert!(stale.is_left());
-            stale.stepped(Left::Busy, true);
+            assert_eq!((stale.rest, stale.at), (Rest::All, 3));
+            stale.after_all(false, 3, true);
+        }
+        assert_eq!((stale.rest, stale.at), (Rest::All, 4));
+        // Where it comes on it looks as often as it takes.
+        for _ in 0..3 * AS_OWNER {
+            stale.at += 1;
+            stale.after_all(false, stale.at - 1, true);
+        }
+        assert_eq!(
+            (stale.rest, stale.at),
+            (Rest::All, 4 + 3 * u64::from(AS_OWNER))
+        );
+        stale.after_all(true, stale.at, true);
+        for _ in 0..AS_OWNER {
+            assert_eq!(stale.rest, Rest::Clean);
+            stale.after_clean(false, true);
         }
         assert!(!stale.is_left());
+    }
+
+    #[test]
+    fn a_standby_looks_until_all_is_gone() {
+        let mut stale = noted(Fate::Moved, false, Cache::default());
+        for _ in 0..3 * AS_OWNER {
+            stale.after_all(false, 0, false);
+        }
+        assert_eq!((stale.rest, stale.at), (Rest::All, 0));
     }
 }
