@@ -4,8 +4,12 @@
 #[path = "support/appliance.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
+#[path = "support/joining.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod joining;
 
 use appliance::{Appliance, MS};
+use joining::{joining_until, names_a_holder};
 use yoke_core::disk::node_block::RecordState;
 use yoke_core::ids::{Epoch, LinkEpoch};
 use yoke_core::mirror::message::Message;
@@ -82,10 +86,6 @@ fn a_holder_that_no_record_names_any_more_may_be_closed() {
     assert_eq!(a.status(1).keep, None);
 }
 
-fn names_a_holder(action: &Action) -> bool {
-    matches!(action, Action::WriteNodeBlock { block, .. } if matches!(block.record.state, RecordState::Shadow(_)))
-}
-
 /// A write of a block lands whose writer is not there any more.
 fn land(a: &mut Appliance, late: Action) {
     let Action::WriteNodeBlock { block, .. } = late else {
@@ -94,27 +94,9 @@ fn land(a: &mut Appliance, late: Action) {
     a.blocks[0] = block;
 }
 
-/// An owner that joins, and the first of its actions that is one of these, which has not been done.
-fn joining_until(tune: fn(&mut Config), wanted: fn(&Action) -> bool) -> (Appliance, Action) {
-    let mut a = Appliance::new(1, tune);
-    a.until("node 0 owns the volume", |a| a.role(0) == SOLO);
-    a.write(0, 1, 10);
-    a.mend_quiet(0);
-    for _ in 0..10_000 {
-        let now = a.now;
-        match a.node(0).volume.poll_action(now) {
-            Some(action) if wanted(&action) => return (a, action),
-            Some(action) => a.act(0, action),
-            None if a.step(1) => (),
-            None => a.now += MS,
-        }
-    }
-    panic!("no such action");
-}
-
 /// An owner that joins, and the record that is on its way to the disk: it names the partner.
 fn joining(tune: fn(&mut Config)) -> (Appliance, Action) {
-    joining_until(tune, names_a_holder)
+    joining_until(tune, 0, names_a_holder)
 }
 
 #[test]
@@ -195,7 +177,7 @@ fn an_owner_that_lives_lets_its_holder_close_soon() {
 
 #[test]
 fn an_owner_retires_a_region_that_it_loses_before_it_has_named_it() {
-    let (mut a, fence) = joining_until(|_| (), |action| matches!(action, Action::Fence { .. }));
+    let (mut a, fence) = joining_until(|_| (), 0, |action| matches!(action, Action::Fence { .. }));
     a.act(0, fence);
     // Granted, and it answers. The owner hears of the close next.
     a.tell(1, Input::Command(Command::Close));
@@ -356,7 +338,7 @@ fn grant_again(a: &mut Appliance, epoch: u64) -> Message {
 
 #[test]
 fn a_second_copy_of_a_grant_retires_nothing() {
-    let (mut a, fence) = joining_until(|_| (), |action| matches!(action, Action::Fence { .. }));
+    let (mut a, fence) = joining_until(|_| (), 0, |action| matches!(action, Action::Fence { .. }));
     let word = a.node(1).windows[0].word;
     // Granted, and no record names it yet.
     let copy = grant_again(&mut a, word);

@@ -160,38 +160,6 @@ fn a_takeover_under_way_is_not_closed() {
     assert_eq!(a.status(1).keep, None);
 }
 
-#[test]
-fn a_stopped_holder_keeps_what_its_dead_owner_acknowledged() {
-    let mut a = mirrored(1);
-    a.hold_destage = true;
-    a.write(0, 1, 10);
-    // Somebody else writes the holder's own block.
-    a.blocks[1].sequence += 1;
-    a.until("stopped", |a| a.role(1) == Role::Stopped);
-    // The owner lives, and its record names the holder.
-    assert_eq!(a.status(1).keep, Some(Keep::Named));
-    a.kill(0);
-    a.command(1, Command::Close);
-    assert_eq!(a.role(1), Role::Stopped);
-    assert_eq!(a.status(1).keep, Some(Keep::OnlyCopy));
-}
-
-#[test]
-fn a_stopped_holder_closes_when_its_owner_has_recorded_that_it_goes() {
-    let mut a = mirrored(1);
-    a.hold_destage = true;
-    a.write(0, 1, 10);
-    a.blocks[1].sequence += 1;
-    a.until("stopped", |a| a.role(1) == Role::Stopped);
-    a.command(1, Command::Close);
-    a.pass(300 * MS);
-    assert_eq!(a.role(1), Role::Stopped, "the record names it still");
-    assert_eq!(a.node(1).volume.may_abort(), Ok(()));
-    a.hold_destage = false;
-    a.until("closed", |a| a.role(1) == Role::Closed);
-    assert_eq!(a.role(0), SOLO);
-}
-
 /// It was handed back when the link that was copied to had died, and is on the disk when the other one is copied to.
 #[test]
 fn a_write_that_no_region_has_is_answered_though_the_disk_has_it() {

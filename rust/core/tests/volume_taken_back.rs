@@ -106,3 +106,109 @@ fn a_giveback_that_the_partner_asked_for_ends_when_it_asks_no_more() {
     a.until("moved", |a| matches!(a.role(1), Role::Owner(_)));
     assert_eq!((a.read(1, 1), a.read(1, 2)), (10, 20));
 }
+
+/// The partner's record lands between two of our looks, and its disk is slow.
+#[test]
+fn what_the_partner_has_claimed_is_not_taken_back_from_it() {
+    let mut a = mirrored();
+    a.write(0, 1, 10);
+    a.tell(0, Input::Command(Command::GiveBack));
+    let release = a.release_of(0, |_| ());
+    a.act(0, release);
+    while a.role(0) != Role::Standby {
+        a.step(0);
+    }
+    a.tell(0, Input::Command(Command::AbortGiveBack));
+    let look = look_of_a_taker(&mut a);
+    for _ in 0..10_000 {
+        if a.role(1) == SOLO {
+            break;
+        }
+        if !a.step(1) {
+            a.now += MS;
+        }
+    }
+    for _ in 0..50 {
+        a.step(1);
+    }
+    a.slow[1] = 3_000 * MS;
+    a.act(0, look);
+    for _ in 0..1_000 {
+        a.pass(10 * MS);
+        assert!(!matches!(a.role(0), Role::Owner(_)));
+    }
+}
+
+/// The read with which node 0, which takes over, observes.
+fn look_of_a_taker(a: &mut Appliance) -> Action {
+    for _ in 0..10_000 {
+        let now = a.now;
+        let taking = a.role(0) == Role::Taking;
+        match a.node(0).volume.poll_action(now) {
+            Some(look @ Action::ReadNodeBlocks { .. }) if taking => return look,
+            Some(action) => a.act(0, action),
+            None => a.now += MS,
+        }
+    }
+    panic!("it does not look");
+}
+
+/// It learns that it was too late only when the partner owns the volume.
+#[test]
+fn who_takes_a_release_back_too_late_takes_nothing() {
+    let mut a = mirrored();
+    a.write(0, 1, 10);
+    a.tell(0, Input::Command(Command::GiveBack));
+    let release = a.release_of(0, |_| ());
+    a.slow[0] = 300 * MS;
+    let Action::WriteNodeBlock { token, block } = release else {
+        panic!("not a block");
+    };
+    a.blocks[0] = block;
+    a.tell(0, Input::NodeBlockWritten { token, ok: true });
+    a.until("moved", |a| matches!(a.role(1), Role::Owner(_)));
+    assert_eq!(a.node(0).volume.may_abort(), Ok(()));
+    a.slow[1] = 3_000 * MS;
+    a.tell(0, Input::Command(Command::AbortGiveBack));
+    for _ in 0..160 {
+        a.pass(50 * MS);
+        assert!(!matches!(a.role(0), Role::Owner(_)));
+    }
+}
+
+/// The partner says so again and again until its wish is over.
+#[test]
+fn what_a_person_has_refused_does_not_begin_anew() {
+    let mut a = mirrored();
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    a.command(1, Command::TakeOver);
+    a.pass(300 * MS);
+    a.command(0, Command::AbortGiveBack);
+    a.hold_destage = false;
+    for _ in 0..100 {
+        a.pass(50 * MS);
+        assert_eq!(a.node(0).volume.may_abort(), Err(Reason::NotLeaving));
+        assert!(matches!(a.role(0), Role::Owner(_)));
+    }
+    // Another time it is asked again.
+    a.pass(60_000 * MS);
+    a.command(1, Command::TakeOver);
+    a.until("moved", |a| a.role(1) == MIRRORED);
+}
+
+/// A person wants it closed, whatever the partner wants.
+#[test]
+fn a_close_does_not_end_when_the_partner_asks_no_more() {
+    let mut a = mirrored();
+    a.hold_destage = true;
+    a.write(0, 1, 10);
+    (a.hold_destage, a.fail_writes) = (false, true);
+    a.command(1, Command::TakeOver);
+    a.pass(500 * MS);
+    a.command(0, Command::Close);
+    a.pass(10_000 * MS);
+    assert_eq!(a.node(0).volume.may_abort(), Ok(()));
+    a.fail_writes = false;
+    a.until("closed", |a| a.role(0) == Role::Closed);
+}

@@ -77,7 +77,8 @@ impl Shared {
     pub(super) fn evict_held(&self) -> bool {
         let mut inner = self.inner.lock();
         let owner = matches!(inner.core.tenure(), Tenure::Owner { leaving: false, .. });
-        let evict = owner && inner.openers.is_held();
+        let heard = inner.core.hears_partner(boottime_ns());
+        let evict = owner && heard && inner.openers.is_held();
         if evict {
             // The administrator's wish, if there is one, counts for more.
             inner.evict.get_or_insert(Command::GiveOnRequest);

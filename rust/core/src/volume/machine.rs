@@ -145,6 +145,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.end_term(Reason::Deposed);
         self.ownership.role_event(RoleEvent::Fault);
         self.ownership.say(reason);
+        // Nothing new is granted.
+        self.mirror.forget_questions();
     }
 }
 

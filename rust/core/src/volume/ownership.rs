@@ -59,6 +59,8 @@ pub(crate) struct Ownership {
     leaving: Leaving,
     /// Until when it does, if only the partner has asked for it.
     asked_until_ns: Option<u64>,
+    /// Until when a wish of the partner's counts for nothing, since a person has refused it.
+    refused_until_ns: u64,
     /// When this controller released the volume.
     released_at_ns: Option<u64>,
     /// The partner has released the volume for us.
@@ -113,6 +115,7 @@ impl Ownership {
             write_from_ns: 0,
             leaving: Leaving::Stays,
             asked_until_ns: None,
+            refused_until_ns: 0,
             released_at_ns: None,
             offered: false,
             wanted: None,

@@ -199,7 +199,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Standby => self.standby_tick(now_ns),
             Role::Taking => self.takeover_tick(now_ns),
             Role::Owner(mode) => self.owner_tick(mode, now_ns),
-            Role::Opening | Role::Stopped | Role::Closed => (),
+            Role::Stopped => self.stopped_tick(now_ns),
+            Role::Opening | Role::Closed => (),
         }
         self.say_standing(now_ns);
         let [serve_from_ns, write_from_ns] = self.ownership.not_before_ns();
@@ -221,7 +222,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if let Some(message) = self.partner.next_message() {
             return Some(Action::Send(message));
         }
-        if matches!(self.ownership.role(), Role::Stopped | Role::Closed) {
+        let role = self.ownership.role();
+        if role == Role::Closed {
             return self.next_ping(now_ns);
         }
         if let Some(action) = self.next_lending() {
@@ -229,6 +231,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         if let Some(action) = self.next_block(now_ns) {
             return Some(action);
+        }
+        if role == Role::Stopped {
+            return self.next_ping(now_ns);
         }
         if let Some(action) = self.next_takeover() {
             return Some(action);

@@ -3,6 +3,7 @@
 
 use super::machine::Volume;
 use super::status::{Mode, Reason, Role, Status};
+use crate::disk::node_block::RecordState;
 use crate::ids::Generation;
 use crate::openers::Tenure;
 use crate::owner::verdict::Base;
@@ -85,6 +86,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
+    /// Whether the partner has what this controller acknowledged as an owner: in the life that its record names.
+    fn partner_has_log(&self) -> bool {
+        matches!(self.ownership.stands().state, RecordState::Shadow(shadow)
+            if Some(shadow.holder_incarnation) == self.partner.life())
+    }
+
     /// Whether acknowledged writes may be in this memory and nowhere else. The partner has what a mirrored owner has;
     /// an owner has what it acknowledged, as long as it answers in the life in which it was granted its region. Where
     /// the disk cannot be read nobody can tell whether a shadow is needed any more: then it is.
@@ -96,7 +103,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Opening | Role::Closed | Role::Owner(Mode::Mirrored) => false,
             Role::Owner(_) => self.log.dirty() > 0 || self.log.adopted_dirty() > 0,
             Role::Standby | Role::Taking | Role::Stopped => {
-                self.log.dirty() > 0 && self.partner.life().is_none()
+                self.log.dirty() > 0 && !self.partner_has_log()
                     || self.log.adopted_dirty() > 0
                     || self.mirror.all_lent().any(kept)
             }

@@ -192,8 +192,9 @@ pub enum Keep {
     OnlyCopy,
     /// A takeover is under way. Its claim may stand on the disk, and would hold up whoever owns the volume.
     Claiming,
-    /// The owner's record names this memory: if the owner died, what it has acknowledged would be here alone. It records
-    /// something else before it lets this memory go, as soon as it can write to the disk.
+    /// The owner's record names this memory, or may name it: if the owner died, what it has acknowledged would be here
+    /// alone. It records something else before it lets this memory go, as soon as it can write to the disk; and who is to
+    /// be closed looks whether it has.
     Named,
 }
 
@@ -203,7 +204,7 @@ impl fmt::Display for Keep {
             Self::OnlyCopy => "it has acknowledged writes that are nowhere else",
             Self::Claiming => "a takeover is under way, and its claim would hold up the owner",
             Self::Named => {
-                "the owner's record still names its memory, and would need it if the owner died"
+                "the owner's record names its memory, or may name it, and would need it if the owner died"
             }
         })
     }

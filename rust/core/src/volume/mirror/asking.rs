@@ -103,7 +103,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return self.lose_region(link);
         }
         if place.slots < self.config.slots {
-            return self.lose_region(link);
+            self.lose_region(link);
+            // It was asked for, so losing it says nothing of it.
+            return self.decline(epoch);
         }
         self.mirror.edit_held(link, |held| {
             held.on(HeldEvent::Granted);

@@ -31,6 +31,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
     }
 
+    /// A link of which it is not decided yet whether its window may go.
+    pub(crate) fn is_link_going(&self) -> bool {
+        self.mirror
+            .known_links()
+            .any(|link| self.mirror.link(link).going != Removal::No)
+    }
+
     /// The link is to be taken away.
     pub(crate) fn remove_link(&mut self, link: LinkId) {
         self.mirror

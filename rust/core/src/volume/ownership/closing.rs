@@ -44,26 +44,30 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let wait = self.let_go_delay_ns(survey, granted);
         let sure = voided_at_ns
             .is_some_and(|at| self.ownership.cycle.read_issued_ns >= at.saturating_add(wait));
-        if self.obligations().is_shadow_named() {
-            if self
-                .ownership
-                .owner_answers(&self.config, &self.partner, survey)
-            {
-                self.partner.send(Message::Leaving);
+        if !self.ownership.is_shadow_named(&self.config) {
+            if sure {
+                self.ownership.role_event(RoleEvent::Ended);
             }
-            self.ownership.reason = Some(Reason::ShadowHere);
-            if sure
-                && !self
-                    .ownership
-                    .owner_answers(&self.config, &self.partner, survey)
-            {
-                self.ownership.wanted = None;
-                return true;
-            }
-        } else if sure {
-            self.ownership.role_event(RoleEvent::Ended);
+            return false;
         }
-        false
+        let answers = self
+            .ownership
+            .owner_answers(&self.config, &self.partner, survey);
+        if answers {
+            self.partner.send(Message::Leaving);
+        }
+        if !self.has_stopped() {
+            self.ownership.reason = Some(Reason::ShadowHere);
+        }
+        let kept = sure && !answers;
+        if kept {
+            self.ownership.wanted = None;
+        }
+        kept
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.ownership.role == Role::Stopped
     }
 
     /// How long after its word was changed a region that no record is seen to name, if there is one that was granted, may
@@ -81,7 +85,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         wait.saturating_add(config.stretch(life))
     }
 
-    /// One that stands by is to be closed. Whoever asks again does not wait anew for what was waited for.
+    /// One that does not serve is to be closed. Whoever asks again does not wait anew for what was waited for.
     pub(super) fn want_close(&mut self) {
         if !self.ownership.is_closing() {
             self.ownership.wanted = Some(Wanted::Close { voided_at_ns: None });
@@ -92,22 +96,43 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.requests.retry_parked();
     }
 
-    /// One that has stopped is to be closed. What the owner's record names is waited for: the owner is asked to record
-    /// something else.
+    /// One that has stopped is to be closed. What it holds for an owner is waited for as by one that stands by. What nobody
+    /// else has is kept, and the wish is dropped.
     pub(super) fn want_close_stopped(&mut self) {
-        if self.obligations().forget() == Err(Keep::Named) {
-            self.partner.send(Message::Leaving);
+        match self.obligations().forget() {
+            Ok(()) => self.ownership.role_event(RoleEvent::Ended),
+            Err(Keep::Named) => self.want_close(),
+            Err(Keep::OnlyCopy | Keep::Claiming) => (),
         }
-        self.ownership.closes_later = true;
     }
 
-    /// Closes one that has stopped, or, as its status says, not at all. Says whether that is decided.
-    fn close_stopped(&mut self) -> bool {
-        let kept = self.obligations().forget();
-        if kept.is_ok() {
-            self.ownership.role_event(RoleEvent::Ended);
+    /// One that has stopped changes nothing on the disk any more. It looks at it to be closed, and to let go of a window.
+    pub(crate) fn stopped_tick(&mut self, now_ns: u64) {
+        self.ownership.cycle.write_no_more();
+        self.void_to_close(now_ns);
+        self.void_removed(now_ns);
+        if self.ownership.is_closing() || self.is_link_going() {
+            self.look_now_and_then(now_ns);
         }
-        kept != Err(Keep::Named)
+    }
+
+    /// While it has stopped, all blocks were read.
+    pub(crate) fn stopped_read(&mut self, survey: &Survey) {
+        self.removal_read(survey);
+        if let Some(Wanted::Close { voided_at_ns }) = self.ownership.wanted {
+            self.closing_read(voided_at_ns, survey);
+        }
+    }
+
+    /// Whoever wants to close changes all words first.
+    pub(super) fn void_to_close(&mut self, now_ns: u64) {
+        if self.ownership.wanted == Some(Wanted::Close { voided_at_ns: None })
+            && self.mirror.void_all()
+        {
+            self.ownership.wanted = Some(Wanted::Close {
+                voided_at_ns: Some(now_ns),
+            });
+        }
     }
 
     /// It was to be closed in an earlier role, and could not be.
@@ -115,15 +140,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.ownership.closes_later {
             return;
         }
-        let decided = match self.ownership.role {
-            Role::Standby => {
-                self.want_close();
-                true
-            }
-            Role::Stopped => self.close_stopped(),
+        match self.ownership.role {
+            Role::Standby => self.want_close(),
+            Role::Stopped => self.want_close_stopped(),
             // An owner begins with it when it becomes one, and a takeover is seen through.
-            Role::Owner(_) | Role::Taking | Role::Opening | Role::Closed => false,
-        };
-        self.ownership.closes_later = !decided;
+            Role::Owner(_) | Role::Taking | Role::Opening | Role::Closed => return,
+        }
+        self.ownership.closes_later = false;
     }
 }

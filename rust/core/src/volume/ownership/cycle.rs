@@ -36,17 +36,20 @@ pub enum CycleEvent {
     Failed,
     /// Where a test leaves the read out.
     Skip,
+    /// The own block is not to be written after all.
+    GivenUp,
 }
 
 impl CycleEvent {
     /// All events.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Write,
         Self::Read,
         Self::Issued,
         Self::Done,
         Self::Failed,
         Self::Skip,
+        Self::GivenUp,
     ];
 }
 
@@ -63,7 +66,7 @@ impl Phase {
     /// The transition function.
     pub const fn on(self, event: CycleEvent) -> Step<Self> {
         use CycleEvent as E;
-        use Step::{Invalid, To};
+        use Step::{Invalid, NoOp, To};
 
         match (self, event) {
             (Self::Idle, E::Write) => To(Self::ToWrite),
@@ -75,6 +78,8 @@ impl Phase {
             (Self::Reading, E::Done) => To(Self::Idle),
             (Self::Reading, E::Failed) => To(Self::ToRead),
             (Self::ToRead, E::Skip) => To(Self::Idle),
+            (Self::ToWrite, E::GivenUp) => To(Self::Idle),
+            (_, E::GivenUp) => NoOp,
             _ => Invalid,
         }
     }
@@ -140,6 +145,13 @@ impl Cycle {
     pub(crate) fn on(&mut self, event: CycleEvent, not_before_ns: u64) {
         self.phase = self.phase.on(event).after(self.phase);
         (self.not_before_ns, self.token) = (not_before_ns, None);
+    }
+
+    /// What is not on its way to the disk yet is not written any more.
+    pub(crate) fn write_no_more(&mut self) {
+        if self.phase == Phase::ToWrite {
+            self.on(CycleEvent::GivenUp, 0);
+        }
     }
 
     /// The command of this phase is handed to the disk.

@@ -148,13 +148,23 @@ impl Ownership {
             undecided: !self.is_quiet(),
             only_copy: evidence.only_copy,
             taking: self.role == Role::Taking,
-            shadow: self.is_shadow_named(config),
+            shadow: self.is_shadow_named(config) || self.is_named_for_all_it_knows(),
             holds: evidence.holds,
         }
     }
 
+    /// Whether a record that was not seen may name a region of ours. One that has stopped looks at the disk no more until
+    /// it is to be closed, and one that closes is closed as soon as it has seen that none does.
+    fn is_named_for_all_it_knows(&self) -> bool {
+        match self.role {
+            Role::Stopped => true,
+            Role::Standby => self.is_closing(),
+            _ => false,
+        }
+    }
+
     /// Whether the record of the owner, as it was last seen, names a region of ours.
-    fn is_shadow_named(&self, config: &Config) -> bool {
+    pub(super) fn is_shadow_named(&self, config: &Config) -> bool {
         let top = self.survey.as_ref().and_then(|survey| survey.top.as_ref());
         matches!(top.map(|top| &top.record.state), Some(RecordState::Shadow(shadow))
             if shadow.holder == config.node

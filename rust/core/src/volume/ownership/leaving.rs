@@ -107,7 +107,8 @@ impl Ownership {
             Role::Standby => {
                 self.released_at_ns.is_some() || self.is_closing() || self.closes_later
             }
-            Role::Taking | Role::Stopped => self.closes_later,
+            Role::Stopped => self.is_closing() || self.closes_later,
+            Role::Taking => self.closes_later,
             Role::Opening | Role::Closed => false,
         };
         under_way.then_some(()).ok_or(Reason::NotLeaving)
@@ -128,7 +129,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The partner wants the volume. It says so again and again: when it does not any more for as long as it takes to give
     /// a volume back, it has given up, and nobody else wants that.
     pub(crate) fn partner_wants(&mut self, now_ns: u64) {
-        if !matches!(self.ownership.role, Role::Owner(_)) {
+        if !matches!(self.ownership.role, Role::Owner(_)) || !self.hears_partner(now_ns) {
             return;
         }
         let stays = !self.ownership.leaving.is_under_way();
@@ -137,6 +138,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let until_ns = now_ns.saturating_add(self.config.giveback_ns);
             self.ownership.asked_until_ns = Some(until_ns);
         }
+    }
+
+    /// Whether a wish of the partner's for the volume counts. Not for as long as one may last that a person has refused.
+    pub fn hears_partner(&self, now_ns: u64) -> bool {
+        now_ns >= self.ownership.refused_until_ns
+    }
+
+    /// A person has an owner stay one. Where only the partner wanted the volume, it does not begin anew with the next time
+    /// that it says so: its wish lasts for as long as it takes to give a volume back.
+    pub(super) fn stay_after_all(&mut self, now_ns: u64) {
+        if self.ownership.asked_until_ns.is_some() {
+            self.ownership.refused_until_ns = now_ns.saturating_add(self.config.giveback_ns);
+        }
+        self.stay();
     }
 
     /// An owner does not give up a volume that only its partner wanted, and does not any more.
@@ -154,7 +169,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.requests.retry_all();
     }
 
-    /// One that stands by neither closes nor waits for the partner to claim what it has released: it claims that itself.
+    /// One that does not serve neither closes nor waits for the partner to claim what it has released: it claims that itself.
     /// Where the partner was quicker, nothing is taken from it again.
     pub(super) fn stand_by_after_all(&mut self) {
         if self.ownership.is_closing() {

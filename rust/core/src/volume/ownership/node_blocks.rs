@@ -187,7 +187,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         let Some(blocks) = blocks else {
-            self.ownership.reason = Some(Reason::Unreadable);
+            // Why one has stopped stays said.
+            if self.ownership.role != Role::Stopped {
+                self.ownership.reason = Some(Reason::Unreadable);
+            }
             let again = now_ns.saturating_add(self.config.poll_ns);
             self.ownership.cycle.on(CycleEvent::Failed, again);
             return;
@@ -199,7 +202,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.cycle.on(CycleEvent::Done, now_ns);
         self.ownership.survey = Some(survey);
         self.ownership.surveyed_at_ns = Some(now_ns);
-        if self.ownership.role != Role::Opening {
+        if !matches!(self.ownership.role, Role::Opening | Role::Stopped) {
             let same = survey.own == Some(self.ownership.cycle.mine);
             if !same && self.guards.on(Guard::OwnBlock) {
                 return self.stop(Reason::Identity);
@@ -210,7 +213,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Standby => self.standby_read(survey, now_ns),
             Role::Taking => self.takeover_read(survey, now_ns),
             Role::Owner(_) => self.owner_read(survey, now_ns),
-            Role::Stopped | Role::Closed => (),
+            Role::Stopped => self.stopped_read(&survey),
+            Role::Closed => (),
         }
     }
 }

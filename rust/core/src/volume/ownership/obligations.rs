@@ -29,7 +29,7 @@ pub(crate) struct Obligations {
     pub(super) only_copy: bool,
     /// A takeover of ours is under way: its claim may stand on the disk.
     pub(super) taking: bool,
-    /// The owner's record, as it was last seen, names what is in this memory.
+    /// The owner's record names what is in this memory, as it was last seen; or may name it, for all that is known.
     pub(super) shadow: bool,
     /// What the owner posted is in this memory still.
     pub(super) holds: bool,
@@ -74,11 +74,6 @@ impl Obligations {
         } else {
             Ok(())
         }
-    }
-
-    /// Whether the owner counts on what is in this memory.
-    pub(crate) fn is_shadow_named(&self) -> bool {
-        self.shadow
     }
 }
 

@@ -194,14 +194,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// While standing by: looks at the blocks now and then.
     pub(crate) fn standby_tick(&mut self, now_ns: u64) {
-        if self.ownership.wanted == Some(Wanted::Close { voided_at_ns: None })
-            && self.mirror.void_all()
-        {
-            self.ownership.wanted = Some(Wanted::Close {
-                voided_at_ns: Some(now_ns),
-            });
-        }
+        self.void_to_close(now_ns);
         self.void_removed(now_ns);
+        self.look_now_and_then(now_ns);
+    }
+
+    /// Reads all blocks, if that is due.
+    pub(super) fn look_now_and_then(&mut self, now_ns: u64) {
         let urgent = self.ownership.wanted.is_some() && self.ownership.surveyed_at_ns.is_none();
         let next = self
             .ownership
@@ -231,8 +230,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.ownership.asked_until_ns = None;
             }
             (Command::GiveOnRequest, Role::Owner(_)) => self.partner_wants(now_ns),
-            (Command::AbortGiveBack, Role::Owner(_)) => self.stay(),
-            (Command::AbortGiveBack, Role::Standby) => self.stand_by_after_all(),
+            (Command::AbortGiveBack, Role::Owner(_)) => self.stay_after_all(now_ns),
+            (Command::AbortGiveBack, Role::Standby | Role::Stopped) => self.stand_by_after_all(),
             (Command::GiveUpCondemned, Role::Owner(_)) => {
                 self.log.give_up_condemned();
             }

@@ -162,6 +162,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Ok(base) => base,
             Err(reason) => return self.ownership.give_up(Some(reason)),
         };
+        if self.ownership.wanted == Some(super::Wanted::Reclaim)
+            && survey.top.is_some_and(|top| top.node != self.config.node)
+        {
+            // Another one was quicker: what is taken back is what nobody has claimed.
+            self.ownership.forget_release();
+            return self.ownership.give_up(Some(Reason::OwnerAlive));
+        }
         if (self.ownership.wanted.is_none() || self.ownership.taking.forced)
             && self
                 .ownership
