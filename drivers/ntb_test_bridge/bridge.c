@@ -10,6 +10,7 @@
  *           set to what is not the other end's memory (any more), or for a window
  *           that the other end does not use; how often
  *           memory of this end was given back while the other end still reached it
+ *   held    how many allocations of this end's memory were not given back
  *   frozen  write 1: the client is not told of anything until 0 is written
  *   late, refuse: see messages.c
  *   fail_*: see faults.c
@@ -183,7 +184,11 @@ static int check_trans(struct side *side, int widx, dma_addr_t addr,
 /* Whether a call that would be taken is to fail all the same. */
 static int fails(struct side *side, resource_size_t size)
 {
-	return faults_hit(size ? &side->fail.trans : &side->fail.clear) ? -EIO : 0;
+	if (!faults_hit(size ? &side->fail.trans : &side->fail.clear))
+		return 0;
+	if (!size)
+		msleep(READ_ONCE(side->fail.slow));
+	return -EIO;
 }
 
 static int mw_set_trans(struct ntb_dev *ntb, int pidx, int widx, dma_addr_t addr,
@@ -193,9 +198,9 @@ static int mw_set_trans(struct ntb_dev *ntb, int pidx, int widx, dma_addr_t addr
 	unsigned long flags;
 	int err = pidx ? -EINVAL : size ? check_trans(side, widx, addr, size) : 0;
 
-	/* The firmware of a switch takes its time. */
-	if (nature->by_peer)
-		msleep(20);
+	/* The firmware of a switch takes its time, and for a task with a signal its driver waits no longer. */
+	if (nature->by_peer && msleep_interruptible(20))
+		return -EINTR;
 	if (!err)
 		err = fails(side, size);
 	if (err)
@@ -227,7 +232,7 @@ static int peer_mw_set_trans(struct ntb_dev *ntb, int pidx, int widx, u64 addr,
 	side->trans.addr = addr;
 	side->trans.size = size;
 	side->trans.count += !!size;
-	if (size && (!READ_ONCE(peer->taken) || addr != memory_address(peer) ||
+	if (size && (!memory_taken(peer) || addr != memory_address(peer) ||
 		     widx != bridge_window()))
 		side->trans.stale++;
 	spin_unlock_irqrestore(&lock, flags);
@@ -449,6 +454,7 @@ void bridge_files(struct side *side, struct dentry *top)
 	debugfs_create_file_unsafe("flap", 0200, side->dir, side, &flap_fops);
 	debugfs_create_file("trans", 0400, side->dir, side, &trans_fops);
 	debugfs_create_file_unsafe("frozen", 0200, side->dir, side, &frozen_fops);
+	memory_files(side);
 	messages_files(side);
 	faults_files(side);
 }

@@ -23,6 +23,7 @@
 #define SIDES		2
 #define WINDOWS_MAX	4
 #define MESSAGES	4
+#define ARENAS		2
 
 /* What kind of bridge it plays. Sizes in bytes. */
 struct nature {
@@ -56,7 +57,7 @@ struct side {
 	struct { dma_addr_t addr; resource_size_t size; u64 count, stale; } trans;
 	bool frozen;		/* its machine stands still: no events */
 	u16 command;		/* of its PCI device */
-	struct { u32 trans, align, clear, enable; } fail;	/* faults.c: so many calls still do */
+	struct { u32 trans, align, clear, enable, slow; } fail;	/* faults.c: so many calls still do */
 
 	/* messages.c, under its lock */
 	u32 in[MESSAGES], last[MESSAGES], kept[MESSAGES];
@@ -67,8 +68,8 @@ struct side {
 
 	/* memory.c; for as long as the module is loaded */
 	struct platform_device *dma;
-	struct page *arena;
-	bool taken;
+	struct { struct page *pages; bool taken; } arenas[ARENAS], *arena;	/* `arena`: the one used last */
+	u32 held;
 	u64 allocations, exposed;
 	struct dentry *dir;
 };
@@ -116,6 +117,9 @@ void memory_exit(struct side *side);
 void memory_install(struct side *side, struct pci_dev *pdev, bool on);
 /* Where the peer's stores to the window arrive. */
 phys_addr_t memory_target(const struct side *side);
+/* Whether the client has the memory there. */
+bool memory_taken(const struct side *side);
+void memory_files(struct side *side);
 /* What the bridge has to be told to get there: another one for each allocation of a side whose peer translates. */
 dma_addr_t memory_address(const struct side *side);
 

@@ -10,6 +10,8 @@
  *   fail_align   to say the limits of the largest window (EIO)
  *   fail_clear   to clear a translation (EIO)
  *   fail_enable  to enable the link (ENODEV)
+ *
+ *   slow         not a number of calls: so many milliseconds fail_clear takes each time
  */
 #include "bridge.h"
 
@@ -34,4 +36,5 @@ void faults_files(struct side *side)
 	debugfs_create_u32("fail_align", 0600, side->dir, &side->fail.align);
 	debugfs_create_u32("fail_clear", 0600, side->dir, &side->fail.clear);
 	debugfs_create_u32("fail_enable", 0600, side->dir, &side->fail.enable);
+	debugfs_create_u32("slow", 0600, side->dir, &side->fail.slow);
 }

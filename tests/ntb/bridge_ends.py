@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pair import Machine
+from pair import GUEST, Machine
 from yoke_lab.config import modules_dir
 
 ENDS = ("6e74:00:00.0", "6e74:00:01.0")
@@ -60,6 +60,10 @@ class Bridge:
     def open(self) -> None:
         self.machine.sh(f"echo open ntb {' '.join(ENDS)} > {FILE}")
 
+    def signalled(self, text: str, file: str) -> None:
+        """Writes to a file, in a task that has a signal pending by the time the bridge is called."""
+        self.machine.sh(f"python3 -I {GUEST}/signalled.py {file} '{text}'")
+
     def check(self, words: str = "") -> None:
         self.machine.sh(f"echo check {words} > {FILE}", timeout=120)
 
@@ -70,6 +74,10 @@ class Bridge:
 
     def trans(self, side: int) -> Trans:
         return Trans(*map(int, self.machine.sh(f"cat {DEBUGFS}/{side}/trans").split()))
+
+    def held(self, side: int) -> int:
+        """How often memory of an end was given out, and not given back."""
+        return int(self.machine.sh(f"cat {DEBUGFS}/{side}/held"))
 
     def set(self, side: int, name: str, value: int) -> None:
         self.machine.sh(f"echo {value} > {DEBUGFS}/{side}/{name}")
