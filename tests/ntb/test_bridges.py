@@ -253,6 +253,47 @@ def test_memory_that_the_bridge_still_leads_to_is_not_given_back(bridge: Bridge,
         bridge.check()
 
 
+# Who takes a link's device away, with a signal pending.
+GOES = [
+    ("close", FILE),
+    (ENDS[0], "/sys/bus/ntb/drivers/yoke_ntb/unbind"),
+    ("1", f"/sys/bus/pci/devices/{ENDS[0]}/remove"),
+]
+
+
+@pytest.mark.parametrize(("text", "file"), GOES, ids=["close", "unbind", "remove"])
+def test_a_task_that_has_a_signal_loses_no_memory(bridge: Bridge, text: str, file: str) -> None:
+    """The driver of a switch gives up what it does for such a task, however often it is asked."""
+    bridge.load("switchtec")
+    bridge.signalled(f"open ntb {' '.join(ENDS)}", FILE)
+    bridge.check()
+    bridge.signalled(text, file)
+    assert "does not let go" not in bridge.machine.log()
+    if text == "close":
+        bridge.open()
+    else:
+        bridge.wait_errors(-19, 0)
+        assert bridge.held(0) == 0
+        bind = f"echo {text} > /sys/bus/ntb/drivers/yoke_ntb/bind"
+        bridge.machine.sh(bind if text == ENDS[0] else "echo 1 > /sys/bus/pci/rescan")
+    bridge.check()
+    assert not any(bridge.trans(side).exposed for side in (0, 1))
+
+
+def test_a_bridge_that_takes_long_to_refuse_is_not_asked_again(bridge: Bridge) -> None:
+    """The link's lock is held meanwhile, and a switch may take a minute."""
+    bridge.load("intel")
+    bridge.open()
+    bridge.check()
+    bridge.set(0, "slow", 1500)
+    bridge.set(0, "fail_clear", 3)
+    bridge.machine.sh(f"echo close > {FILE}")
+    assert bridge.machine.sh(f"cat {DEBUGFS}/0/fail_clear") == "2"
+    bridge.set(0, "fail_clear", 0)
+    bridge.open()
+    bridge.check()
+
+
 def test_an_end_whose_peer_does_not_agree_says_so(bridge: Bridge) -> None:
     """Both are there, and go on talking: the one whose bridge refuses, and the one that has nothing to complain of itself."""
     bridge.load("idt")

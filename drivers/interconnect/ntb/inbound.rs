@@ -5,6 +5,7 @@
 use crate::{
     bindings as raw, client,
     fit::{self, Limits, Wish, Wishes},
+    trans::Trans,
     PEER,
 };
 use core::ptr::NonNull;
@@ -12,15 +13,20 @@ use kernel::{
     bindings,
     error::to_result,
     prelude::*,
-    sync::atomic::{Atomic, Relaxed},
-    time::{delay::fsleep, Delta},
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
+    time::{delay::fsleep, Delta, Instant, Monotonic},
 };
 
 /// Smaller memory will be tried, so nobody needs to hear that the larger one is not to be had.
 const QUIET: c_ulong = bindings::DMA_ATTR_NO_WARN as c_ulong;
-/// How often a bridge is asked to let go of memory, and the time in between.
+/// How often a bridge is asked to let go of memory, and the time in between. One that takes longer than the last of these
+/// to refuse is not asked again: Switchtec's driver may wait for more than a minute, and the link's lock is held.
 const CLEAR_TRIES: u32 = 3;
 const CLEAR_WAIT: Delta = Delta::from_millis(20);
+const CLEAR_PATIENCE: Delta = Delta::from_secs(1);
 
 /// Memory of the device that the bridge moves data with.
 struct Memory {
@@ -86,6 +92,7 @@ impl Drop for Memory {
 pub(crate) struct Inbound {
     ntb: *mut raw::ntb_dev,
     index: c_int,
+    trans: Arc<Trans>,
     memory: Memory,
     offset: usize,
     size: u64,
@@ -215,9 +222,12 @@ impl Inbound {
             // SAFETY: the device below `ntb`, which stays as long.
             let memory = unsafe { Memory::new(device, len) }?;
             let offset = memory.offset(wish)?;
+            // SAFETY: `ntb` stays registered until the result, which alone calls it, is dropped (contract).
+            let trans = unsafe { Trans::new(ntb, index) }.ok()?;
             Some(Inbound {
                 ntb,
                 index,
+                trans,
                 memory,
                 offset,
                 size: wish.size,
@@ -240,9 +250,7 @@ impl Inbound {
                 self.size / 1024
             );
         }
-        // SAFETY: the device is registered as long as this lives. Without inbound translation this does nothing.
-        let status = unsafe { raw::ntb_mw_set_trans(self.ntb, PEER, self.index, address, size) };
-        let taken = to_result(status);
+        let taken = self.trans.set(address, size);
         // What fails half-way may have taken it all the same.
         if taken != Err(EINVAL) {
             self.told.store(true, Relaxed);
@@ -273,21 +281,28 @@ impl Inbound {
         let base = unsafe { self.memory.base.as_ptr().byte_add(self.offset) };
         (base, self.size)
     }
+
+    /// Has the bridge forget the memory. Whether it may be freed: what the bridge took leads to it until it is forgotten,
+    /// unless the device is not there, which writes nothing.
+    fn withdraw(&self) -> bool {
+        for _ in 0..CLEAR_TRIES {
+            let begin = Instant::<Monotonic>::now();
+            if self.trans.clear().is_ok() || !self.told.load(Relaxed) {
+                return true;
+            }
+            if begin.elapsed() > CLEAR_PATIENCE {
+                break;
+            }
+            fsleep(CLEAR_WAIT);
+        }
+        // SAFETY: the PCI device below a device that is registered as long as this lives.
+        !unsafe { bindings::pci_device_is_present((*self.ntb).pdev) }
+    }
 }
 
 impl Drop for Inbound {
     fn drop(&mut self) {
-        let told = self.told.load(Relaxed);
-        for _ in 0..CLEAR_TRIES {
-            // SAFETY: the device is still registered. The bridge forgets the address before the memory is freed.
-            let status = unsafe { raw::ntb_mw_clear_trans(self.ntb, PEER, self.index) };
-            if status == 0 || !told {
-                return;
-            }
-            fsleep(CLEAR_WAIT);
-        }
-        // SAFETY: the PCI device below a device that is still registered. One that is not there writes nothing.
-        if unsafe { bindings::pci_device_is_present((*self.ntb).pdev) } {
+        if !self.withdraw() {
             pr_err!(
                 "{}: the bridge does not let go of our window: its memory, {} KiB, is lost until the next boot\n",
                 client::name(self.ntb),

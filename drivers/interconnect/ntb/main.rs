@@ -7,6 +7,7 @@
 //!   endpoint    one started link: hot calls, start, stop
 //!     phase     how far its life is (pure)           tries  when to try again, when to say so (pure)
 //!     inbound   own memory behind a window     fit    which window, what memory (pure)
+//!       trans   tells the bridge where that is
 //!     outbound  the peer's window, mapped
 //!     symbol    what a bridge says of downs    down   the generation (pure)
 //!     upcalls   what the NTB core calls        bells  which doorbells (pure)
@@ -37,6 +38,7 @@ mod outbound;
 mod phase;
 mod sending;
 mod symbol;
+mod trans;
 mod tries;
 mod upcalls;
 
