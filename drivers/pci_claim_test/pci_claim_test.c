@@ -26,6 +26,7 @@ static bool released;
 module_param(released, bool, 0444);
 MODULE_PARM_DESC(released, "Whether the device has been freed");
 
+/* Under the parameters' mutex: the file is there before init runs, and after exit has. */
 static struct pci_dev *claimed;
 
 static void let_go(void)
@@ -75,33 +76,43 @@ static struct kprobe release_probe = {
 	.pre_handler = is_released,
 };
 
+static int claim(void)
+{
+	struct pci_dev *pdev;
+	int ret;
+
+	pdev = pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(slot, 0));
+	if (!pdev)
+		return -ENODEV;
+	watched = &pdev->dev;
+	ret = pci_request_region(pdev, bar, KBUILD_MODNAME);
+	if (ret) {
+		pci_dev_put(pdev);
+		return ret;
+	}
+	claimed = pdev;
+	ret = register_kprobe(&release_probe);
+	if (ret)
+		let_go();
+	return ret;
+}
+
 static int __init pci_claim_test_init(void)
 {
 	int ret;
 
-	claimed = pci_get_domain_bus_and_slot(0, 0, PCI_DEVFN(slot, 0));
-	if (!claimed)
-		return -ENODEV;
-	watched = &claimed->dev;
-	ret = pci_request_region(claimed, bar, KBUILD_MODNAME);
-	if (ret)
-		goto put;
-	ret = register_kprobe(&release_probe);
-	if (ret)
-		goto release;
-	return 0;
-
-release:
-	pci_release_region(claimed, bar);
-put:
-	pci_dev_put(claimed);
+	kernel_param_lock(THIS_MODULE);
+	ret = claim();
+	kernel_param_unlock(THIS_MODULE);
 	return ret;
 }
 
 static void __exit pci_claim_test_exit(void)
 {
 	unregister_kprobe(&release_probe);
+	kernel_param_lock(THIS_MODULE);
 	let_go();
+	kernel_param_unlock(THIS_MODULE);
 }
 
 module_init(pci_claim_test_init);

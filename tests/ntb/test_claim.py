@@ -10,6 +10,18 @@ BAR = 2
 SLOT = int(PCI.split(":")[2].split(".")[0], 16)
 
 
+def test_what_the_other_user_did_not_get_it_does_not_give_back(pair: Pair) -> None:
+    """Its file is there before it has claimed the BAR, and for a while after it was refused."""
+    a = pair.a
+    regions = "grep ntb_hw_ivshmem /proc/iomem"
+    before = a.sh(regions)
+    writer = f"(until [ -e /tmp/refused ]; do echo N > {FILES}/held; done) 2>/dev/null &"
+    load = f"insmod {CLAIM} slot={SLOT} bar={BAR} 2>/dev/null && echo claimed"
+    said = a.sh(f"{writer} for i in $(seq 20); do {load}; done; touch /tmp/refused; wait; rm /tmp/refused", timeout=120)
+    assert said == ""
+    assert a.sh(regions) == before
+
+
 def test_a_bar_that_has_another_user(pair: Pair) -> None:
     assert CLAIM.is_file(), f"{CLAIM} is missing: make modules"
     a = pair.a
