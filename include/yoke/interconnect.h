@@ -114,7 +114,9 @@ struct yoke_interconnect {
 	 * and enable the link. yoke_link_changed() comes when it is up, which may
 	 * be much later, or never. Returns 0 and the sizes; -ENODEV: the device is
 	 * going; -ENOMEM; -ENOSPC when the hardware's window is too small;
-	 * -EOPNOTSUPP: this hardware cannot carry a link; -EIO.
+	 * -EOPNOTSUPP: this hardware cannot carry a link; -ENOTRECOVERABLE: it
+	 * may still lead to the memory of an earlier start, which cannot be used
+	 * again; -EIO.
 	 */
 	int	(*start)(void *priv, struct yoke_window *window);
 

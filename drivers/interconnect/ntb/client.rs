@@ -2,21 +2,24 @@
 
 //! The NTB devices that are ours to use: all that no other client of the NTB API has taken.
 
-use crate::{bindings as raw, endpoint::Endpoint, interconnect::KIND};
+use crate::{bindings as raw, endpoint::Endpoint, interconnect::KIND, memory::Shelf};
 use core::ptr;
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
-    str::CStr,
+    str::{CStr, CString},
     sync::Arc,
     types::Opaque,
 };
 
-/// An NTB device, as long as this module is bound to it.
+/// An NTB device, as long as this module is bound to it, and after that as long as there is memory on its shelf.
 pub(crate) struct Device {
+    name: CString,
+    /// Null: it is gone.
     ntb: *mut raw::ntb_dev,
     /// Who uses it.
     user: Option<Arc<Endpoint>>,
+    shelf: Arc<Shelf>,
 }
 
 // SAFETY: an NTB device may be used from any thread; the pointer is used only while the entry is in `DEVICES`.
@@ -62,13 +65,12 @@ pub(crate) fn take(name: &CStr, link: *mut raw::yoke_link) -> Result<Arc<Endpoin
     let mut devices = DEVICES.lock();
     let device = devices
         .iter_mut()
-        // SAFETY: names of registered devices are C strings.
-        .find(|device| unsafe { CStr::from_char_ptr(name_of(device.ntb)) } == name)
+        .find(|device| !device.ntb.is_null() && *device.name == *name)
         .ok_or(ENODEV)?;
     if device.user.is_some() {
         return Err(EBUSY);
     }
-    let endpoint = Endpoint::new(device.ntb, link)?;
+    let endpoint = Endpoint::new(device.ntb, device.shelf.clone(), link)?;
     device.user = Some(endpoint.clone());
     Ok(endpoint)
 }
@@ -87,6 +89,27 @@ pub(crate) fn release(endpoint: &Arc<Endpoint>) {
     }
 }
 
+/// Enters a registered device into the list; or again, if memory of it is there. Errors: `ENOMEM`.
+fn enter(ntb: *mut raw::ntb_dev) -> Result {
+    // SAFETY: names of registered devices are C strings.
+    let name = CString::try_from(unsafe { CStr::from_char_ptr(name_of(ntb)) })?;
+    let mut devices = DEVICES.lock();
+    let old = devices
+        .iter_mut()
+        .find(|device| device.ntb.is_null() && *device.name == *name);
+    if let Some(device) = old {
+        device.ntb = ntb;
+        return Ok(());
+    }
+    let device = Device {
+        name,
+        ntb,
+        user: None,
+        shelf: Shelf::new()?,
+    };
+    Ok(devices.push(device, GFP_KERNEL)?)
+}
+
 /// Called by the NTB core for each bridge. Context: may sleep.
 ///
 /// # Safety
@@ -100,9 +123,7 @@ unsafe extern "C" fn probe(_client: *mut raw::ntb_client, ntb: *mut raw::ntb_dev
             pr_err!("bridge with {peers} peers: only one peer is supported; not used\n");
             return Err(ENODEV);
         }
-        DEVICES
-            .lock()
-            .push(Device { ntb, user: None }, GFP_KERNEL)?;
+        enter(ntb)?;
         // A link may be waiting for it.
         // SAFETY: two C strings.
         unsafe { raw::yoke_interconnect_device(KIND.as_char_ptr(), name_of(ntb)) };
@@ -117,17 +138,19 @@ unsafe extern "C" fn probe(_client: *mut raw::ntb_client, ntb: *mut raw::ntb_dev
 /// `ntb` is a device that probe() took; it is live until this returns.
 unsafe extern "C" fn remove(_client: *mut raw::ntb_client, ntb: *mut raw::ntb_dev) {
     let mut devices = DEVICES.lock();
-    let place = devices.iter().position(|device| device.ntb == ntb);
-    let user = place
-        .and_then(|place| devices.remove(place).ok())
-        .and_then(|device| device.user);
+    for device in devices.iter_mut().filter(|device| device.ntb == ntb) {
+        // Under the lock: nobody can take or release the device while its last user is cut off.
+        if let Some(user) = device.user.take() {
+            user.cut_off();
+        }
+        // SAFETY: it is registered until this returns.
+        unsafe { device.shelf.clear(ntb) };
+        device.ntb = ptr::null_mut();
+    }
+    devices.retain(|device| !device.ntb.is_null() || !device.shelf.is_empty());
     if devices.is_empty() {
         // A static is never dropped, so its memory would stay behind when the module goes.
         *devices = KVec::new();
-    }
-    // Under the lock: nobody can take or release the device while its last user is cut off.
-    if let Some(user) = user {
-        user.cut_off();
     }
 }
 

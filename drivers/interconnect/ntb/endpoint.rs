@@ -20,6 +20,7 @@ use crate::{
     again::Again,
     bells, bindings as raw, client,
     inbound::Inbound,
+    memory::Shelf,
     outbound::Outbound,
     phase::{NoStart, Phase, Step},
     sending::{self, Sending},
@@ -54,6 +55,8 @@ struct Running {
 pub(crate) struct Endpoint {
     link: *mut raw::yoke_link,
     ntb: *mut raw::ntb_dev,
+    /// The device's.
+    shelf: Arc<Shelf>,
     /// Written while no hot call is possible, under `life`.
     running: UnsafeCell<Option<Running>>,
     /// Whether the bridge points at our memory since the link came up. Where the peer points it, `sending` knows.
@@ -75,7 +78,11 @@ unsafe impl Sync for Endpoint {}
 
 impl Endpoint {
     /// An endpoint of a device that nobody else uses. Errors: `ENOMEM`.
-    pub(crate) fn new(ntb: *mut raw::ntb_dev, link: *mut raw::yoke_link) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        ntb: *mut raw::ntb_dev,
+        shelf: Arc<Shelf>,
+        link: *mut raw::yoke_link,
+    ) -> Result<Arc<Self>> {
         // SAFETY: the link outlives its endpoint, which it destroys itself.
         let again = unsafe { Again::new(link) }?;
         let life = Life {
@@ -86,6 +93,7 @@ impl Endpoint {
             pin_init!(Endpoint {
                 link,
                 ntb,
+                shelf,
                 running: UnsafeCell::new(None),
                 ready: Atomic::new(false),
                 life <- new_mutex!(life),
@@ -100,8 +108,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the device is gone; `EBUSY`: started already; `ENOMEM`; `ENOSPC`; `EOPNOTSUPP`; what the bridge's driver
-    /// says.
+    /// `ENODEV`: the device is gone; `EBUSY`: started already; `ENOMEM`; `ENOSPC`; `EOPNOTSUPP`; `ENOTRECOVERABLE`; what the
+    /// bridge's driver says.
     pub(crate) fn start(&self) -> Result<raw::yoke_window> {
         let mut life = self.life.lock();
         life.phase.may_start().map_err(|why| match why {
@@ -140,7 +148,7 @@ impl Endpoint {
         unsafe {
             let reach = Outbound::choose(self.ntb)?;
             let outbound = Outbound::new(self.ntb, reach)?;
-            let inbound = Inbound::new(self.ntb, reach)?;
+            let inbound = Inbound::new(self.ntb, reach, &self.shelf)?;
             let sending = sending::is_needed(self.ntb)
                 .then(|| Sending::new(self.ntb, self.link, reach, inbound.place()))
                 .transpose()?;
@@ -176,6 +184,8 @@ impl Endpoint {
             "no memory, contiguous and aligned as it wants it, for a window of even 64 KiB: reserve some (cma=), or use an IOMMU"
         } else if error == EOPNOTSUPP {
             "it translates addresses at the sending end, and has no four message registers to say where memory is"
+        } else if error == ENOTRECOVERABLE {
+            "it may still lead to the memory of an earlier start, which cannot be used for this one: boot this machine again"
         } else {
             "its driver refuses"
         };

@@ -5,10 +5,11 @@
 use crate::{
     bindings as raw, client,
     fit::{self, Limits, Wish, Wishes},
+    memory::{Place, Shelf},
     trans::Trans,
     PEER,
 };
-use core::ptr::NonNull;
+use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
     error::to_result,
@@ -20,82 +21,20 @@ use kernel::{
     time::{delay::fsleep, Delta, Instant, Monotonic},
 };
 
-/// Smaller memory will be tried, so nobody needs to hear that the larger one is not to be had.
-const QUIET: c_ulong = bindings::DMA_ATTR_NO_WARN as c_ulong;
 /// How often a bridge is asked to let go of memory, and the time in between. One that takes longer than the last of these
 /// to refuse is not asked again: Switchtec's driver may wait for more than a minute, and the link's lock is held.
 const CLEAR_TRIES: u32 = 3;
 const CLEAR_WAIT: Delta = Delta::from_millis(20);
 const CLEAR_PATIENCE: Delta = Delta::from_secs(1);
 
-/// Memory of the device that the bridge moves data with.
-struct Memory {
-    device: *mut bindings::device,
-    len: usize,
-    base: NonNull<c_void>,
-    address: bindings::dma_addr_t,
-    /// The bridge may still lead to it: it is never freed.
-    lost: bool,
-}
-
-impl Memory {
-    /// Zeroed. Context: may sleep.
-    ///
-    /// # Safety
-    ///
-    /// `device` is there until this is dropped.
-    unsafe fn new(device: *mut bindings::device, len: u64) -> Option<Self> {
-        let len = usize::try_from(len).ok()?;
-        let mut address = 0;
-        // SAFETY: by the function's contract; `address` is valid for a write.
-        let base = unsafe {
-            bindings::dma_alloc_attrs(device, len, &mut address, bindings::GFP_KERNEL, QUIET)
-        };
-        Some(Memory {
-            device,
-            len,
-            base: NonNull::new(base)?,
-            address,
-            lost: false,
-        })
-    }
-
-    /// Where the first address with this alignment is, if `size` bytes follow it.
-    fn offset(&self, wish: Wish) -> Option<usize> {
-        let at = wish.rounded(self.address)?;
-        let offset = usize::try_from(at - self.address).ok()?;
-        let end = offset.checked_add(usize::try_from(wish.size).ok()?)?;
-        (end <= self.len).then_some(offset)
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if self.lost {
-            return;
-        }
-        // SAFETY: allocated in new() with these values, for a device that is still there.
-        unsafe {
-            bindings::dma_free_attrs(
-                self.device,
-                self.len,
-                self.base.as_ptr(),
-                self.address,
-                QUIET,
-            );
-        }
-    }
-}
-
 /// Own memory behind one window of the bridge. Dropping it withdraws it from the bridge, then frees it; if the bridge does not
-/// let go of it, it is lost: the peer could still write it. Context of the drop: may sleep.
+/// let go of it, it is kept for the next start: the peer could still write it. Context of the drop: may sleep.
 pub(crate) struct Inbound {
     ntb: *mut raw::ntb_dev,
     index: c_int,
     trans: Arc<Trans>,
-    memory: Memory,
-    offset: usize,
-    size: u64,
+    place: ManuallyDrop<Place>,
+    shelf: Arc<Shelf>,
     /// Whether the bridge was told of it, and may have taken it.
     told: Atomic<bool>,
 }
@@ -125,19 +64,23 @@ impl Inbound {
     /// Allocates zeroed memory for the window that both ends choose, as much as it takes and as is to be had, and points
     /// the bridge at it; where the peer has to be there for that, [`Self::translate`] does, and where the peer itself does
     /// it (`sending`), nobody here. `reach`: the size of the outbound window, which the inbound one is expected to have
-    /// where nobody knows better.
+    /// where nobody knows better. `shelf`: the device's, where it takes from first.
     ///
     /// Context: may sleep, with some bridges for seconds.
     ///
     /// # Errors
     ///
-    /// `ENOSPC`: no window is large enough; `ENOMEM`: there is no memory that it would take; `EINVAL`: none of it fits; what
-    /// the bridge's driver says of its windows.
+    /// `ENOSPC`: no window is large enough; `ENOMEM`: there is no memory that it would take; `EINVAL`: none of it fits;
+    /// `ENOTRECOVERABLE`: what is on the shelf does not; what the bridge's driver says of its windows.
     ///
     /// # Safety
     ///
     /// `ntb` is a registered device and stays so until this is dropped.
-    pub(crate) unsafe fn new(ntb: *mut raw::ntb_dev, reach: (c_int, u64)) -> Result<Self> {
+    pub(crate) unsafe fn new(
+        ntb: *mut raw::ntb_dev,
+        reach: (c_int, u64),
+        shelf: &Arc<Shelf>,
+    ) -> Result<Self> {
         // SAFETY: `ntb` is registered (contract).
         let count = unsafe { raw::ntb_mw_count(ntb, PEER) }.max(0);
         let (mut known, mut refusal) = (false, Ok(()));
@@ -157,7 +100,7 @@ impl Inbound {
         let chosen = fit::choose(sizes);
         if !known {
             // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
-            return unsafe { Self::for_a_peer_to_come(ntb, reach) };
+            return unsafe { Self::for_a_peer_to_come(ntb, reach, shelf) };
         }
         // Of windows that are not all known, another one may be the largest than of those that the peer looks at.
         refusal?;
@@ -165,7 +108,7 @@ impl Inbound {
         // SAFETY: `ntb` is registered (contract), and `index` is one of its windows.
         let limits = unsafe { limits(ntb, index) }?.ok_or(EIO)?;
         // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
-        unsafe { Self::for_a_known_window(ntb, index, limits) }
+        unsafe { Self::for_a_known_window(ntb, index, limits, shelf) }
     }
 
     /// Memory that the bridge takes for a window with these limits. Errors: as [`Self::new`].
@@ -177,11 +120,19 @@ impl Inbound {
         ntb: *mut raw::ntb_dev,
         index: c_int,
         limits: Limits,
+        shelf: &Arc<Shelf>,
     ) -> Result<Self> {
+        // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
+        if let Some(inbound) = unsafe { Self::again(ntb, index, shelf) }? {
+            return match inbound.point(&limits) {
+                Err(error) if error == EINVAL => Err(ENOTRECOVERABLE),
+                _ => Ok(inbound),
+            };
+        }
         let mut had_memory = false;
         for wish in Wishes::new(limits) {
             // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
-            let Some(inbound) = (unsafe { Self::allocate(ntb, index, wish) }) else {
+            let Some(inbound) = (unsafe { Self::allocate(ntb, index, shelf, wish) }) else {
                 continue;
             };
             had_memory = true;
@@ -196,17 +147,25 @@ impl Inbound {
     }
 
     /// Memory for a window of which nothing is known but that it should be as large as the outbound one. Aligned to the
-    /// power of two in its size, that is good for every bridge.
+    /// power of two in its size, that is good for every bridge. Errors: as [`Self::new`].
     ///
     /// # Safety
     ///
     /// As [`Self::new`].
-    unsafe fn for_a_peer_to_come(ntb: *mut raw::ntb_dev, reach: (c_int, u64)) -> Result<Self> {
+    unsafe fn for_a_peer_to_come(
+        ntb: *mut raw::ntb_dev,
+        reach: (c_int, u64),
+        shelf: &Arc<Shelf>,
+    ) -> Result<Self> {
+        // SAFETY: `ntb` is registered, and stays so until the result is dropped (contract).
+        if let Some(inbound) = unsafe { Self::again(ntb, reach.0, shelf) }? {
+            return Ok(inbound);
+        }
         let limits = Limits::new(4096, 4096, reach.1).ok_or(ENOSPC)?;
         Wishes::new(limits)
             .filter(|wish| wish.align >= fit::power_of_two_in(wish.size))
             // SAFETY: by the function's contract.
-            .find_map(|wish| unsafe { Self::allocate(ntb, reach.0, wish) })
+            .find_map(|wish| unsafe { Self::allocate(ntb, reach.0, shelf, wish) })
             .ok_or(ENOMEM)
     }
 
@@ -215,39 +174,66 @@ impl Inbound {
     /// # Safety
     ///
     /// As [`Self::new`].
-    unsafe fn allocate(ntb: *mut raw::ntb_dev, index: c_int, wish: Wish) -> Option<Self> {
-        // SAFETY: by the function's contract.
-        let device = unsafe { raw::ntb_get_dma_dev(ntb) };
-        fit::lengths(wish).find_map(|len| {
-            // SAFETY: the device below `ntb`, which stays as long.
-            let memory = unsafe { Memory::new(device, len) }?;
-            let offset = memory.offset(wish)?;
-            // SAFETY: `ntb` stays registered until the result, which alone calls it, is dropped (contract).
-            let trans = unsafe { Trans::new(ntb, index) }.ok()?;
-            Some(Inbound {
-                ntb,
-                index,
-                trans,
-                memory,
-                offset,
-                size: wish.size,
-                told: Atomic::new(false),
-            })
+    unsafe fn allocate(
+        ntb: *mut raw::ntb_dev,
+        index: c_int,
+        shelf: &Arc<Shelf>,
+        wish: Wish,
+    ) -> Option<Self> {
+        // SAFETY: `ntb` is registered, and the device below it stays as long (contract).
+        let place = unsafe { Place::new(raw::ntb_get_dma_dev(ntb), index, wish) }?;
+        // SAFETY: `ntb` stays registered until the result, which alone calls it, is dropped (contract).
+        let trans = unsafe { Trans::new(ntb, index) }.ok()?;
+        Some(Inbound {
+            ntb,
+            index,
+            trans,
+            place: ManuallyDrop::new(place),
+            shelf: shelf.clone(),
+            told: Atomic::new(false),
         })
+    }
+
+    /// The memory of an earlier start that the bridge did not let go of, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTRECOVERABLE`: it cannot stand behind this window; `ENOMEM`.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::new`].
+    unsafe fn again(
+        ntb: *mut raw::ntb_dev,
+        index: c_int,
+        shelf: &Arc<Shelf>,
+    ) -> Result<Option<Self>> {
+        // SAFETY: `ntb` stays registered until the result, which alone calls it, is dropped (contract).
+        let trans = unsafe { Trans::new(ntb, index) }?;
+        // SAFETY: `ntb` is registered (contract).
+        let place = shelf.take(unsafe { raw::ntb_get_dma_dev(ntb) }, index)?;
+        Ok(place.map(|place| Inbound {
+            ntb,
+            index,
+            trans,
+            place: ManuallyDrop::new(place),
+            shelf: shelf.clone(),
+            told: Atomic::new(true),
+        }))
     }
 
     /// Points the bridge at the memory. Context: may sleep.
     fn point(&self, limits: &Limits) -> Result {
-        let (address, _) = self.place();
-        let size = limits.floor(self.size);
+        let (address, whole) = self.place();
+        let size = limits.floor(whole);
         if size == 0 || !limits.allow(address, size) {
             return Err(EINVAL);
         }
-        if size < self.size {
+        if size < whole {
             kernel::pr_warn_once!(
                 "the peer's bridge reaches {} KiB of a window of {} KiB\n",
                 size / 1024,
-                self.size / 1024
+                whole / 1024
             );
         }
         let taken = self.trans.set(address, size);
@@ -272,14 +258,12 @@ impl Inbound {
 
     /// Where the bridge finds it, and how long it is.
     pub(crate) fn place(&self) -> (u64, u64) {
-        (self.memory.address + self.offset as u64, self.size)
+        self.place.address()
     }
 
     /// Where it is for us, and how long.
     pub(crate) fn memory(&self) -> (*mut c_void, u64) {
-        // SAFETY: inside of the allocation, by offset().
-        let base = unsafe { self.memory.base.as_ptr().byte_add(self.offset) };
-        (base, self.size)
+        self.place.base()
     }
 
     /// Has the bridge forget the memory. Whether it may be freed: what the bridge took leads to it until it is forgotten,
@@ -302,13 +286,16 @@ impl Inbound {
 
 impl Drop for Inbound {
     fn drop(&mut self) {
-        if !self.withdraw() {
+        let free = self.withdraw();
+        // SAFETY: only here, and nothing looks at it after this.
+        let place = unsafe { ManuallyDrop::take(&mut self.place) };
+        if !free {
             pr_err!(
-                "{}: the bridge does not let go of our window: its memory, {} KiB, is lost until the next boot\n",
+                "{}: the bridge does not let go of our window: its memory, {} KiB, is kept for the next start, and this module with it\n",
                 client::name(self.ntb),
-                self.memory.len / 1024
+                place.len() / 1024
             );
-            self.memory.lost = true;
+            self.shelf.keep(place);
         }
     }
 }

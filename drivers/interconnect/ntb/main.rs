@@ -7,7 +7,8 @@
 //!   endpoint    one started link: hot calls, start, stop
 //!     phase     how far its life is (pure)           tries  when to try again, when to say so (pure)
 //!     inbound   own memory behind a window     fit    which window, what memory (pure)
-//!       trans   tells the bridge where that is
+//!       memory  what it is, and where it stays while a bridge keeps it
+//!       trans   tells the bridge where it is
 //!     outbound  the peer's window, mapped
 //!     symbol    what a bridge says of downs    down   the generation (pure)
 //!     upcalls   what the NTB core calls        bells  which doorbells (pure)
@@ -17,7 +18,7 @@
 //! client        which NTB devices there are
 //! ```
 //!
-//! Locks, outer first: `client::DEVICES`, `Endpoint::life`, `Sending::talk` (mutexes). Hot calls take none: they are RCU
+//! Locks, outer first: `client::DEVICES`, `Endpoint::life`, then `Sending::talk` or `Shelf::kept` (mutexes). Hot calls take none: they are RCU
 //! readers, and `stop` waits for them.
 
 mod again;
@@ -34,6 +35,7 @@ mod inbound;
 mod interconnect;
 mod letter;
 mod mailbox;
+mod memory;
 mod outbound;
 mod phase;
 mod sending;

@@ -110,6 +110,8 @@ fn absence_reason(error: Error) -> &'static str {
         "there is no memory for its window: trying again"
     } else if error == EOPNOTSUPP {
         "its device cannot carry a link"
+    } else if error == ENOTRECOVERABLE {
+        "its device may still lead to memory that is lost: boot this machine again"
     } else {
         "its device cannot be set up: trying again"
     }
