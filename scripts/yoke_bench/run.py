@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from yoke_lab.cli import default_config
+from yoke_lab.default import default_config
 from yoke_lab.errors import LabError
 from yoke_lab.lab import Lab
 

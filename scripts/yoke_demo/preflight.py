@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from yoke_lab.appliance import Parts
-from yoke_lab.cli import default_config
 from yoke_lab.config import LabConfig
+from yoke_lab.default import default_config
 from yoke_lab.errors import LabError
 from yoke_lab.host_tools import build
 

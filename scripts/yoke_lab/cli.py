@@ -6,18 +6,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import termios
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import accel
-from .config import DEBUG_MEMORY_MIB, TREE, LabConfig, parse_size, wants_debug
+from .config import DEBUG_MEMORY_MIB, TREE, parse_size, wants_debug
+from .default import default_config
 from .errors import ControllerGone, LabError
+from .initiator import Initiator
 from .lab import Lab
+from .shelf import Shelf
 
 GONE_STATUS = 255
 LAB_SCRIPT = "scripts/lab"
@@ -93,12 +95,12 @@ def parser() -> argparse.ArgumentParser:
         "kill": "SIGKILL the machine's QEMU",
         "pause": "stop the whole machine (SIGSTOP)",
         "resume": "let a paused machine go on",
-        "start": "boot a controller that is not running",
+        "start": "boot a machine that is not running",
     }.items():
         one = commands.add_parser(verb, help=words)
         one.add_argument("node")
-        one.set_defaults(run=run_node, verb=verb)
-    for verb, words in {"cut": "cut a link", "mend": "mend a link"}.items():
+        one.set_defaults(run=run_start if verb == "start" else run_node, verb=verb)
+    for verb, words in {"cut": "cut a link, or a wire of a shelf", "mend": "mend it"}.items():
         one = commands.add_parser(verb, help=words)
         one.add_argument("link")
         one.add_argument("--json", action="store_true", help="print the link's state as JSON")
@@ -109,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--drop", metavar="N|all|none", help="lose the next N")
     what.add_argument("--delay", metavar="MS", type=int, help="hold each back; 0 ends it")
     bells.set_defaults(run=run_doorbells)
+    shelf_options(commands.add_parser("disk", help="make a disk of a shelf slow, sick or whole"))
     logs = commands.add_parser("logs", help="print a controller's console log")
     logs.add_argument("node")
     logs.add_argument("--boot", type=int, help="of an earlier boot (1 is the first)")
@@ -130,6 +133,13 @@ def up_options(up: argparse.ArgumentParser) -> None:
         "--disk", action="append", metavar="SIZE", help="a shared disk; may be repeated (default: one of 1G)"
     )
     up.add_argument("--disk-dir", help="keep the disks in this directory (default: temporary ones)")
+    up.add_argument(
+        "--shelf", action="count", default=0, help="a machine with disks, reached by network; twice for two"
+    )
+    up.add_argument(
+        "--shelf-disk", action="append", metavar="HOW:SIZE", help="of each shelf (default: nvme:256M and iscsi:256M)"
+    )
+    up.add_argument("--wires", type=int, default=1, help="from each shelf to each controller, 1 or 2 (default: 1)")
     up.add_argument("--link", action="append", metavar="NAME", help="a link; may be repeated (default: ntb0 and ntb1)")
     up.add_argument("--link-size", default="64M", help="memory of a link, a power of two (default: 64M)")
     up.add_argument("--memory", type=int, default=1024, metavar="MIB", help="of each controller (default: 1024)")
@@ -147,42 +157,13 @@ def up_options(up: argparse.ArgumentParser) -> None:
     up.set_defaults(run=run_up)
 
 
-def default_config(name: str, *, debug_kernel: bool = False, kernel: str | None = None) -> LabConfig:
-    """A lab of the tree's own kernel and server; LabError where one is missing."""
-    debug_kernel = debug_kernel or wants_debug()
-    modules = None
-    if kernel is None:
-        kernel = kernel_path("image", debug_kernel)
-        modules = kernel_path("modules", debug_kernel)
-    server, agent = build_tools()
-    config = LabConfig(name=name, kernel=str(Path(kernel).resolve()), modules=modules, server=server, agent=agent)
-    config.accelerator = accel.choose(config.kernel)
-    return config
-
-
-def kernel_path(what: str, debug: bool) -> str:
-    script = [str(TREE / "scripts" / "kernel"), *(["--debug"] if debug else []), what]
-    done = subprocess.run(script, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise LabError(f"there is no kernel to boot: {done.stderr.strip() or 'scripts/kernel fails'}", "make kernel")
-    return done.stdout.strip()
-
-
-def build_tools() -> tuple[str, str]:
-    """The server and the agent, built if the tree has changed since."""
-    packages = ("yoke-ivshmem-server", "yoke-lab-agent")
-    words = ["cargo", "build", "--release", "--quiet", "--manifest-path", str(TREE / "Cargo.toml")]
-    for package in packages:
-        words += ["-p", package]
-    try:
-        done = subprocess.run(words, stdout=sys.stderr, check=False)
-    except FileNotFoundError:
-        raise LabError("there is no cargo to build the lab's tools with", "install Rust (rustup.rs)") from None
-    if done.returncode != 0:
-        raise LabError("the lab's tools cannot be built", " ".join(words))
-    target = Path(os.environ.get("CARGO_TARGET_DIR", TREE / "target")) / "release"
-    server, agent = (str((target / package).resolve()) for package in packages)
-    return server, agent
+def shelf_options(disk: argparse.ArgumentParser) -> None:
+    disk.add_argument("disk", metavar="SHELF-N", help="for example shelf0-1")
+    disk.add_argument("state", choices=["whole", "slow", "failing", "hung", "protected", "unprotected"])
+    disk.add_argument("--read-ms", type=int, default=0, help="slow: how long each read waits")
+    disk.add_argument("--write-ms", type=int, default=1000, help="slow: how long each write waits (default: 1000)")
+    disk.add_argument("--what", choices=["writes", "reads", "all"], default="writes", help="failing: what does")
+    disk.set_defaults(run=run_disk)
 
 
 def run_up(options: argparse.Namespace) -> None:
@@ -196,6 +177,8 @@ def run_up(options: argparse.Namespace) -> None:
     config.disk_bytes = [parse_size(size) for size in options.disk or ["1G"]]
     config.disk_dir = options.disk_dir and str(Path(options.disk_dir).resolve())
     config.links = options.link or config.links
+    config.shelves, config.shelf_wires = options.shelf, options.wires
+    config.shelf_disks = options.shelf_disk or config.shelf_disks
     config.link_bytes = parse_size(options.link_size)
     config.memory_mib, config.append = options.memory, options.append
     config.cpus, config.parallel = options.cpus, options.parallel
@@ -206,6 +189,12 @@ def run_up(options: argparse.Namespace) -> None:
     config.tied_to = options.tied_to
     lab = Lab(options.name)
     lab.up(config, progress)
+    for name in config.shelf_names():
+        progress(f"offering the disks of {name} to the controllers")
+        shelf = Shelf(lab, name)
+        shelf.serve()
+        for node in config.nodes:
+            Initiator(lab, node).attach(shelf)
     if options.json:
         print(json.dumps(lab.status(), indent=1))
     else:
@@ -267,8 +256,44 @@ def run_node(options: argparse.Namespace) -> None:
     getattr(Lab(options.name), options.verb)(options.node)
 
 
+def run_start(options: argparse.Namespace) -> None:
+    """A shelf offers its disks again, a controller connects to those that are offered."""
+    lab = Lab(options.name)
+    lab.start(options.node)
+    shelves = lab.config().shelf_names()
+    if options.node in shelves:
+        Shelf(lab, options.node).serve()
+        return
+    for name in shelves:
+        if lab.node_status(name)["state"] == "alive":
+            Initiator(lab, options.node).attach(Shelf(lab, name))
+
+
+def run_disk(options: argparse.Namespace) -> None:
+    lab = Lab(options.name)
+    name, _, number = options.disk.rpartition("-")
+    shelf = Shelf(lab, name)
+    if not number.isdigit() or int(number) >= len(shelf.disks):
+        raise LabError(f"there is no disk {options.disk!r}", f"use one of: {name}-0 to {name}-{len(shelf.disks) - 1}")
+    disk = int(number)
+    acts: dict[str, Callable[[], None]] = {
+        "whole": lambda: shelf.heal(disk),
+        "slow": lambda: shelf.delay(disk, read_ms=options.read_ms, write_ms=options.write_ms),
+        "failing": lambda: shelf.fail(disk, options.what),
+        "hung": lambda: shelf.hang(disk),
+        "protected": lambda: Initiator(lab, lab.config().nodes[0]).write_protect(shelf, disk),
+        "unprotected": lambda: Initiator(lab, lab.config().nodes[0]).write_protect(shelf, disk, on=False),
+    }
+    acts[options.state]()
+
+
 def run_link(options: argparse.Namespace) -> None:
-    status = getattr(Lab(options.name), options.verb)(options.link)
+    lab = Lab(options.name)
+    status = getattr(lab, options.verb)(options.link)
+    if options.verb == "mend" and "ends" in status:
+        shelf, node = status["ends"]
+        if lab.node_status(node)["state"] == "alive":
+            Initiator(lab, node).reinstate(Shelf(lab, shelf))
     if options.json:
         print(json.dumps(status, indent=1))
 
@@ -303,13 +328,16 @@ def run_status(options: argparse.Namespace) -> None:
         print(node_line(node))
     for link in status["links"]:
         print(link_line(link))
+    for wire in status["wires"]:
+        print(f"  wire {wire['name']}: {wire['state']}")
     for disk in status["disks"]:
         print(f"  disk {disk['name']}: {disk['bytes'] >> 20} MiB, {disk['device']}")
 
 
 def node_line(node: dict[str, Any]) -> str:
     about = f"pid {node['pid']}" if node["pid"] else f"exit status {node['exit_status']}"
-    line = f"  controller {node['name']} (node {node['node']}): {node['state']}, boot {node['boot']}, {about}, {node['lan_address']}"
+    who = f"controller {node['name']} (node {node['node']})" if node["is_controller"] else node["name"]
+    line = f"  {who}: {node['state']}, boot {node['boot']}, {about}, {' '.join(node['addresses'])}"
     return line + "".join(f"\n    kernel says: {splat}" for splat in node["splats"])
 
 

@@ -26,7 +26,7 @@ VECTORS = 17
 
 @dataclass
 class LabConfig:
-    """One lab. Two controllers; the lists say what stands between and behind them."""
+    """One lab. Two controllers; the rest says what stands between and behind them."""
 
     name: str
     kernel: str
@@ -39,6 +39,10 @@ class LabConfig:
     min_down_ms: int = 20
     disk_bytes: list[int] = field(default_factory=lambda: [1 << 30])
     disk_dir: str | None = None
+    # Machines with disks that the controllers reach over a network (shelf.py), their disks, and the wires to each controller.
+    shelves: int = 0
+    shelf_disks: list[str] = field(default_factory=lambda: ["nvme:256M", "iscsi:256M"])
+    shelf_wires: int = 1
     memory_mib: int = 1024
     # One each: a machine of two emulated CPUs boots half as fast on a host of two (docs/lab.md).
     cpus: int = 1
@@ -68,6 +72,10 @@ class LabConfig:
             raise LabError("a controller has 1 to 64 CPUs and at least 256 MiB of memory")
         if len(self.disk_bytes) > 16 or any(size <= 0 or size % 4096 for size in self.disk_bytes):
             raise LabError("a lab has up to 16 disks whose sizes are multiples of 4096 bytes")
+        if not 0 <= self.shelves <= 2 or not 1 <= self.shelf_wires <= 2 or not 1 <= len(self.shelf_disks) <= 8:
+            raise LabError("a lab has up to two shelves of 1 to 8 disks, and one or two wires to each controller")
+        for disk in self.shelf_disks:
+            ShelfDisk.parse(disk)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -76,17 +84,72 @@ class LabConfig:
     def from_json(cls, text: str) -> LabConfig:
         return cls(**json.loads(text))
 
+    def shelf_names(self) -> list[str]:
+        return [f"shelf{number}" for number in range(self.shelves)]
+
+    def machines(self) -> list[str]:
+        """Controllers, then shelves. The place in it is the machine's number; of a controller, its node number, which is
+        also the side of every link."""
+        return [*self.nodes, *self.shelf_names()]
+
     def node_number(self, node: str) -> int:
-        """The node number, which is also the side of every link."""
+        """Of a controller."""
+        if node not in self.nodes:
+            raise LabError(f"there is no controller {node!r}", f"use one of: {', '.join(self.nodes)}")
+        return self.nodes.index(node)
+
+    def machine_number(self, machine: str) -> int:
         try:
-            return self.nodes.index(node)
+            return self.machines().index(machine)
         except ValueError:
-            raise LabError(f"there is no controller {node!r}", f"use one of: {', '.join(self.nodes)}") from None
+            raise LabError(f"there is no machine {machine!r}", f"use one of: {', '.join(self.machines())}") from None
+
+    def wires(self) -> list[Wire]:
+        """One by one: the wires between shelves and controllers."""
+        pairs = [(shelf, node) for shelf in self.shelf_names() for node in self.nodes]
+        ends = [(shelf, node, f"{shelf}-{node}{place}") for shelf, node in pairs for place in range(self.shelf_wires)]
+        return [Wire(name, number, shelf, node) for number, (shelf, node, name) in enumerate(ends)]
 
     def check_link(self, link: str) -> str:
         if link not in self.links:
             raise LabError(f"there is no link {link!r}", f"use one of: {', '.join(self.links)}")
         return link
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A network of its own between a shelf and a controller: one path to all disks of that shelf."""
+
+    name: str
+    number: int
+    shelf: str
+    node: str
+
+    def ends(self) -> tuple[str, str]:
+        return (self.shelf, self.node)
+
+    def address(self, machine: str) -> str:
+        """Of one of its ends."""
+        return f"10.78.{self.number}.{1 + self.ends().index(machine)}"
+
+    def mac(self, machine: str) -> str:
+        return f"52:54:00:79:77:{2 * self.number + self.ends().index(machine):02x}"
+
+
+@dataclass(frozen=True)
+class ShelfDisk:
+    """A disk of a shelf, and how the shelf offers it."""
+
+    protocol: str
+    size: int
+
+    @classmethod
+    def parse(cls, text: str) -> ShelfDisk:
+        """From "nvme:256M" or "iscsi:1G"."""
+        protocol, _, size = text.partition(":")
+        if protocol not in ("nvme", "iscsi"):
+            raise LabError(f"{text!r} is not a disk of a shelf", "write it like nvme:256M or iscsi:1G")
+        return cls(protocol, parse_size(size))
 
 
 def wants_debug() -> bool:
@@ -128,6 +191,10 @@ class Paths:
     def port(self, node: str) -> Path:
         """Holds the TCP port of the agent on the loopback, once the machine has one."""
         return self.node(node) / "port"
+
+    def wire(self, wire: Wire, machine: str) -> Path:
+        """The socket of one of its ends."""
+        return self.node(machine) / f"wire{wire.number}.sock"
 
     def link(self, link: str) -> Path:
         return self.root / "links" / link

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from .cli import default_config
 from .config import DEBUG_MEMORY_MIB, TREE, wants_debug
+from .default import default_config
 from .errors import LabError
 from .lab import Lab
 from .timing import scaled

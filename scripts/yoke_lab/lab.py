@@ -84,9 +84,9 @@ class Lab:
         progress("starting the links' servers and the machines")
         self._start_supervisor(config)
         try:
-            for node in config.nodes:
-                progress(f"waiting for controller {node} to boot")
-                self.wait_ready(node)
+            for machine in [*config.shelf_names(), *config.nodes]:
+                progress(f"waiting for {machine} to boot")
+                self.wait_ready(machine)
         except BaseException:
             self.down()
             raise
@@ -205,7 +205,7 @@ class Lab:
         except LabError as error:
             # A lab that did not come up is taken down, and its console may go with it.
             raise LabError(f"{error}; {self._last_words(node)}", error.hint) from None
-        for module in self.config().insmod:
+        for module in self.config().insmod if node in self.config().nodes else []:
             done = self.exec(node, ["insmod", module])
             if done.code != 0:
                 raise LabError(
@@ -228,7 +228,7 @@ class Lab:
         After `timeout` seconds (scaled) a wait for its output raises LabError.
         With `terminal` (rows, columns) it runs on a terminal of its own: one stream, job control.
         """
-        self.config().node_number(node)
+        self.config().machine_number(node)
         limit = None if timeout is None else scaled(timeout)
         return Command(self.paths, node, argv, cwd=cwd, env=env or {}, terminal=terminal, timeout=limit)
 
@@ -294,7 +294,7 @@ class Lab:
         return status
 
     def node_status(self, node: str) -> dict[str, Any]:
-        number = self.config().node_number(node)
+        number = self.config().machine_number(node)
         found: dict[str, Any] = self.status()["nodes"][number]
         return found
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One controller: its QEMU process, boot after boot."""
+"""One machine, a controller or a shelf: its QEMU process, boot after boot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPLATS_MAX = 200
 
 
 class Machine:
-    """A controller as the supervisor sees it. Every boot has a number, a console log and a new token."""
+    """A machine as the supervisor sees it. Every boot has a number, a console log and a new token."""
 
     def __init__(self, config: LabConfig, paths: Paths, node: str) -> None:
         self.config = config
@@ -45,25 +45,25 @@ class Machine:
         """Starts the next boot; returns when QEMU has taken its devices, not when Linux is up."""
         if PANIC_MARK in self.console_text():
             # Its kernel has told QEMU to end, which takes a moment.
-            wait_for(f"the end of controller {self.node} after its panic", lambda: not self.running, 20, 0.01)
+            wait_for(f"the end of {self.node} after its panic", lambda: not self.running, 20, 0.01)
         if self.running:
-            raise LabError(f"controller {self.node} is running already", f"kill {self.node} first")
+            raise LabError(f"{self.node} is running already", f"kill {self.node} first")
         self.boot += 1
         self.killed = False
         self.paths.port(self.node).unlink(missing_ok=True)
         self.paths.qmp(self.node).unlink(missing_ok=True)
         self._write_share()
-        log = self.paths.logs(self.config) / f"{self.node}.boot{self.boot}.qemu.log"
-        self.process = children.spawn(qemu.command(self.config, self.paths, self.node, self.boot), log)
+        words = qemu.command(self.config, self.paths, self.node, self.boot)
+        self.process = children.spawn(words, self._qemu_log())
         try:
-            self._publish_port(log)
+            self._publish_port()
         except LabError:
             self.kill()
             raise
 
     def _write_share(self) -> None:
         """What the machine finds at /run/lab."""
-        number = self.config.node_number(self.node)
+        number = self.config.machine_number(self.node)
         token = self.paths.share(self.node) / "token"
         token.unlink(missing_ok=True)
         with open(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
@@ -73,30 +73,33 @@ class Machine:
             "node": number,
             "name": self.node,
             "boot": self.boot,
-            "lan_mac": qemu.lan_mac(number),
-            "lan_address": qemu.lan_address(number),
-            "peer": self.config.nodes[1 - number],
-            "lan_peer_address": qemu.lan_address(1 - number),
-            "out_mac": qemu.out_mac(number),
-            "out_address": qemu.OUT_ADDRESS,
+            "peer": self.config.nodes[1 - number] if self.node in self.config.nodes else "",
+            "cards": [{"mac": mac, "address": address} for mac, address in qemu.cards(self.config, self.node)],
+            "hosts": [{"address": address, "name": name} for address, name in qemu.hosts(self.config, self.node)],
             "agent_port": AGENT_PORT,
             "tree": str(TREE),
         }
         (self.paths.share(self.node) / "node.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
-    def _publish_port(self, log: Path) -> None:
-        """Learns which port QEMU forwards to the agent, and writes it where clients look."""
-        assert self.process is not None
-        process = self.process
+    def monitor(self) -> qmp.Monitor:
+        """QEMU's monitor, of a machine that is running; to be closed soon."""
 
-        def monitor() -> qmp.Monitor | None:
-            if process.poll() is not None:
+        def connect() -> qmp.Monitor | None:
+            if not self.running:
+                log = self._qemu_log()
                 text = log.read_text(encoding="utf-8", errors="replace").strip()
-                raise LabError(f"QEMU of controller {self.node} ended at once: {text or 'no message'}", f"read {log}")
+                raise LabError(f"QEMU of {self.node} ended: {text or 'no message'}", f"read {log}")
             return qmp.Monitor.connect(self.paths.qmp(self.node))
 
-        with wait_for(f"the monitor of controller {self.node}", monitor, 30, 0.01) as connected:
-            port = connected.forwarded_port()
+        return wait_for(f"the monitor of {self.node}", connect, 30, 0.01)
+
+    def _qemu_log(self) -> Path:
+        return self.paths.logs(self.config) / f"{self.node}.boot{self.boot}.qemu.log"
+
+    def _publish_port(self) -> None:
+        """Learns which port QEMU forwards to the agent, and writes it where clients look."""
+        with self.monitor() as monitor:
+            port = monitor.forwarded_port()
         temporary = self.paths.port(self.node).with_suffix(".new")
         temporary.write_text(f"{port}\n", encoding="ascii")
         temporary.rename(self.paths.port(self.node))
@@ -112,14 +115,14 @@ class Machine:
         """SIGSTOP: every CPU of the machine and every thread of its QEMU stand still."""
         self._signal(signal.SIGSTOP)
         pid = self.process.pid if self.process else 0
-        wait_for(f"the pause of controller {self.node}", lambda: children.is_stopped(pid), 5, 0.001)
+        wait_for(f"the pause of {self.node}", lambda: children.is_stopped(pid), 5, 0.001)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process is None or self.process.poll() is not None:
-            raise LabError(f"controller {self.node} is not running", f"start {self.node} first")
+            raise LabError(f"{self.node} is not running", f"start {self.node} first")
         self.process.send_signal(number)
 
     def status(self) -> dict[str, object]:
@@ -137,14 +140,16 @@ class Machine:
             state = "alive" if READY_MARK in console else "booting"
         return {
             "name": self.node,
-            "node": self.config.node_number(self.node),
+            "node": self.config.machine_number(self.node),
+            "is_controller": self.node in self.config.nodes,
             "state": state,
             "pid": pid,
             "boot": self.boot,
             "exit_status": self.process.returncode if self.process is not None and not running else None,
             "splats": self.splats()[:SPLATS_MAX],
             "console": str(self.paths.console(self.config, self.node, self.boot)),
-            "lan_address": qemu.lan_address(self.config.node_number(self.node)),
+            # The first is that of the agent's channel, the same everywhere.
+            "addresses": [address for _, address in qemu.cards(self.config, self.node)[1:]],
         }
 
     def splats(self) -> list[str]:

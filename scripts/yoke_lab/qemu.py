@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The QEMU command line of a controller, and what is fixed about its devices."""
+"""The QEMU command line of a machine, and what is fixed about its devices."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from yoke_build.kernel import BOOT_WORDS
 
-from .config import TREE, VECTORS, LabConfig, Paths
+from .config import TREE, VECTORS, LabConfig, Paths, ShelfDisk
 from .qmp import AGENT_PORT
 
 BINARY = "qemu-system-x86_64"
@@ -35,13 +36,54 @@ def disk_serial(index: int) -> str:
     return f"shared{index}"
 
 
-def disk_path(config: LabConfig, paths: Paths, index: int) -> Path:
-    return (Path(config.disk_dir) if config.disk_dir else paths.disks) / f"{disk_serial(index)}.img"
+@dataclass(frozen=True)
+class Disk:
+    """An image, and what the machine calls it."""
+
+    serial: str
+    path: Path
+    size: int
+
+
+def disks(config: LabConfig, paths: Paths) -> list[Disk]:
+    """Those that both controllers see."""
+    place = Path(config.disk_dir) if config.disk_dir else paths.disks
+    names = [disk_serial(index) for index in range(len(config.disk_bytes))]
+    return [Disk(name, place / f"{name}.img", size) for name, size in zip(names, config.disk_bytes, strict=True)]
+
+
+def shelf_serial(shelf: str, index: int) -> str:
+    """/dev/disk/by-id/virtio-SERIAL in the shelf."""
+    return f"{shelf}-{index}"
+
+
+def shelf_disks(config: LabConfig, paths: Paths, shelf: str) -> list[Disk]:
+    """Those of a shelf."""
+    names = [shelf_serial(shelf, index) for index in range(len(config.shelf_disks))]
+    sizes = [ShelfDisk.parse(text).size for text in config.shelf_disks]
+    return [Disk(name, paths.disks / f"{name}.img", size) for name, size in zip(names, sizes, strict=True)]
+
+
+def cards(config: LabConfig, machine: str) -> list[tuple[str, str]]:
+    """Hardware address and IPv4 address of each network card of a machine."""
+    number = config.machine_number(machine)
+    found = [(out_mac(number), OUT_ADDRESS)]
+    if machine in config.nodes:
+        found.append((lan_mac(number), lan_address(number)))
+    return found + [(wire.mac(machine), wire.address(machine)) for wire in config.wires() if machine in wire.ends()]
+
+
+def hosts(config: LabConfig, machine: str) -> list[tuple[str, str]]:
+    """Address and name of who is there for a machine. A shelf that is reached over several wires has as many addresses."""
+    if machine in config.nodes:
+        found = [(lan_address(number), node) for number, node in enumerate(config.nodes)]
+        return found + [(wire.address(wire.shelf), wire.shelf) for wire in config.wires() if wire.node == machine]
+    return [(wire.address(wire.node), wire.node) for wire in config.wires() if wire.shelf == machine]
 
 
 def command(config: LabConfig, paths: Paths, node: str, boot: int) -> list[str]:
     """Everything on one command line, so that `ps` and the log tell what a machine is."""
-    number = config.node_number(node)
+    number = config.machine_number(node)
     words = [BINARY, "-name", f"yoke-{config.name}-{node}", "-nodefaults", "-no-user-config", "-display", "none"]
     words += ["-machine", "q35", *_processor(config)]
     words += ["-m", f"{config.memory_mib}M", "-no-reboot"]
@@ -49,12 +91,14 @@ def command(config: LabConfig, paths: Paths, node: str, boot: int) -> list[str]:
     words += ["-chardev", f"file,id=console,path={paths.console(config, node, boot)}", "-serial", "chardev:console"]
     words += ["-device", "virtio-rng-pci"]
     words += _file_systems(config, paths, node)
-    words += _networks(paths, number, node, config.nodes[1 - number])
-    words += _disks(config, paths)
-    for index, link in enumerate(config.links):
-        words += ["-chardev", f"socket,id={link},path={paths.side(link, number)}"]
-        # A fixed place on the bus, so that link N has the same PCI address in every boot.
-        words += ["-device", f"ivshmem-doorbell,id={link}-dev,chardev={link},vectors={VECTORS},addr=0x{0x10 + index:x}"]
+    words += _network(number)
+    if node in config.nodes:
+        words += _lan(paths, number, node, config.nodes[1 - number])
+        words += _disks(disks(config, paths))
+        words += _links(config, paths, number)
+    else:
+        words += _disks(shelf_disks(config, paths, node))
+    words += _wires(config, paths, node)
     words += ["-kernel", config.kernel, "-append", _kernel_words(config, number)]
     return words
 
@@ -79,30 +123,55 @@ def _file_systems(config: LabConfig, paths: Paths, node: str) -> list[str]:
     return words
 
 
-def _networks(paths: Paths, number: int, node: str, peer: str) -> list[str]:
-    """One card to the other controller, and one that only carries the agent's channel.
-
-    Datagrams between Unix sockets have no connection that could break: either machine may go and come back.
-    """
-    lan = f"dgram,id=lan,local.type=unix,local.path={paths.lan(node)},remote.type=unix,remote.path={paths.lan(peer)}"
+def _network(number: int) -> list[str]:
+    """A card that only carries the agent's channel."""
     out = f"user,id=out,restrict=on,hostfwd=tcp:127.0.0.1:0-:{AGENT_PORT}"
+    return ["-netdev", out, "-device", f"virtio-net-pci,netdev=out,mac={out_mac(number)},romfile="]
+
+
+def _lan(paths: Paths, number: int, node: str, peer: str) -> list[str]:
+    """A card to the other controller."""
     return [
         "-netdev",
-        lan,
+        _datagrams("lan", paths.lan(node), paths.lan(peer)),
         "-device",
         f"virtio-net-pci,netdev=lan,mac={lan_mac(number)},romfile=",
-        "-netdev",
-        out,
-        "-device",
-        f"virtio-net-pci,netdev=out,mac={out_mac(number)},romfile=",
     ]
 
 
-def _disks(config: LabConfig, paths: Paths) -> list[str]:
+def _wires(config: LabConfig, paths: Paths, machine: str) -> list[str]:
+    """A card for each wire, that is called as the wire."""
     words = []
-    for index in range(len(config.disk_bytes)):
-        path = disk_path(config, paths, index)
-        name = disk_serial(index)
+    for wire in config.wires():
+        if machine in wire.ends():
+            other = wire.node if machine == wire.shelf else wire.shelf
+            words += ["-netdev", _datagrams(wire.name, paths.wire(wire, machine), paths.wire(wire, other))]
+            words += [
+                "-device",
+                f"virtio-net-pci,id={wire.name}-card,netdev={wire.name},mac={wire.mac(machine)},romfile=",
+            ]
+    return words
+
+
+def _datagrams(name: str, local: Path, remote: Path) -> str:
+    """A network of two. Datagrams between Unix sockets have no connection that could break: either machine may go and
+    come back."""
+    return f"dgram,id={name},local.type=unix,local.path={local},remote.type=unix,remote.path={remote}"
+
+
+def _links(config: LabConfig, paths: Paths, number: int) -> list[str]:
+    words = []
+    for index, link in enumerate(config.links):
+        words += ["-chardev", f"socket,id={link},path={paths.side(link, number)}"]
+        # A fixed place on the bus, so that link N has the same PCI address in every boot.
+        words += ["-device", f"ivshmem-doorbell,id={link}-dev,chardev={link},vectors={VECTORS},addr=0x{0x10 + index:x}"]
+    return words
+
+
+def _disks(all_disks: list[Disk]) -> list[str]:
+    words = []
+    for disk in all_disks:
+        path, name = disk.path, disk.serial
         # Raw, so QEMU itself caches nothing; without locks, so that both machines may open it.
         direct = "on" if supports_direct(path) else "off"
         words += [

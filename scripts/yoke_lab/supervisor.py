@@ -24,6 +24,7 @@ from .errors import LabError
 from .link import Link
 from .machine import Machine
 from .timing import scaled
+from .wires import Wires
 
 REQUEST_MAX = 1 << 16
 
@@ -36,29 +37,40 @@ class Supervisor:
         self.paths = paths
         self.links: dict[str, Link] = {}
         self.machines: dict[str, Machine] = {}
+        self.wires = Wires(config, self.machines)
         self.ending = False
         self._verbs: dict[str, Callable[..., object]] = {
             "status": self.status,
-            "start": lambda node: self.machine(node).start(),
+            "start": self.start,
             "kill": lambda node: self.machine(node).kill(),
             "pause": lambda node: self.machine(node).pause(),
             "resume": lambda node: self.machine(node).resume(),
-            "link": lambda link, **words: self.links[self.config.check_link(link)].command(**words),
+            "link": self.link,
             "down": self.end,
         }
 
     def machine(self, node: str) -> Machine:
-        self.config.node_number(node)
+        self.config.machine_number(node)
         return self.machines[node]
 
+    def start(self, node: str) -> None:
+        self.machine(node).start()
+        self.wires.pull_at(node)
+
+    def link(self, link: str, cmd: str, **words: object) -> dict[str, object]:
+        """Asks something of a link or a wire."""
+        if link in self.wires:
+            return self.wires.command(link, cmd)
+        return self.links[self.config.check_link(link)].command(cmd=cmd, **words)
+
     def bring_up(self) -> None:
-        """Starts the servers, then both machines."""
+        """Starts the servers, then all machines, shelves first: the controllers may want their disks."""
         for name in self.config.links:
             self.links[name] = Link(self.config, self.paths, name)
-        for node in self.config.nodes:
-            self.machines[node] = Machine(self.config, self.paths, node)
-        for machine in self.machines.values():
-            machine.start()
+        for name in self.config.machines():
+            self.machines[name] = Machine(self.config, self.paths, name)
+        for name in [*self.config.shelf_names(), *self.config.nodes]:
+            self.machines[name].start()
 
     def tear_down(self) -> None:
         """Ends everything that was started; the files go with the state directory."""
@@ -72,17 +84,14 @@ class Supervisor:
 
     def status(self) -> dict[str, object]:
         disks = []
-        for index, size in enumerate(self.config.disk_bytes):
-            path = qemu.disk_path(self.config, self.paths, index)
-            name = qemu.disk_serial(index)
-            direct = qemu.supports_direct(path)
+        for disk in qemu.disks(self.config, self.paths):
             disks.append(
                 {
-                    "name": name,
-                    "bytes": size,
-                    "path": str(path),
-                    "device": f"/dev/disk/by-id/virtio-{name}",
-                    "direct": direct,
+                    "name": disk.serial,
+                    "bytes": disk.size,
+                    "path": str(disk.path),
+                    "device": f"/dev/disk/by-id/virtio-{disk.serial}",
+                    "direct": qemu.supports_direct(disk.path),
                 }
             )
         return {
@@ -91,6 +100,7 @@ class Supervisor:
             "accelerator": self.config.accelerator,
             "nodes": [machine.status() for machine in self.machines.values()],
             "links": [link.command(cmd="status") for link in self.links.values()],
+            "wires": self.wires.status(),
             "disks": disks,
             "logs": str(self.paths.logs(self.config)),
         }
@@ -162,9 +172,12 @@ class Loop:
 
 
 def make_disks(config: LabConfig, paths: Paths) -> None:
-    """Makes the shared disks, sparse; one that is there in a directory of the user's own stays as it is."""
-    for index, size in enumerate(config.disk_bytes):
-        path = qemu.disk_path(config, paths, index)
+    """Makes the disks, sparse; one that is there in a directory of the user's own stays as it is."""
+    disks = qemu.disks(config, paths)
+    for shelf in config.shelf_names():
+        disks += qemu.shelf_disks(config, paths, shelf)
+    for disk in disks:
+        path, size = disk.path, disk.size
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             with open(path, "wb") as file:

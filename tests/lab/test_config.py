@@ -60,11 +60,26 @@ def test_a_config_survives_its_file() -> None:
         ({"cpus": 0}, "CPUs"),
         ({"disk_bytes": [1000]}, "multiples of 4096"),
         ({"disk_bytes": [4096] * 17}, "up to 16 disks"),
+        ({"shelves": 3}, "up to two shelves"),
+        ({"shelves": 1, "shelf_wires": 3}, "one or two wires"),
+        ({"shelves": 1, "shelf_disks": []}, "1 to 8 disks"),
+        ({"shelves": 1, "shelf_disks": ["floppy:1M"]}, "not a disk of a shelf"),
     ],
 )
 def test_what_cannot_work_is_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(LabError, match=reason):
         config(**changes).check()
+
+
+def test_every_end_of_a_wire_has_its_own_address() -> None:
+    made = config(shelves=2, shelf_wires=2)
+    ends = [(wire, end) for wire in made.wires() for end in wire.ends()]
+    assert len(ends) == 16
+    assert len({wire.address(end) for wire, end in ends}) == len({wire.mac(end) for wire, end in ends}) == 16
+    assert [wire.name for wire in made.wires()][:4] == ["shelf0-a0", "shelf0-a1", "shelf0-b0", "shelf0-b1"]
+    assert [made.machine_number(name) for name in ("a", "b", "shelf0", "shelf1")] == [0, 1, 2, 3]
+    with pytest.raises(LabError, match="no controller 'shelf0'"):
+        made.node_number("shelf0")
 
 
 def test_waiting_has_a_bound_and_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_a_controller_writes_what_it_likes_and_the_host_sees_none_of_it(lab: Lab
 
 def reaches_peer(lab: Lab) -> bool:
     """Whether a TCP connection from a gets an answer of b's kernel (that nobody listens)."""
-    script = f"import socket; socket.create_connection(('{lab.node_status('b')['lan_address']}', 9), 20)"
+    script = f"import socket; socket.create_connection(('{lab.node_status('b')['addresses'][0]}', 9), 20)"
     return b"ConnectionRefusedError" in lab.exec("a", ["python3", "-c", script]).stderr
 
 

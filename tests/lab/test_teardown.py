@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from yoke_lab.cli import kernel_path
 from yoke_lab.config import Paths
+from yoke_lab.default import kernel_path
 from yoke_lab.errors import LabError
 from yoke_lab.fixture import bring_up
 from yoke_lab.lab import Lab

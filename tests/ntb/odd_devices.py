@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pair import MODULE
 from yoke_lab import splats
-from yoke_lab.cli import kernel_path
 from yoke_lab.config import wants_debug
+from yoke_lab.default import kernel_path
 from yoke_lab.timing import scaled
 
 INIT = """#!/bin/sh

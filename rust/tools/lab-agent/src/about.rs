@@ -9,25 +9,37 @@ use serde::Deserialize;
 /// Where the lab's words are mounted.
 pub(crate) const LAB: &str = "/run/lab";
 
+/// A network card of the machine.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Card {
+    /// Its hardware address.
+    pub(crate) mac: String,
+    /// Its IPv4 address, in a /24.
+    pub(crate) address: String,
+}
+
+/// A machine that this one can reach by name.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Host {
+    /// Where it is.
+    pub(crate) address: String,
+    /// How it is called.
+    pub(crate) name: String,
+}
+
 /// `node.json`, written by the lab for each boot.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct About {
-    /// Node number.
+    /// Number among the machines of the lab; of a controller, its node number.
     pub(crate) node: u16,
-    /// Name of the controller, and host name.
+    /// Name of the machine, and host name.
     pub(crate) name: String,
-    /// Name of the other controller.
+    /// Name of the other controller; of a machine that is none, empty.
     pub(crate) peer: String,
-    /// Card of the network between the controllers.
-    pub(crate) lan_mac: String,
-    /// Own address there, in a /24.
-    pub(crate) lan_address: String,
-    /// The other controller's address there.
-    pub(crate) lan_peer_address: String,
-    /// Card that only carries the agent's channel.
-    pub(crate) out_mac: String,
-    /// Own address there, in a /24.
-    pub(crate) out_address: String,
+    /// Its network cards.
+    pub(crate) cards: Vec<Card>,
+    /// Who is there, itself too.
+    pub(crate) hosts: Vec<Host>,
     /// TCP port of the agent.
     pub(crate) agent_port: u16,
     /// Where the tree is.

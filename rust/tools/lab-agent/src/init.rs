@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Process 1 of a controller: makes the machine usable, starts the agent, takes in orphans.
+//! Process 1 of a machine of the lab: makes the machine usable, starts the agent, takes in orphans.
 //!
 //! The root is the host's, read-only, through 9p. A layer in memory is put over it,
 //! so that everything can be written and nothing reaches the host.
 
 use std::ffi::CString;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -16,7 +17,7 @@ use rustix::mount::{mount, mount_move, MountFlags};
 use rustix::process::{chdir, chroot, wait, WaitOptions};
 use rustix::system::sethostname;
 
-use crate::about::{log, About, LAB};
+use crate::about::{log, About, Card, LAB};
 
 /// Options of every 9p mount but the root, which the kernel mounts itself.
 const SHARE: &str = "trans=virtio,version=9p2000.L,msize=524288,access=any";
@@ -122,18 +123,19 @@ fn name_disks() -> Result<()> {
 
 fn set_up_network(about: &About) -> Result<()> {
     sethostname(about.name.as_bytes())?;
-    let hosts = format!(
-        "127.0.0.1 localhost\n{} {}\n{} {}\n",
-        about.lan_address, about.name, about.lan_peer_address, about.peer
-    );
+    let mut hosts = "127.0.0.1 localhost\n".to_owned();
+    for host in &about.hosts {
+        writeln!(hosts, "{} {}", host.address, host.name)?;
+    }
     fs::write("/etc/hosts", hosts).context("cannot write /etc/hosts")?;
-    let (lan, out) = (card(&about.lan_mac)?, card(&about.out_mac)?);
-    let orders = format!(
-        "link set lo up\n\
-         addr add {}/24 dev {lan}\nlink set {lan} up\n\
-         addr add {}/24 dev {out}\nlink set {out} up\n",
-        about.lan_address, about.out_address
-    );
+    let mut orders = "link set lo up\n".to_owned();
+    for Card { mac, address } in &about.cards {
+        let name = card(mac)?;
+        writeln!(
+            orders,
+            "addr add {address}/24 dev {name}\nlink set {name} up"
+        )?;
+    }
     let mut ip = Command::new("/sbin/ip")
         .args(["-batch", "-"])
         .stdin(Stdio::piped())
