@@ -148,10 +148,6 @@ unsafe extern "C" fn remove(_client: *mut raw::ntb_client, ntb: *mut raw::ntb_de
         device.ntb = ptr::null_mut();
     }
     devices.retain(|device| !device.ntb.is_null() || !device.shelf.is_empty());
-    if devices.is_empty() {
-        // A static is never dropped, so its memory would stay behind when the module goes.
-        *devices = KVec::new();
-    }
 }
 
 /// Makes the NTB core offer every bridge without a client to this module, until it is dropped.
@@ -198,5 +194,16 @@ impl PinnedDrop for Registration {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: registered by the constructor. remove() was called for every device when this returns.
         unsafe { raw::ntb_unregister_client(self.raw.get()) }
+        // A static is never dropped, so its memory would stay behind when the module goes.
+        for device in core::mem::take(&mut *DEVICES.lock()) {
+            let lost = device.shelf.lose();
+            if lost > 0 {
+                pr_err!(
+                    "{}: the bridge does not let go of our window: its memory, {} KiB, is lost until the next boot\n",
+                    device.name.to_str().unwrap_or("?"),
+                    lost >> 10
+                );
+            }
+        }
     }
 }

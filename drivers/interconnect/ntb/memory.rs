@@ -5,13 +5,10 @@
 use crate::{
     bindings as raw,
     fit::{self, Wish},
-    LocalModule,
 };
-use core::ptr::NonNull;
+use core::{mem::ManuallyDrop, ptr::NonNull};
 use kernel::{
-    bindings,
-    module::this_module,
-    new_mutex,
+    bindings, new_mutex,
     prelude::*,
     sync::{Arc, Mutex},
 };
@@ -134,8 +131,8 @@ impl Place {
 }
 
 /// Where memory stays that the bridge did not let go of, until the next start uses it again: other memory could be lost
-/// the same way, and so on. So one window for each device is lost at most. The device and this module are held meanwhile,
-/// as nobody else would know of the memory.
+/// the same way, and so on. So one window for each device is lost at most, as long as this module is loaded. The device is
+/// held meanwhile.
 #[pin_data]
 pub(crate) struct Shelf {
     /// Nothing else is locked while it is held.
@@ -154,18 +151,14 @@ impl Shelf {
         )
     }
 
-    /// Keeps memory whose device is there, from a start that took what was kept before it. The link that was started holds
-    /// this module.
+    /// Keeps memory whose device is there, from a start that took what was kept before it.
     pub(crate) fn keep(&self, place: Place) {
-        // SAFETY: the device is there and the module is held, as the function wants it.
-        unsafe {
-            bindings::get_device(place.memory.device);
-            bindings::__module_get(this_module::<LocalModule>().as_ptr());
-        }
+        // SAFETY: the device is there.
+        unsafe { bindings::get_device(place.memory.device) };
         *self.kept.lock() = Some(place);
     }
 
-    /// What was kept, zeroed, for the window `index` of a bridge that moves data with `device`. The caller holds both.
+    /// What was kept, zeroed, for the window `index` of a bridge that moves data with `device`, which the caller holds.
     ///
     /// # Errors
     ///
@@ -211,16 +204,20 @@ impl Shelf {
         }
     }
 
+    /// Nobody will know of it any more: it is lost, as the peer could still write it, and its device stays held. Returns how
+    /// many bytes that are.
+    pub(crate) fn lose(&self) -> usize {
+        let place = self.kept.lock().take();
+        place.map_or(0, |place| ManuallyDrop::new(place).len())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.lock().is_none()
     }
 
-    /// What keep() took. Others hold the device and the module as well.
+    /// What keep() took. Others hold the device as well.
     fn release(device: *mut bindings::device) {
-        // SAFETY: keep() took these for what was on the shelf, and whoever emptied it gives them back once.
-        unsafe {
-            bindings::put_device(device);
-            bindings::module_put(this_module::<LocalModule>().as_ptr());
-        }
+        // SAFETY: keep() took it for what was on the shelf, and whoever emptied that gives it back once.
+        unsafe { bindings::put_device(device) };
     }
 }
