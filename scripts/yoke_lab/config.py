@@ -104,6 +104,10 @@ class LabConfig:
         except ValueError:
             raise LabError(f"there is no machine {machine!r}", f"use one of: {', '.join(self.machines())}") from None
 
+    def called(self, machine: str) -> str:
+        """For people."""
+        return f"controller {machine}" if machine in self.nodes else machine
+
     def wires(self) -> list[Wire]:
         """One by one: the wires between shelves and controllers."""
         pairs = [(shelf, node) for shelf in self.shelf_names() for node in self.nodes]

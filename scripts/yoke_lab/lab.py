@@ -85,7 +85,7 @@ class Lab:
         self._start_supervisor(config)
         try:
             for machine in [*config.shelf_names(), *config.nodes]:
-                progress(f"waiting for {machine} to boot")
+                progress(f"waiting for {config.called(machine)} to boot")
                 self.wait_ready(machine)
         except BaseException:
             self.down()
@@ -197,11 +197,11 @@ class Lab:
         def answers() -> bool:
             state = self.node_status(node)
             if state["pid"] is None:
-                raise LabError(f"controller {node} {state['state']} while it booted", f"lab logs {node}")
+                raise LabError(f"{self.config().called(node)} {state['state']} while it booted", f"lab logs {node}")
             return bool(state["state"] == "alive")
 
         try:
-            wait_for(f"the boot of controller {node}", answers, BOOT_SECONDS, 0.1)
+            wait_for(f"the boot of {self.config().called(node)}", answers, BOOT_SECONDS, 0.1)
         except LabError as error:
             # A lab that did not come up is taken down, and its console may go with it.
             raise LabError(f"{error}; {self._last_words(node)}", error.hint) from None
@@ -254,7 +254,7 @@ class Lab:
         finished = Finished(code, bytes(out), bytes(err))
         if check and code != 0:
             raise LabError(
-                f"controller {node}: {' '.join(argv)} exits {code}: {finished.stderr.decode(errors='replace').strip()}"
+                f"{self.config().called(node)}: {' '.join(argv)} exits {code}: {finished.stderr.decode(errors='replace').strip()}"
             )
         return finished
 
@@ -334,7 +334,7 @@ class Lab:
         console = self.console(node)
         with contextlib.suppress(ControllerGone):
             self.exec(node, ["sh", "-c", f"echo '{mark}' > /dev/kmsg"], check=True, timeout=60)
-            wait_for(f"the console of controller {node}", lambda: mark.encode() in console.read_bytes(), 60)
+            wait_for(f"the console of {self.config().called(node)}", lambda: mark.encode() in console.read_bytes(), 60)
 
     def _last_words(self, node: str) -> str:
         """What the console of a controller said last."""

@@ -38,6 +38,10 @@ class Machine:
         paths.share(node).mkdir(parents=True)
 
     @property
+    def _called(self) -> str:
+        return self.config.called(self.node)
+
+    @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
@@ -45,9 +49,9 @@ class Machine:
         """Starts the next boot; returns when QEMU has taken its devices, not when Linux is up."""
         if PANIC_MARK in self.console_text():
             # Its kernel has told QEMU to end, which takes a moment.
-            wait_for(f"the end of {self.node} after its panic", lambda: not self.running, 20, 0.01)
+            wait_for(f"the end of {self._called} after its panic", lambda: not self.running, 20, 0.01)
         if self.running:
-            raise LabError(f"{self.node} is running already", f"kill {self.node} first")
+            raise LabError(f"{self._called} is running already", f"kill {self.node} first")
         self.boot += 1
         self.killed = False
         self.paths.port(self.node).unlink(missing_ok=True)
@@ -88,10 +92,10 @@ class Machine:
             if not self.running:
                 log = self._qemu_log()
                 text = log.read_text(encoding="utf-8", errors="replace").strip()
-                raise LabError(f"QEMU of {self.node} ended: {text or 'no message'}", f"read {log}")
+                raise LabError(f"QEMU of {self._called} ended: {text or 'no message'}", f"read {log}")
             return qmp.Monitor.connect(self.paths.qmp(self.node))
 
-        return wait_for(f"the monitor of {self.node}", connect, 30, 0.01)
+        return wait_for(f"the monitor of {self._called}", connect, 30, 0.01)
 
     def _qemu_log(self) -> Path:
         return self.paths.logs(self.config) / f"{self.node}.boot{self.boot}.qemu.log"
@@ -115,14 +119,14 @@ class Machine:
         """SIGSTOP: every CPU of the machine and every thread of its QEMU stand still."""
         self._signal(signal.SIGSTOP)
         pid = self.process.pid if self.process else 0
-        wait_for(f"the pause of {self.node}", lambda: children.is_stopped(pid), 5, 0.001)
+        wait_for(f"the pause of {self._called}", lambda: children.is_stopped(pid), 5, 0.001)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process is None or self.process.poll() is not None:
-            raise LabError(f"{self.node} is not running", f"start {self.node} first")
+            raise LabError(f"{self._called} is not running", f"start {self.node} first")
         self.process.send_signal(number)
 
     def status(self) -> dict[str, object]:

@@ -233,7 +233,7 @@ def test_a_task_that_hangs_is_found(lab: Lab) -> None:
 
 def test_mistakes_are_explained(lab: Lab) -> None:
     for mistake, words in (
-        (lambda: lab.kill("c"), "no controller 'c'"),
+        (lambda: lab.kill("c"), "no machine 'c'"),
         (lambda: lab.cut("ntb9"), "no link 'ntb9'"),
         (lambda: lab.start("a"), "running already"),
         (lambda: lab.drop_doorbells("ntb0", "some"), "expected a number"),
