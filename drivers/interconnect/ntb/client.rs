@@ -195,7 +195,8 @@ impl PinnedDrop for Registration {
         // SAFETY: registered by the constructor. remove() was called for every device when this returns.
         unsafe { raw::ntb_unregister_client(self.raw.get()) }
         // A static is never dropped, so its memory would stay behind when the module goes.
-        for device in core::mem::take(&mut *DEVICES.lock()) {
+        let devices = core::mem::take(&mut *DEVICES.lock());
+        for device in devices {
             let lost = device.shelf.lose();
             if lost > 0 {
                 pr_err!(
