@@ -20,7 +20,8 @@ def stuck(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(module, "BOOT_SECONDS", 0.05)
     monkeypatch.setattr(Lab, "node_status", lambda _lab, _node: {"pid": 1, "state": "booting", "boot": 1})
     monkeypatch.setattr(Lab, "console", lambda _lab, _node, _boot=None: console)
-    monkeypatch.setattr(Lab, "config", lambda _lab: LabConfig)
+    config = LabConfig("stuck", "kernel", None, "server", "agent")
+    monkeypatch.setattr(Lab, "config", lambda _lab: config)
     return console
 
 
