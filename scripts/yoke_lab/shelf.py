@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """A shelf: a machine whose disks the controllers reach over wires, by NVMe over TCP or by iSCSI, with reservations.
 
-Between each disk and its target stands a device-mapper table, which can be delayed, made to fail, made read-only and cut
-off while it is in use. All of it is made through the kernel's own interfaces, so nothing but the kernel stands between what
+Between each disk and its target stands a device-mapper table, which can be delayed, made to fail and made to hang while it is
+in use; what is write protected is the target. All of it is made through the kernel's own interfaces, so nothing but the kernel stands between what
 a controller asks and what the disk is told; nothing survives the shelf's death, so `serve` is called after each boot.
 """
 

@@ -291,7 +291,7 @@ impl Drop for Inbound {
         let place = unsafe { ManuallyDrop::take(&mut self.place) };
         if !free {
             pr_err!(
-                "{}: the bridge does not let go of our window: its memory, {} KiB, is kept for the next start, and this module with it\n",
+                "{}: the bridge does not let go of our window: its memory, {} KiB, is kept for the next start\n",
                 client::name(self.ntb),
                 place.len() / 1024
             );
