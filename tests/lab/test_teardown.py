@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from yoke_lab.config import Paths
+from yoke_lab.config import Paths, wants_debug
 from yoke_lab.default import kernel_path
 from yoke_lab.errors import LabError
 from yoke_lab.fixture import bring_up
@@ -121,7 +121,7 @@ def test_a_module_that_cannot_be_loaded_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_modules_are_loaded_at_every_boot(tmp_path: Path) -> None:
-    root = Path(kernel_path("modules", debug=False))
+    root = Path(kernel_path("modules", debug=wants_debug()))
     (module,) = root.glob("lib/modules/*/kernel/drivers/block/brd.ko*")
     lab = bring_up(name("modules"), tmp_path / "logs", insmod=[str(module)])
     try:
