@@ -174,7 +174,9 @@ class Machine:
         except FileNotFoundError:
             # That of the present boot may not be there yet.
             return [] if boot == self.boot else ["its console log is gone"]
-        return splats.find(text.decode(errors="replace"))
+        found = splats.find(text.decode(errors="replace"))
+        is_shelf = self.node in self.config.shelf_names()
+        return [line for line in found if not is_shelf or line not in splats.OF_TARGETS]
 
     def console_text(self) -> bytes:
         """Of the present boot."""

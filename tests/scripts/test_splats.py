@@ -164,6 +164,17 @@ def test_the_present_boot_is_looked_at_afresh(machine: Machine) -> None:
     assert machine.status()["splats"] == [f"boot 2: {SPLATS[0]}"]
 
 
+@pytest.mark.parametrize(("node", "counts"), [("a", True), ("shelf0", False)])
+def test_what_lockdep_finds_in_a_target_counts_on_controllers_only(machine: Machine, node: str, counts: bool) -> None:
+    (complaint,) = splats.OF_TARGETS
+    machine.config.shelves = 1
+    other = Machine(machine.config, machine.paths, node) if node != "a" else machine
+    other.boot = 1
+    machine.paths.console(machine.config, node, 1).write_text(f"[ 5.0] {complaint}\n[ 6.0] {SPLATS[0]}\n")
+    told = [f"boot 1: {complaint}"] if counts else []
+    assert [line for line in other.splats() if line.startswith("boot 1")] == [*told, f"boot 1: {SPLATS[0]}"]
+
+
 def test_a_console_that_is_gone_is_not_taken_for_a_quiet_one(machine: Machine) -> None:
     machine.paths.console(machine.config, "a", 1).unlink()
     assert machine.status()["splats"] == ["boot 1: its console log is gone"]
