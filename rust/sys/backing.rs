@@ -15,11 +15,14 @@ mod forward;
 mod handover;
 mod props;
 mod queue;
+pub mod reservation;
 mod sync;
+mod target;
 mod unit;
 
 pub use forward::Refused;
 pub use props::{Below, Props};
+pub use target::{Inquiry, Target};
 pub use unit::{IoOp, IoUnit};
 
 use crate::{
@@ -102,6 +105,7 @@ struct Inner<C: IoClient> {
     file: *mut bindings::file,
     bdev: *mut bindings::block_device,
     props: Props,
+    target: Target,
     read_only: bool,
     unit_blocks: u16,
     /// Units and clones submitted whose callback has not returned.
@@ -157,6 +161,7 @@ impl<C: IoClient> BackingDev<C> {
                 file: core::ptr::null_mut(),
                 bdev: core::ptr::null_mut(),
                 props: Props::none(),
+                target: Target::Other,
                 read_only: options.read_only,
                 unit_blocks: options.unit_blocks,
                 inflight: Inflight::new(),
@@ -296,6 +301,8 @@ impl<C: IoClient> Inner<C> {
         if self.props.logical_block_bytes as usize > crate::BLOCK || self.props.blocks == 0 {
             return Err(EINVAL);
         }
+        // SAFETY: the device is open.
+        self.target = unsafe { Target::of(self.bdev) };
         Ok(())
     }
 

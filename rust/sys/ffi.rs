@@ -32,6 +32,27 @@ pub(crate) const B_ROTATIONAL: u32 = 1 << 3;
 pub(crate) const B_STABLE_WRITES: u32 = 1 << 4;
 pub(crate) const B_ZONED: u32 = 1 << 5;
 
+pub(crate) const PR_CONFLICT: c_int = 0x18;
+pub(crate) const PR_PATH_FAILED: c_int = 0x10000;
+pub(crate) const PR_PATH_RETRY: c_int = 0xe0000;
+pub(crate) const PR_PATH_FAST_FAILED: c_int = 0xf0000;
+
+pub(crate) const PR_WE: u32 = 1;
+pub(crate) const PR_EA: u32 = 2;
+pub(crate) const PR_WE_REG_ONLY: u32 = 3;
+pub(crate) const PR_EA_REG_ONLY: u32 = 4;
+pub(crate) const PR_WE_ALL_REGS: u32 = 5;
+pub(crate) const PR_EA_ALL_REGS: u32 = 6;
+
+pub(crate) const T_DM: u32 = 1;
+pub(crate) const T_NVME: u32 = 2;
+pub(crate) const T_NVME_MULTIPATH: u32 = 3;
+pub(crate) const T_SCSI: u32 = 4;
+
+pub(crate) const VENDOR_LEN: usize = 9;
+pub(crate) const MODEL_LEN: usize = 17;
+pub(crate) const REV_LEN: usize = 5;
+
 #[cfg(yoke_kunit)]
 pub(crate) const W_ROTATIONAL: u32 = 1 << 1;
 
@@ -180,6 +201,49 @@ extern "C" {
         below: *mut Below,
     );
     pub(crate) fn yoke_sys_bdev_props(bdev: *mut bindings::block_device, props: *mut BdevProps);
+
+    pub(crate) fn yoke_sys_pr_usable(bdev: *mut bindings::block_device) -> bool;
+    pub(crate) fn yoke_sys_pr_register(
+        bdev: *mut bindings::block_device,
+        old: u64,
+        new: u64,
+        ignore_old: bool,
+    ) -> c_int;
+    pub(crate) fn yoke_sys_pr_reserve(
+        bdev: *mut bindings::block_device,
+        key: u64,
+        kind: u32,
+    ) -> c_int;
+    pub(crate) fn yoke_sys_pr_release(
+        bdev: *mut bindings::block_device,
+        key: u64,
+        kind: u32,
+    ) -> c_int;
+    pub(crate) fn yoke_sys_pr_preempt(
+        bdev: *mut bindings::block_device,
+        own: u64,
+        victim: u64,
+        kind: u32,
+        abort: bool,
+    ) -> c_int;
+    pub(crate) fn yoke_sys_pr_read_keys(
+        bdev: *mut bindings::block_device,
+        room: *mut u64,
+        capacity: u32,
+        generation: *mut u32,
+        total: *mut u32,
+    ) -> c_int;
+    pub(crate) fn yoke_sys_pr_read_holder(
+        bdev: *mut bindings::block_device,
+        key: *mut u64,
+        kind: *mut u32,
+    ) -> c_int;
+    pub(crate) fn yoke_sys_bdev_target(
+        bdev: *mut bindings::block_device,
+        vendor: *mut u8,
+        model: *mut u8,
+        rev: *mut u8,
+    ) -> u32;
 
     pub(crate) fn yoke_sys_vmalloc(len: usize) -> *mut c_void;
     pub(crate) fn yoke_sys_vfree(p: *mut c_void);
@@ -336,4 +400,20 @@ extern "C" {
     pub(crate) fn yoke_sys_test_cache_lock(disk: *mut bindings::gendisk, index: u64, lock: bool);
     #[cfg(yoke_kunit)]
     pub(crate) fn yoke_sys_test_cache_has(disk: *mut bindings::gendisk, index: u64) -> bool;
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_pr_attach(disk: *mut bindings::gendisk, lacks: u32);
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_pr_detach(disk: *mut bindings::gendisk);
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_pr_style(style: u32);
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_pr_host(host: u32, key: u64, holds: u32);
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_pr_answers(code: c_int, done: bool);
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_pr_claims(total: u32);
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_pr_aborted() -> bool;
+    #[cfg(yoke_kunit)]
+    pub(crate) fn yoke_sys_test_partition(disk: *mut bindings::gendisk) -> u64;
 }

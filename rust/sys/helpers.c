@@ -7,6 +7,7 @@
 
 #include "helpers/bio.c"
 #include "helpers/disk.c"
+#include "helpers/reservation.c"
 #include "helpers/cache.c"
 #include "helpers/memory.c"
 #include "helpers/wait.c"
@@ -19,4 +20,5 @@
 #ifdef YOKE_KUNIT
 #include "helpers/test_link.c"
 #include "helpers/test_cache.c"
+#include "helpers/test_reservation.c"
 #endif

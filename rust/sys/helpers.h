@@ -94,6 +94,31 @@ struct yoke_sys_bdev_props {
 #define YOKE_SYS_B_STABLE_WRITES	(1u << 4)
 #define YOKE_SYS_B_ZONED		(1u << 5)
 
+/* What an operation on reservations says, and their types (include/uapi/linux/pr.h). */
+#define YOKE_SYS_PR_CONFLICT		0x18
+#define YOKE_SYS_PR_PATH_FAILED		0x10000
+#define YOKE_SYS_PR_PATH_RETRY		0xe0000
+#define YOKE_SYS_PR_PATH_FAST_FAILED	0xf0000
+
+#define YOKE_SYS_PR_WE			1
+#define YOKE_SYS_PR_EA			2
+#define YOKE_SYS_PR_WE_REG_ONLY		3
+#define YOKE_SYS_PR_EA_REG_ONLY		4
+#define YOKE_SYS_PR_WE_ALL_REGS		5
+#define YOKE_SYS_PR_EA_ALL_REGS		6
+
+/* Whose disk it is (enum Target in backing/reservation.rs). */
+#define YOKE_SYS_T_OTHER		0
+#define YOKE_SYS_T_DM			1
+#define YOKE_SYS_T_NVME			2
+#define YOKE_SYS_T_NVME_MULTIPATH	3
+#define YOKE_SYS_T_SCSI			4
+
+/* What a SCSI disk says of itself, with the NUL. */
+#define YOKE_SYS_VENDOR_LEN		9
+#define YOKE_SYS_MODEL_LEN		17
+#define YOKE_SYS_REV_LEN		5
+
 /* How a sysfs attribute reaches the Rust side (sysfs.rs). */
 struct yoke_sys_attr_ops {
 	/* @data is the gendisk's private_data, else the device's drvdata. */
@@ -155,6 +180,20 @@ void yoke_sys_bdev_props(struct block_device *bdev,
 			 struct yoke_sys_bdev_props *props);
 void yoke_sys_bdev_below(struct block_device *bdev, u64 start,
 			 struct yoke_sys_below *below);
+
+/* ---- reservations ---- */
+bool yoke_sys_pr_usable(struct block_device *bdev);
+int yoke_sys_pr_register(struct block_device *bdev, u64 old, u64 new,
+			 bool ignore_old);
+int yoke_sys_pr_reserve(struct block_device *bdev, u64 key, u32 type);
+int yoke_sys_pr_release(struct block_device *bdev, u64 key, u32 type);
+int yoke_sys_pr_preempt(struct block_device *bdev, u64 own, u64 victim,
+			u32 type, bool abort);
+int yoke_sys_pr_read_keys(struct block_device *bdev, u64 *room, u32 capacity,
+			  u32 *generation, u32 *total);
+int yoke_sys_pr_read_holder(struct block_device *bdev, u64 *key, u32 *type);
+u32 yoke_sys_bdev_target(struct block_device *bdev, char *vendor, char *model,
+			 char *rev);
 
 /* ---- memory ---- */
 void *yoke_sys_vmalloc(size_t len);
@@ -255,5 +294,13 @@ int yoke_sys_test_cache_begin(struct gendisk *disk, u64 index);
 int yoke_sys_test_cache_read_half(struct gendisk *disk, u64 index);
 void yoke_sys_test_cache_lock(struct gendisk *disk, u64 index, bool lock);
 bool yoke_sys_test_cache_has(struct gendisk *disk, u64 index);
+void yoke_sys_test_pr_attach(struct gendisk *disk, u32 lacks);
+void yoke_sys_test_pr_detach(struct gendisk *disk);
+void yoke_sys_test_pr_style(u32 style);
+void yoke_sys_test_pr_host(u32 host, u64 key, u32 holds);
+void yoke_sys_test_pr_answers(int code, bool done);
+void yoke_sys_test_pr_claims(u32 total);
+bool yoke_sys_test_pr_aborted(void);
+u64 yoke_sys_test_partition(struct gendisk *disk);
 
 #endif

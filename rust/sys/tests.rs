@@ -10,5 +10,6 @@ mod memory;
 mod queue;
 mod ram;
 mod remains;
+mod reservation;
 mod teardown;
 mod thread;
