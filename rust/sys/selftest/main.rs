@@ -2,7 +2,8 @@
 
 //! Self-test of yoke_sys: disks, files and directories for scripts to try. This file only wires.
 //!
-//! `/sys/kernel/config/yoke_selftest/disks/NAME/` makes a disk NAME; `rust/sys/selftest/run` drives it; `yoke_selftest/links` is for tests/ntb/test_bridges.py.
+//! `/sys/kernel/config/yoke_selftest/disks/NAME/` makes a disk NAME; `rust/sys/selftest/run` drives it; `yoke_selftest/links` is for tests/ntb/test_bridges.py,
+//! `/sys/block/NAME/yoke/reservation` of a disk on a disk for tests/lab/test_sys_reservations.py.
 
 #![deny(unsafe_code)]
 
@@ -10,6 +11,7 @@ mod disks;
 mod links;
 mod pass;
 mod ram;
+mod reservation;
 
 use kernel::{prelude::*, sync::Arc};
 use yoke_sys::{

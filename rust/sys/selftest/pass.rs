@@ -2,6 +2,7 @@
 
 //! A disk on a disk: bios are passed on as clones, or copied block by block through I/O units.
 
+use super::reservation;
 use kernel::{
     prelude::*,
     sync::{atomic::*, Arc},
@@ -132,6 +133,11 @@ impl DiskOps for Pass {
         Attr::ro(c"inflight", |pass, text| {
             text.put(format_args!("{}\n", pass.dev.inflight()))
         }),
+        Attr::rw(
+            c"reservation",
+            |pass, text| reservation::show(&pass.dev, text),
+            |pass, input| reservation::store(&pass.dev, input),
+        ),
     ];
 
     fn submit(this: &Arc<Self>, bio: Bio) {
