@@ -3,11 +3,13 @@
 //! See docs/on-disk-format.md.
 
 mod frame;
+pub mod key;
 pub mod layout;
 pub mod node_block;
 pub mod probe;
 pub mod superblock;
 
 pub use frame::{Block, Identity, Newest, BLOCK_SIZE};
+pub use key::Key;
 pub use node_block::{Claim, Lease, NodeBlock, Record, RecordState, Shadow};
 pub use superblock::{Superblock, VolumeName};

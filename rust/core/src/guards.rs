@@ -107,11 +107,17 @@ pub enum Guard {
     /// P12: nothing is released while commands of the owner before may be in the disk's queue. Without it: the next
     /// owner, who waits for nobody, writes, and one of them lands on that.
     ReleaseAfterCommands,
+    /// P7.5: nobody registers for the disk's reservation anew while a command of its own is alive. Without it: who was
+    /// preempted is let in again, and what it had sent before lands on the new owner's writes.
+    RegisterWhenQuiet,
+    /// P7.5: the reservation is kept for as long as commands that were cut off may live. Without it: it is released, and
+    /// they land.
+    KeepReservation,
 }
 
 impl Guard {
     /// All guards.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::OwnBlock,
         Self::ShadowBeforeAck,
         Self::DiskBeforeThrough,
@@ -158,6 +164,8 @@ impl Guard {
         Self::TombstoneFirst,
         Self::BothDead,
         Self::ReleaseAfterCommands,
+        Self::RegisterWhenQuiet,
+        Self::KeepReservation,
     ];
 }
 

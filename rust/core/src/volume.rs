@@ -25,11 +25,12 @@ mod requests;
 pub mod states;
 pub mod status;
 
-pub use action::{Action, Command, Input, LongRange, Token};
+pub use action::{Action, Command, Errand, Input, LongRange, Token, Told};
 pub use config::{Config, PowerLoss, BLOCKS_MAX};
 pub use log::{buckets_for, RUNS_MAX};
 pub use machine::Volume;
-pub use ownership::{cycle, leaving, takeover};
+pub use ownership::reservation::Holder;
+pub use ownership::{cycle, leaving, registration, takeover};
 pub use plan::{
     DestageEnd, DestagePlan, FenceSample, LongBegin, PassOp, PostTo, Range, ReadBegin, ReadEnd,
     ReadPlan, ReadTicket, RunId, Source, TicketId, WriteBegin, WriteEnd, WritePlan,

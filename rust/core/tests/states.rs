@@ -12,6 +12,7 @@ use yoke_core::session::{SessionEvent, SessionState, SessionStep};
 use yoke_core::volume::cycle::{CycleEvent, Phase};
 use yoke_core::volume::leaving::{Leaving, LeavingEvent};
 use yoke_core::volume::pass::{PassEvent, PassStage};
+use yoke_core::volume::registration::{Registration, RegistrationEvent};
 use yoke_core::volume::stage::{Stage, StageEvent};
 use yoke_core::volume::states::{HeldEvent, HeldState, LentEvent, LentState, RoleEvent, Step};
 use yoke_core::volume::takeover::{Takeover, TakeoverEvent};
@@ -120,13 +121,18 @@ fn volume_states() {
 #[test]
 fn ownership_states() {
     let text = format!(
-        "{}\n{}\n{}",
+        "{}\n{}\n{}\n{}",
         volume_table(&Takeover::ALL, &TakeoverEvent::ALL, |state, event| state
             .on(event)),
         volume_table(&Phase::ALL, &CycleEvent::ALL, |state, event| state
             .on(event)),
         volume_table(&Leaving::ALL, &LeavingEvent::ALL, |state, event| state
             .on(event)),
+        volume_table(
+            &Registration::ALL,
+            &RegistrationEvent::ALL,
+            |state, event| state.on(event)
+        ),
     );
     support::check_text("snapshots", "ownership-states.txt", &text);
 }

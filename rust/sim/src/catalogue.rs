@@ -7,6 +7,7 @@ pub mod owners;
 use yoke_core::guards::Guard;
 use yoke_core::volume::PowerLoss;
 
+use crate::disk::target::Kind;
 use crate::rng::Rng;
 use crate::scenario::{Plan, Scenario, MS, US};
 
@@ -14,7 +15,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 39] = [
+pub const NAMED: [(&str, Draw); 40] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -48,6 +49,7 @@ pub const NAMED: [(&str, Draw); 39] = [
     ("lossy", owners::lossy),
     ("reopened", owners::reopened),
     ("unfenced", owners::unfenced),
+    ("reserved", owners::reserved),
     ("below", owners::below),
     ("past-the-log", owners::past_the_log),
     ("laundered", owners::laundered),
@@ -116,11 +118,12 @@ pub fn storm(seed: u64) -> Scenario {
     } else {
         0
     };
-    f.preempt_fails = if s.reservations && rng.chance(400) {
+    f.errand_fails = if s.reservations && rng.chance(400) {
         rng.range(100, 900) as u32
     } else {
         0
     };
+    target(&mut s, seed);
     if rng.chance(20) {
         s.io_life_ns = rng.range(1_000, 10_000) * MS;
         s.disk_slow_ns = s.io_life_ns;
@@ -149,6 +152,24 @@ pub fn single(seed: u64) -> Scenario {
 /// Whether reads are laid over what the disk gives: drawn apart, so that all else of a seed stays as it is.
 fn lays(seed: u64) -> bool {
     Rng::new(seed ^ 0x1a75).chance(500)
+}
+
+/// What kind of target has the disk's reservations: drawn apart, so that all else of a seed stays as it is.
+fn target(s: &mut Scenario, seed: u64) {
+    let mut rng = Rng::new(seed ^ 0x7a49);
+    if s.reservations {
+        s.target = [Kind::Aborts, Kind::Waits, Kind::Forgets][rng.below(3) as usize];
+        s.late = if rng.chance(500) {
+            rng.range(50, 900) as u32
+        } else {
+            0
+        };
+        s.faults.forgets = if rng.chance(300) {
+            rng.range(1, 10) as u32
+        } else {
+            0
+        };
+    }
 }
 
 fn weight(rng: &mut Rng, most: u64) -> u32 {

@@ -12,8 +12,10 @@ use yoke_core::volume::{PassId, RunId, Token};
 
 use crate::explore::fingerprint;
 
+pub mod target;
 mod verb;
 
+use target::Target;
 pub use verb::{Block, Cell, Place, Verb};
 
 /// Who issued a command.
@@ -68,6 +70,8 @@ pub struct Command<C> {
     pub aborted: bool,
     /// Its issuer was told that it has failed. It lands all the same.
     pub disowned: bool,
+    /// It is in its host's queue: the target looks whether it is let in when it lands.
+    pub late: bool,
     /// Data of a landed read.
     pub data: Vec<Cell>,
 }
@@ -91,6 +95,8 @@ pub struct Disk<C> {
     cache: Vec<Cached>,
     queue: Vec<Command<C>>,
     volatile: bool,
+    /// The reservation.
+    pub target: Target,
     /// The last name that was given; none: names are used again, so that the same queue is the same state.
     named: Option<CommandId>,
 }
@@ -100,6 +106,7 @@ impl<C: Copy + Hash> Hash for Disk<C> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.head.hash(state);
         self.data.hash(state);
+        self.target.hash(state);
         if !self.cache.is_empty() {
             return (&self.cache, &self.queue).hash(state);
         }
@@ -112,7 +119,7 @@ impl<C: Copy + Hash> Hash for Disk<C> {
 impl<C: Copy + Hash> Command<C> {
     /// All of it but its name.
     fn fingerprint(&self) -> u64 {
-        let ends = (self.landed, self.aborted, self.disowned);
+        let ends = (self.landed, self.aborted, self.disowned, self.late);
         fingerprint(&(
             self.issuer,
             &self.verb,
@@ -126,14 +133,15 @@ impl<C: Copy + Hash> Command<C> {
 
 impl<C: Copy> Disk<C> {
     /// A disk with `head` cells and `data` blocks of 0, with or without a
-    /// volatile cache.
-    pub fn new(head: Vec<Cell>, data: usize, volatile: bool) -> Self {
+    /// volatile cache, at such a target.
+    pub fn new(head: Vec<Cell>, data: usize, volatile: bool, target: target::Kind) -> Self {
         Disk {
             head,
             data: vec![[0; 2]; data],
             cache: Vec::new(),
             queue: Vec::new(),
             volatile,
+            target: Target::new(target),
             named: None,
         }
     }
@@ -166,6 +174,7 @@ impl<C: Copy> Disk<C> {
             landed: false,
             aborted: false,
             disowned: false,
+            late: false,
             data: Vec::new(),
         });
         id
@@ -242,13 +251,35 @@ impl<C: Copy> Disk<C> {
         Some(self.queue.remove(at))
     }
 
-    /// Commands of `controller` that have not landed never will, and are answered
+    /// A command is in its host's queue until it lands.
+    pub fn arrives_late(&mut self, id: CommandId) {
+        self.queue
+            .iter_mut()
+            .filter(|c| c.id == id)
+            .for_each(|c| c.late = true);
+    }
+
+    /// Whether the target has a write of `controller` that may still land.
+    pub fn has_under_way(&self, controller: usize) -> bool {
+        self.queue.iter().any(|c| {
+            let lands = !c.landed && !c.aborted && !c.late;
+            lands && c.issuer.controller == controller && c.verb.writes()
+        })
+    }
+
+    /// Writes of `controller` that have not landed never will, wherever they are. Says which.
+    pub fn forget_writes(&mut self, controller: usize) -> Vec<CommandId> {
+        self.abort_if(|c| c.issuer.controller == controller && c.verb.writes())
+    }
+
+    /// Commands of `controller` that the target has and that have not landed never will, and are answered
     /// with an error: what preempt-and-abort of a reservation does. Says which.
     pub fn abort(&mut self, controller: usize) -> Vec<CommandId> {
-        let victims = self
-            .queue
-            .iter_mut()
-            .filter(|c| !c.landed && c.issuer.controller == controller);
+        self.abort_if(|c| !c.late && c.issuer.controller == controller)
+    }
+
+    fn abort_if(&mut self, which: impl Fn(&Command<C>) -> bool) -> Vec<CommandId> {
+        let victims = self.queue.iter_mut().filter(|c| !c.landed && which(c));
         victims
             .map(|c| {
                 c.aborted = true;
@@ -412,7 +443,7 @@ mod tests {
 
     #[test]
     fn writes_are_seen_when_they_land_and_safe_when_flushed() {
-        let mut d = Disk::new(Vec::new(), 1, true);
+        let mut d = Disk::new(Vec::new(), 1, true, target::Kind::Aborts);
         let w = write(&mut d, 5, false);
         assert_eq!(d.peek(P), Cell::Block([0; 2]));
         done(&mut d, w);
@@ -426,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_flush_covers_only_what_was_completed_before_it() {
-        let mut d = Disk::new(Vec::new(), 1, true);
+        let mut d = Disk::new(Vec::new(), 1, true, target::Kind::Aborts);
         let w = write(&mut d, 5, false);
         d.land(w);
         let f = d.submit(ME, Verb::Flush, 0, 0);
@@ -437,7 +468,7 @@ mod tests {
 
     #[test]
     fn fua_is_safe_at_once_and_abort_drops_the_queue() {
-        let mut d = Disk::new(Vec::new(), 1, true);
+        let mut d = Disk::new(Vec::new(), 1, true, target::Kind::Aborts);
         let w = write(&mut d, 5, true);
         done(&mut d, w);
         assert_eq!(loss(&d, 0), Cell::Block([5; 2]));
@@ -451,7 +482,7 @@ mod tests {
 
     #[test]
     fn older_cached_versions_go_with_a_newer_safe_one() {
-        let mut d = Disk::new(Vec::new(), 1, true);
+        let mut d = Disk::new(Vec::new(), 1, true, target::Kind::Aborts);
         for v in [5, 6] {
             let w = write(&mut d, v, false);
             done(&mut d, w);

@@ -276,6 +276,7 @@ impl Driver {
             | Event::Message { at }
             | Event::Poll { at }
             | Event::Destage { at }
+            | Event::Told { at }
             | Event::Silent { at, .. }
             | Event::Linger { at } => at as usize,
             Event::Complete { command, .. } | Event::Disown { command } => {

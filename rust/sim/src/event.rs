@@ -174,6 +174,20 @@ pub enum Event {
         /// A random number.
         pick: u64,
     },
+    /// The target answers what a controller has asked about the reservation, if it can.
+    Told {
+        /// Whom.
+        at: u8,
+    },
+    /// A registration that was said to have failed is done.
+    Register {
+        /// Whose.
+        at: u8,
+        /// In which life.
+        life: u32,
+    },
+    /// The target is started again, and knows of no registration.
+    ForgetReservation,
     /// All power is lost. `pick` decides what survives in the disk's cache.
     PowerLoss {
         /// A random number.
@@ -209,6 +223,9 @@ impl Event {
             | Event::Submit { .. }
             | Event::Tell { .. }
             | Event::Reopen { .. }
+            | Event::Told { .. }
+            | Event::Register { .. }
+            | Event::ForgetReservation
             | Event::CacheLoss { .. } => false,
             Event::Arrive { .. }
             | Event::Handshake { .. }

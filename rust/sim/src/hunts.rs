@@ -110,6 +110,8 @@ pub const HUNTS: &[Hunt] = &[
     hunt(Guard::TombstoneFirst, "passed-down", 50, LOST),
     hunt(Guard::BothDead, "orphaned", 50, LOST),
     hunt(Guard::ReleaseAfterCommands, "laundered", 50, OWNERS),
+    hunt(Guard::RegisterWhenQuiet, "reserved", 2000, OWNERS),
+    hunt(Guard::KeepReservation, "reserved", 1200, OWNERS),
 ];
 
 /// The hunt of a guard.

@@ -5,6 +5,8 @@
 use yoke_core::guards::Guards;
 use yoke_core::volume::PowerLoss;
 
+use crate::disk::target::Kind;
+
 /// Nanoseconds in a millisecond.
 pub const MS: u64 = 1_000_000;
 /// Nanoseconds in a microsecond.
@@ -68,8 +70,11 @@ pub struct Faults {
     pub late_failures: bool,
     /// From then on the disk refuses discards and write-zeroes, and can only be written; never: `u64::MAX`.
     pub refuses_from_ns: u64,
-    /// Preemptions in a thousand that fail.
-    pub preempt_fails: u32,
+    /// Of what is asked of the disk's reservation, so much in a thousand is said to have failed: not done, done, or done
+    /// later.
+    pub errand_fails: u32,
+    /// The target is started again, and forgets who was registered.
+    pub forgets: u32,
     /// Messages in a thousand that get lost, as with an outbox that is full.
     pub message_loss: u32,
     /// Longest time that something stays broken, in nanoseconds.
@@ -149,8 +154,12 @@ pub struct Scenario {
     pub dirty_limit: u32,
     /// The disk has a volatile cache.
     pub volatile_cache: bool,
-    /// The disk can cut a controller off.
+    /// The disk has reservations.
     pub reservations: bool,
+    /// What its target does with the commands of one that is preempted.
+    pub target: Kind,
+    /// With reservations: writes in a thousand that are in their host's queue until they land.
+    pub late: u32,
     /// After both memories were lost.
     pub power_loss: PowerLoss,
     /// L, in nanoseconds.
@@ -231,6 +240,8 @@ impl Scenario {
             dirty_limit: 4,
             volatile_cache: false,
             reservations: false,
+            target: Kind::Aborts,
+            late: 0,
             power_loss: PowerLoss::Refuse,
             link_lease_ns: 50 * MS,
             disk_lease_ns: 200 * MS,
@@ -279,7 +290,8 @@ impl Scenario {
                 disk_error: 0,
                 late_failures: false,
                 refuses_from_ns: u64::MAX,
-                preempt_fails: 0,
+                errand_fails: 0,
+                forgets: 0,
                 message_loss: 0,
                 broken_ns: 400 * MS,
             },

@@ -19,6 +19,7 @@ mod node_blocks;
 mod posts;
 mod power;
 mod reads;
+mod reserve;
 mod session;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use yoke_core::ids::{Incarnation, NodeId};
 use yoke_core::window::Place;
 
 use beside::{News, Room};
+use reserve::Asked;
 
 use crate::check::history::History;
 use crate::check::owner::{Actor, Owner};
@@ -107,8 +109,10 @@ pub struct World {
     pub owner: Owner,
     /// Which life of which controller was the first to write a record of each generation.
     pub authors: BTreeMap<u64, Actor>,
-    /// Of each controller: data writes below this generation are rejected by the disk.
-    pub cut_off: [u64; CONTROLLERS],
+    /// What controllers have asked of the target and were not answered.
+    asked: Vec<Asked>,
+    /// Registrations that were said to have failed and are not done yet: of whom, in which life.
+    registering: Vec<(u8, u32)>,
     /// The newest record on the disk rests on memories that are all gone.
     memory_lost: bool,
     /// Lives that a fault has stopped, and that a person has ended since. What they had in memory is no excuse.
@@ -150,7 +154,8 @@ impl std::hash::Hash for World {
         self.history.hash(state);
         self.owner.hash(state);
         self.authors.hash(state);
-        self.cut_off.hash(state);
+        self.asked.hash(state);
+        self.registering.hash(state);
         self.memory_lost.hash(state);
         self.stopped.hash(state);
         self.lossy.hash(state);
@@ -177,6 +182,7 @@ impl World {
                 node_blocks::format(&setting.room.identity(), scenario.bytes),
                 scenario.blocks as usize,
                 scenario.volatile_cache,
+                scenario.target,
             ),
             session: Session {
                 number: 0,
@@ -186,7 +192,8 @@ impl World {
             history: History::new(scenario.blocks, setting.durability),
             owner: Owner::new(by_slowest_clock(scenario, scenario.longest_link_lease_ns())),
             authors: BTreeMap::new(),
-            cut_off: [0; CONTROLLERS],
+            asked: Vec::new(),
+            registering: Vec::new(),
             memory_lost: false,
             stopped: Vec::new(),
             lossy: false,
@@ -234,6 +241,9 @@ impl World {
             }
             Event::CacheLoss { pick } => self.cache_loss(pick),
             Event::PowerLoss { pick } => self.power_loss(pick),
+            Event::Told { at } => self.told(at),
+            Event::Register { at, life } => self.register_late(at, life),
+            Event::ForgetReservation => self.forget_reservation(),
         }
     }
 

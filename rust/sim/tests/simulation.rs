@@ -14,6 +14,7 @@ use support::Progress;
 use yoke_core::guards::Guard;
 use yoke_sim::campaign::{campaign, never_enough, Outcome, Span};
 use yoke_sim::catalogue::{self, named, without};
+use yoke_sim::check::Kind;
 use yoke_sim::explore::fingerprint;
 use yoke_sim::hunts;
 use yoke_sim::run::run;
@@ -126,6 +127,14 @@ fn directed_appliances_lose_nothing() {
             sweep(name, 3_000_000, DIRECTED);
         }
     }
+}
+
+/// What a preemption proves is known of a target, or it is not: taken for known, it costs data.
+#[test]
+fn a_target_that_lies_is_found_out() {
+    let lies = (0..1_000).map(|seed| run(&catalogue::owners::lying(seed), seed, false));
+    let mut kinds = lies.filter_map(|verdict| verdict.violation.map(|violation| violation.kind));
+    assert_eq!(kinds.next(), Some(Kind::TwoOwners));
 }
 
 /// Seeds that no run ever had: what is found here is found anew every day.

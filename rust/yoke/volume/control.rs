@@ -160,7 +160,7 @@ impl Control {
             }
             Action::FlushDisk { token } => self.flush(token),
             // This disk has no reservations that the machine was told of.
-            Action::Preempt { token, .. } => self.handle(Input::Preempted { token, ok: false }),
+            Action::Reserve { token, .. } => self.handle(Input::Reservation { token, told: None }),
             Action::PassDown {
                 pass,
                 ticket,

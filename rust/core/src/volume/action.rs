@@ -3,8 +3,9 @@
 
 use super::plan::{FenceSample, PassOp, PostTo, Range, TicketId};
 use super::status::{Reason, Role};
+use crate::disk::key::Key;
 use crate::disk::node_block::NodeBlock;
-use crate::ids::{Epoch, Incarnation, LinkEpoch, LinkId, NodeId};
+use crate::ids::{Epoch, Incarnation, LinkEpoch, LinkId};
 use crate::mirror::header::{SlotHeader, HEADER_SIZE};
 use crate::mirror::message::Message;
 use crate::terms::Terms;
@@ -92,12 +93,12 @@ pub enum Action {
         /// To be given back.
         token: Token,
     },
-    /// Preempt and abort the reservation of `victim`, then [`Input::Preempted`].
-    Preempt {
+    /// Do something to the disk's reservation, look at what it is then, and [`Input::Reservation`].
+    Reserve {
         /// To be given back.
         token: Token,
-        /// Whose commands may be in the queue.
-        victim: NodeId,
+        /// What.
+        errand: Errand,
     },
     /// Issue the operation to the backing disk, then [`Input::PassedDown`]. Now, as a destage: the lease was checked at
     /// `now_ns`, and the bound on a command's life counts from here. If it cannot be issued at once, ask
@@ -125,6 +126,40 @@ pub enum Action {
     Yield,
     /// For people: the role, or the reason in [`super::Status`], has changed.
     Notify(Role),
+}
+
+/// Something to do to the disk's reservation: of the type that lets all who are registered write, and nobody else. The key
+/// of this controller is [`Key::of`] its life. Whatever a command reports, what counts is what is found afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Errand {
+    /// Nothing but the look.
+    Look,
+    /// Register this controller, over every path, whatever key an earlier life of it has left.
+    Register,
+    /// Reserve the disk.
+    Reserve,
+    /// Release it, and stay registered.
+    Release,
+    /// Preempt this key and abort the commands of whose it is.
+    CutOff {
+        /// The key.
+        victim: Key,
+    },
+}
+
+/// What was found when the reservation was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// Whether the target has this controller's key, over every path.
+    pub registered: bool,
+    /// Who holds the reservation.
+    pub holder: Option<Key>,
+    /// Which controllers of the volume have a key there, in whatever life: a bit for each node.
+    pub nodes: u64,
+    /// After [`Errand::CutOff`]: no command lands any more that the victim had sent, or will have sent, under this
+    /// registration. Only of a target that is known to end them before it answers, and only if the victim held the
+    /// reservation.
+    pub ended: bool,
 }
 
 /// A run of blocks of any length.
@@ -277,12 +312,12 @@ pub enum Input<'a> {
         /// Whether it was.
         ok: bool,
     },
-    /// The reservation was preempted, or could not be.
-    Preempted {
+    /// Something was done to the reservation, or was not, and this is what it is now.
+    Reservation {
         /// From the action.
         token: Token,
-        /// Whether no command of the victim can land any more.
-        ok: bool,
+        /// What was found; `None`: it could not be looked at.
+        told: Option<Told>,
     },
     /// The operation is over.
     PassedDown {

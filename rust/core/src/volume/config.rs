@@ -51,7 +51,7 @@ pub struct Config {
     pub giveback_ns: u64,
     /// The disk has a volatile cache.
     pub volatile_cache: bool,
-    /// [`super::Action::Preempt`] can cut off another controller's commands, queued ones included.
+    /// The disk has persistent reservations, as far as it is known: [`super::Action::Reserve`] is carried out.
     pub reservations: bool,
     /// What to do after a total power loss.
     pub power_loss: PowerLoss,

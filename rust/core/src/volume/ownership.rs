@@ -3,6 +3,7 @@
 
 mod closing;
 pub mod cycle;
+mod errands;
 mod issue;
 mod lease_length;
 pub mod leaving;
@@ -14,6 +15,9 @@ mod opening;
 mod outbid;
 mod owner;
 pub(crate) mod permit;
+pub mod registration;
+pub(crate) mod reservation;
+mod reserving;
 mod scanning;
 pub mod takeover;
 mod taking;
@@ -28,6 +32,7 @@ use crate::terms::Terms;
 use cycle::Cycle;
 use leaving::{Leaving, LeavingEvent};
 use outbid::Outbid;
+use reservation::Reservation;
 use taking::Taking;
 
 /// What this controller knows and does about the ownership.
@@ -51,6 +56,8 @@ pub(crate) struct Ownership {
     lease_ns: u64,
     /// Until when the disk lease lasts.
     lease_until_ns: Option<u64>,
+    /// The disk's reservation.
+    reservation: Reservation,
     /// Nothing is answered before.
     serve_from_ns: u64,
     /// The disk is not written before.
@@ -111,6 +118,7 @@ impl Ownership {
             no_claim_seen_at_ns: None,
             lease_ns: config.disk_lease_ns,
             lease_until_ns: None,
+            reservation: Reservation::new(config),
             serve_from_ns: 0,
             write_from_ns: 0,
             leaving: Leaving::Stays,
@@ -207,6 +215,21 @@ impl Ownership {
         } else {
             self.reason = self.reason.filter(|said| *said != reason);
         }
+    }
+
+    /// Whether the disk takes what this controller writes.
+    pub(crate) fn disk_lets_write(&self) -> Result<(), Reason> {
+        self.reservation.lets_write()
+    }
+
+    /// Whether the end of the commands under way is waited for, to register this controller with the disk.
+    pub(crate) fn waits_for_commands(&self) -> bool {
+        self.reservation.is_quieting()
+    }
+
+    /// A command failed: it may have been refused for want of a registration.
+    pub(crate) fn command_failed(&mut self) {
+        self.reservation.look_soon();
     }
 
     /// The partner has released the volume for us.

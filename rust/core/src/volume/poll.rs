@@ -47,7 +47,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     self.flushed(ok, now_ns);
                 }
             }
-            Input::Preempted { token, ok } => self.preempted(token, ok, now_ns),
+            Input::Reservation { token, told } => self.reservation_told(token, told, now_ns),
             Input::PassedDown { pass, end } => self.passed_down(pass, end),
             Input::Command(command) => self.command(command, now_ns),
         }
@@ -202,6 +202,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Stopped => self.stopped_tick(now_ns),
             Role::Opening | Role::Closed => (),
         }
+        self.prove_registration(now_ns);
         self.say_standing(now_ns);
         let [serve_from_ns, write_from_ns] = self.ownership.not_before_ns();
         for time in [
@@ -236,6 +237,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return self.next_ping(now_ns);
         }
         if let Some(action) = self.next_takeover() {
+            return Some(action);
+        }
+        if let Some(action) = self.next_reservation(now_ns) {
             return Some(action);
         }
         if let Some(action) = self.next_ping(now_ns) {

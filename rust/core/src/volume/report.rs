@@ -144,7 +144,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .facts(false)
             .verdict(survey, |epoch| self.mirror.is_intact(epoch));
         match verdict? {
-            Base::Released | Base::Disk { .. } | Base::Shadow => Ok(()),
+            Base::Released | Base::Disk { .. } | Base::Shadow => self.ownership.disk_lets_write(),
         }
     }
 }

@@ -129,6 +129,11 @@ impl<T: Slab<Ticket>> Requests<T> {
         self.passes.clear();
     }
 
+    /// When the last command was issued of what goes past the log, of those that may land.
+    pub(crate) fn last_command_ns(&self) -> Option<u64> {
+        self.passes.last_command_ns()
+    }
+
     /// Whether a tombstone is on its way to the region of a link.
     pub(crate) fn posts_tomb_to(&self, link: LinkId) -> bool {
         self.passes.waits_for(link)

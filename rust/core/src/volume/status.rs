@@ -115,6 +115,12 @@ pub enum Reason {
     NotLeaving,
     /// The disk has not answered for long, neither well nor badly. The machine does not say this, but its environment.
     DiskSilent,
+    /// Somebody who is no controller of the volume has reserved the disk.
+    Reserved,
+    /// This controller is registering itself for the disk's reservation.
+    Registering,
+    /// This controller is not registered for the disk's reservation, so that the disk refuses its writes.
+    NotRegistered,
     /// The I/O has waited for as long as anything may.
     TooLong,
 }
@@ -179,6 +185,9 @@ impl fmt::Display for Reason {
             Self::Copying => "the log is being copied to the partner",
             Self::Exhausted => "the generations are used up",
             Self::DiskSilent => "the backing disk does not answer",
+            Self::Reserved => "somebody else has reserved the backing disk",
+            Self::Registering => "this controller is being registered for the backing disk's reservation",
+            Self::NotRegistered => "this controller is not registered for the backing disk's reservation",
             Self::TooLong => "it could not be answered in time",
             _ => "this controller owns the volume",
         })

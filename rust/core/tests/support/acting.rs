@@ -11,7 +11,7 @@ use super::{crc_of, looks, Appliance, VOLUME};
 impl Appliance {
     /// One action of a controller. Says whether there was one.
     pub fn step(&mut self, n: usize) -> bool {
-        let now = self.now;
+        let (now, takes) = (self.now, self.takes(n));
         let Some(node) = &mut self.nodes[n] else {
             return false;
         };
@@ -39,7 +39,7 @@ impl Appliance {
                 end = DestageEnd::Corrupt { at };
             }
         }
-        if self.fail_writes {
+        if self.fail_writes || !takes {
             end = DestageEnd::Failed;
         }
         if end == DestageEnd::Written {
@@ -134,7 +134,7 @@ impl Appliance {
                 let blocks = Some(blocks.as_slice()).filter(|_| !self.unreadable);
                 self.tell(n, Input::NodeBlocks { token, blocks });
             }
-            Action::WriteNodeBlock { token, .. } if self.fail_blocks => {
+            Action::WriteNodeBlock { token, .. } if self.fail_blocks || !self.takes(n) => {
                 self.tell(n, Input::NodeBlockWritten { token, ok: false });
             }
             Action::WriteNodeBlock { token, block } => {
@@ -168,7 +168,7 @@ impl Appliance {
                 self.flushes += 1;
                 self.tell(n, Input::DiskFlushed { token, ok: true });
             }
-            Action::Preempt { token, .. } => self.tell(n, Input::Preempted { token, ok: true }),
+            Action::Reserve { token, errand } => self.reserve(n, token, errand),
             Action::PassDown {
                 pass, op, range, ..
             } => {

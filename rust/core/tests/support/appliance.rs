@@ -4,6 +4,7 @@
 
 mod acting;
 mod asking;
+mod target;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use yoke_core::mirror::header::HEADER_SIZE;
 use yoke_core::volume::log::entry::Entry;
 use yoke_core::volume::*;
 use yoke_core::window::Place;
+
+pub use target::Target;
 
 pub const MS: u64 = 1_000_000;
 pub const SLOTS: u32 = 8;
@@ -122,6 +125,8 @@ pub struct Appliance {
     /// What is in that queue, and whose it is.
     pub queued: Vec<(usize, PassId, LongRange)>,
     pub yields: u32,
+    /// Who is registered at the disk, and who holds it.
+    pub target: Target,
     lives: u64,
     tune: fn(&mut Config),
 }
@@ -238,6 +243,10 @@ impl Appliance {
             hold_passes: false,
             queued: Vec::new(),
             yields: 0,
+            target: Target {
+                ends: true,
+                ..Target::default()
+            },
             lives: 0,
             tune,
         };

@@ -4,7 +4,8 @@
 use yoke_core::guards::{Guard, Guards};
 
 use super::directed::{busy, scripted};
-use super::{lays, mixed, storm};
+use super::{lays, mixed, storm, target};
+use crate::disk::target::Kind;
 use crate::rng::Rng;
 use crate::scenario::{Faults, Scenario, Script, MS};
 
@@ -107,9 +108,54 @@ pub fn unfenced(seed: u64) -> Scenario {
     let mut s = storm(seed);
     s.reservations = true;
     s.disk_slow = rng.range(50, 400) as u32;
-    s.faults.preempt_fails = rng.range(100, 900) as u32;
+    s.faults.errand_fails = rng.range(100, 900) as u32;
+    target(&mut s, seed);
     s.faults.pause = rng.range(5, 20) as u32;
     s.faults.crash = rng.range(5, 20) as u32;
+    s
+}
+
+/// Reservations of a target that ends the commands of one that is preempted, on a slow disk whose commands are long in their
+/// host's queue; and owners that sleep, die, are deposed and give their volume back.
+pub fn reserved(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed ^ 0x2e5e);
+    let mut s = storm(seed);
+    s.storm_ns = rng.range(300, 1_500) * MS;
+    s.reservations = true;
+    s.target = [Kind::Aborts, Kind::Waits][rng.below(2) as usize];
+    s.late = rng.range(500, 1_000) as u32;
+    s.io_life_ns = rng.range(200, 600) * MS;
+    s.other_terms = None;
+    s.disk_slow = rng.range(100, 500) as u32;
+    s.disk_slow_ns = s.io_life_ns;
+    s.dirty_limit = s.slots;
+    s.faults = Faults {
+        every_ns: (5 * MS, rng.range(30, 150) * MS),
+        pause: rng.range(10, 20) as u32,
+        crash: rng.range(10, 30) as u32,
+        cut: rng.range(0, 10) as u32,
+        giveback: rng.range(20, 40) as u32,
+        errand_fails: if rng.chance(500) {
+            rng.range(0, 300) as u32
+        } else {
+            0
+        },
+        forgets: if rng.chance(300) {
+            rng.range(0, 10) as u32
+        } else {
+            0
+        },
+        broken_ns: 100 * MS,
+        ..Scenario::calm().faults
+    };
+    busy(&mut s, &mut rng);
+    s
+}
+
+/// As `reserved`, with a target that is taken for one that waits and does not: what a table that is wrong costs.
+pub fn lying(seed: u64) -> Scenario {
+    let mut s = reserved(seed);
+    s.target = Kind::Lies;
     s
 }
 

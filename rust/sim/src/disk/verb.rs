@@ -47,6 +47,11 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Whether anything is written.
+    pub fn writes(&self) -> bool {
+        matches!(self, Verb::Write { .. })
+    }
+
     /// Whether data blocks are written.
     pub fn writes_data(&self) -> bool {
         let cells = match self {

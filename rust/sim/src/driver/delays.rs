@@ -106,6 +106,11 @@ impl Driver {
                     .delay(5 * US, high.min(self.scenario.longest_io_life_ns()))
             }
             Event::Complete { .. } => self.rng.delay(US, 50 * US),
+            Event::Told { .. } => self.rng.delay(10 * US, 5 * MS),
+            Event::Register { .. } => {
+                let life_ns = self.scenario.longest_io_life_ns();
+                self.rng.delay(US, life_ns)
+            }
             Event::Notice { .. } | Event::Message { .. } => self.rng.delay(2 * US, 2 * MS),
             Event::Handshake { .. } => self.rng.delay(500 * US, 30 * MS),
             Event::Silent { .. } => self.rng.delay(200 * US, 60 * MS),

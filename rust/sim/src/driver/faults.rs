@@ -28,6 +28,7 @@ impl Driver {
             f.close,
             f.enclosure,
             f.hiccup,
+            f.forgets,
         ];
         if kinds.iter().sum::<u32>() == 0 {
             return;
@@ -61,7 +62,8 @@ impl Driver {
             }),
             7 => self.close(at),
             8 => self.enclosure(),
-            _ => self.hiccup(at),
+            9 => self.hiccup(at),
+            _ => self.take(Event::ForgetReservation),
         }
     }
 

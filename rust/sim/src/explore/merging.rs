@@ -8,13 +8,14 @@ use yoke_core::volume::{Action, Role};
 use super::{fingerprint, search, Bounds, Model, Outcome};
 use crate::check::durable::Durable;
 use crate::controller::Loose;
+use crate::disk::target::Kind;
 use crate::disk::{Cell, Cookie, Disk, Issuer, Place, Verb};
 
 /// Blocks of the disk, and writes that are queued, one to each.
 const WRITES: u32 = 3;
 
 fn empty() -> Disk<Cookie> {
-    Disk::new(Vec::new(), WRITES as usize, true)
+    Disk::new(Vec::new(), WRITES as usize, true, Kind::Aborts)
 }
 
 /// Queues the write of a block.

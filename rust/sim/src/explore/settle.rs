@@ -61,7 +61,7 @@ impl Choices {
             Event::Job { .. } => self.jobs,
             Event::Act { .. } => self.acts,
             Event::Notice { .. } | Event::Message { .. } => self.news,
-            Event::Poll { .. } => self.polls,
+            Event::Poll { .. } | Event::Told { .. } => self.polls,
             Event::Destage { .. } => self.destage,
             Event::Handshake { .. } | Event::Silent { .. } | Event::Linger { .. } => self.links,
             _ => true,

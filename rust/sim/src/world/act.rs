@@ -116,23 +116,7 @@ impl World {
             }
             Action::ScanRegion { token, link, epoch } => self.scan(at, token, link, epoch),
             Action::FlushDisk { token } => self.issue(at, Verb::Flush, Cookie::Flush(token)),
-            Action::Preempt { token, victim } => {
-                self.stats.preempts += 1;
-                let rate = u64::from(self.setting.scenario.faults.preempt_fails);
-                let number = if rate > 0 { self.number(at) >> 1 } else { 0 };
-                let ok = rate == 0 || number % 1000 >= rate;
-                self.stats.preempts_failed += u64::from(!ok);
-                if !ok && number & 1 << 20 != 0 {
-                    // Nothing was cut off.
-                    return self.handle(at, Input::Preempted { token, ok });
-                }
-                // The victim registers again when it owns the volume again: in a later generation.
-                self.cut_off[victim.index()] = self.generation(at);
-                for command in self.disk.abort(victim.index()) {
-                    self.soon(Event::Complete { command, bad: true });
-                }
-                self.handle(at, Input::Preempted { token, ok });
-            }
+            Action::Reserve { token, errand } => self.reserve(at, token, errand),
             Action::PassDown {
                 pass,
                 ticket,

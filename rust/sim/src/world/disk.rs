@@ -23,9 +23,11 @@ impl World {
         let life = self.controllers[at as usize].life;
         let writes_data = verb.writes_data();
         let generation = if writes_data { self.generation(at) } else { 0 };
-        let rejected = writes_data && generation < self.cut_off[at as usize];
+        let let_in = !verb.writes() || self.disk.target.takes(at.into());
+        let late = verb.writes() && self.arrives_late(at);
+        let rejected = !let_in && !late;
         let refused = matches!(cookie, Cookie::Refused(_));
-        if writes_data && !rejected {
+        if writes_data && let_in {
             let actor = Actor {
                 controller: at.into(),
                 life,
@@ -54,10 +56,19 @@ impl World {
                 bad: true,
             });
         }
+        if late {
+            self.disk.arrives_late(id);
+        }
         if parts {
             self.soon(Event::LandPart(id));
         }
         self.soon(Event::Land(id));
+    }
+
+    /// Whether a command stays in its host's queue for a while.
+    fn arrives_late(&mut self, at: u8) -> bool {
+        let rate = u64::from(self.setting.scenario.late);
+        rate > 0 && self.setting.scenario.reservations && (self.number(at) >> 1) % 1000 < rate
     }
 
     /// The effect of a command, or of its first cell only, happens.
@@ -71,6 +82,13 @@ impl World {
             return;
         };
         let issuer = command.issuer;
+        if command.late && !self.disk.target.takes(issuer.controller) {
+            self.disk.reject(id);
+            return self.soon(Event::Complete {
+                command: id,
+                bad: true,
+            });
+        }
         let mut head = false;
         if let Verb::Write { cells, .. } = &command.verb {
             head = cells.iter().any(|(place, _)| is_head(*place));
@@ -98,6 +116,7 @@ impl World {
                 bad: false,
             });
         }
+        self.target_moves();
         if head {
             self.head_landed();
         }

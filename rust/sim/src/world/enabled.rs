@@ -30,6 +30,7 @@ impl World {
                 });
             }
         }
+        self.enabled_answers(events);
         for link in 0..self.links.len() as u8 {
             for at in 0..CONTROLLERS as u8 {
                 if self.links[link as usize].under_way(at as usize) > 0 {

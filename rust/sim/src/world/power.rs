@@ -99,7 +99,8 @@ impl World {
         let index = at as usize;
         let (runs, life) = (self.controllers[index].runs(), self.controllers[index].life);
         let mut queue = self.disk.queue().iter();
-        let below = queue.any(|c| c.issuer.controller == index && c.issuer.life == life);
+        let below = queue.any(|c| c.issuer.controller == index && c.issuer.life == life)
+            || self.registering.contains(&(at, life));
         let Some(live) = self.controllers[index].live.as_ref().filter(|_| runs) else {
             return;
         };
@@ -112,6 +113,7 @@ impl World {
         let seed = self.number(at);
         let config = self.config(at, incarnation, seed);
         let (scenario, now) = (self.setting.scenario, self.clock(at));
+        self.asked.retain(|asked| asked.at != at);
         if let Some(live) = &mut self.controllers[index].live {
             live.machine = machine::open(config, scenario.guards, TICKETS, now);
             live.log = vec![[0; 2]; scenario.slots as usize];
@@ -188,6 +190,7 @@ impl World {
             return false;
         };
         self.controllers[index].paused = false;
+        self.asked.retain(|asked| asked.at != at);
         for job in live.jobs.iter().flatten() {
             self.history.unknown(job.op);
         }
@@ -236,6 +239,8 @@ impl World {
     /// The disk forgets, and clients were promised no more than what it has kept.
     pub(super) fn power_is_gone(&mut self, pick: u64) {
         let mut state = pick;
+        self.disk.target.forget();
+        self.asked.clear();
         self.disk
             .power_loss(|n| (splitmix64(&mut state) % n as u64) as usize);
         self.history.power_loss();

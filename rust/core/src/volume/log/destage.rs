@@ -263,7 +263,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.mode(),
             Some(Mode::Holding | Mode::Degraded | Mode::Joining)
         ));
+        self.agenda.want_poll(self.ownership.waits_for_commands());
         if self.log.judge_run(end, &over, self.config.poll_ns, now_ns) {
+            self.ownership.command_failed();
             self.agenda.wake_at(self.log.runs.not_before_ns());
         }
         self.drain_flushes();

@@ -66,6 +66,11 @@ impl Runs {
         self.active != 0
     }
 
+    /// When the last one was issued of those in flight.
+    pub(crate) fn last_issued_ns(&self) -> Option<u64> {
+        self.active().map(|run| run.issued_ns).max()
+    }
+
     /// Those in flight.
     pub(super) fn active(&self) -> impl Iterator<Item = &Run> {
         let runs = self.table.iter().enumerate();

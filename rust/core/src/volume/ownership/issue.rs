@@ -71,7 +71,9 @@ impl Ownership {
         } else {
             unclaimed.map(|()| lease)
         };
-        let commands_until = if !guards.on(Guard::LeaseForIo) {
+        let commands_until = if self.reservation.holds_commands() {
+            Err(Reason::Registering)
+        } else if !guards.on(Guard::LeaseForIo) {
             Ok(LeaseEnd::ALWAYS)
         } else if holds {
             unclaimed.map(|()| self.alone_end())

@@ -41,6 +41,17 @@ impl Ownership {
         self.cycle.phase() == Phase::Writing
     }
 
+    /// Whether the own block may be written: while the volume is opened not before it was tried to register.
+    fn may_write_block(&self) -> bool {
+        self.role != Role::Opening || self.reservation.may_open()
+    }
+
+    /// Whether commands of an earlier life of this controller may be alive. A target knows controllers, not lives: it would let
+    /// them in again.
+    pub(super) fn may_be_haunted(&self) -> bool {
+        self.role == Role::Opening && self.cycle.phase() != Phase::ToWrite
+    }
+
     /// When the last read of all blocks was issued.
     pub(crate) fn read_issued_ns(&self) -> u64 {
         self.cycle.read_issued_ns
@@ -119,7 +130,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     pub(crate) fn next_block(&mut self, now_ns: u64) -> Option<Action> {
         let phase = self.ownership.cycle.phase();
         match phase {
-            Phase::ToWrite if self.agenda.due(self.ownership.cycle.not_before_ns, now_ns) => {
+            Phase::ToWrite
+                if self.ownership.may_write_block()
+                    && self.agenda.due(self.ownership.cycle.not_before_ns, now_ns) =>
+            {
                 let token = self.agenda.token();
                 self.ownership.cycle.issued_ns = now_ns;
                 self.ownership.shorten_lease(now_ns);
@@ -161,6 +175,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 .cycle
                 .on(CycleEvent::Failed, now_ns.saturating_add(wait));
             self.ownership.reason = Some(Reason::Disk);
+            self.ownership.command_failed();
             return;
         }
         self.ownership.cycle.unsure = false;
@@ -201,6 +216,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.say_while(Reason::Unreadable, false);
         self.ownership.cycle.on(CycleEvent::Done, now_ns);
         self.ownership.survey = Some(survey);
+        let issued_ns = self.ownership.cycle.read_issued_ns;
+        self.ownership.reservation.blocks_read(issued_ns, now_ns);
         self.ownership.surveyed_at_ns = Some(now_ns);
         if !matches!(self.ownership.role, Role::Opening | Role::Stopped) {
             let same = survey.own == Some(self.ownership.cycle.mine);

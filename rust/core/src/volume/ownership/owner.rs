@@ -27,6 +27,7 @@ impl Ownership {
         self.term = self.term.wrapping_add(1);
         self.taking.on(TakeoverEvent::End);
         (self.claimant, self.no_claim_seen_at_ns, self.lease_until_ns) = (None, None, None);
+        self.reservation.end_term();
         self.outbid = Outbid::None;
         self.closes_later |= self.leaving.is_closing();
         self.leaving_event(LeavingEvent::Over);
@@ -126,8 +127,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// orphan.
     pub(crate) fn end_term(&mut self, reason: Reason) {
         self.ownership.end_term();
-        self.requests.fail_all(reason);
         let life_ns = self.command_life_ns();
+        if let Some(issued_ns) = self.requests.last_command_ns() {
+            let until_ns = issued_ns.saturating_add(life_ns);
+            self.ownership.reservation.left_behind(until_ns);
+        }
+        self.requests.fail_all(reason);
         self.log.disown_runs(life_ns);
         self.mirror.end_term();
         self.requests.retry_parked();

@@ -152,7 +152,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             // Who holds under a record that names its partner issues commands for L after the claim.
             wait = wait.saturating_add(config.stretch(promised.link_lease_ns()));
         }
-        let cut = self.ownership.taking.preempted
+        let cut = self.ownership.taking.cut_off
             || self.ownership.victim().is_none()
             || !self.guards.on(Guard::OldCommands);
         self.ownership.write_from_ns = if cut {

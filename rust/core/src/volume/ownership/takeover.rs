@@ -7,9 +7,9 @@
 //!   ^                    |
 //!   |                 Claiming --> Withdrawing
 //!   |                    |
-//!   |                Recording -> CuttingOff
-//!   |                    |            |
-//!   '--- owner <---- Scanning <-------'
+//!   |                Recording
+//!   |                    |
+//!   '--- owner <---- Scanning
 //! ```
 
 use crate::volume::states::Step;
@@ -31,8 +31,6 @@ pub enum Takeover {
     /// The record with the claimed generation is being written, then all blocks are read. Whoever was confirmed alone
     /// writes it; whoever sees a higher claim afterwards waits.
     Recording,
-    /// We are the owner by the record. The old owner's commands are being cut off.
-    CuttingOff,
     /// We are the owner by the record. The slots of our regions are being looked at.
     Scanning,
     /// The claim is being taken back.
@@ -56,9 +54,7 @@ pub enum TakeoverEvent {
     Confirmed,
     /// It does not, or somebody does.
     Contested,
-    /// The record stands, and the old owner may have commands in the disk's queue that can be cut off.
-    Stands,
-    /// The record stands, or the commands were cut off (or could not be): the slots come next.
+    /// The record stands: the slots come next.
     Scan,
     /// All slots were looked at.
     Scanned,
@@ -68,7 +64,7 @@ pub enum TakeoverEvent {
 
 impl TakeoverEvent {
     /// All events.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Begin,
         Self::Voided,
         Self::NotYet,
@@ -76,7 +72,6 @@ impl TakeoverEvent {
         Self::Allowed,
         Self::Confirmed,
         Self::Contested,
-        Self::Stands,
         Self::Scan,
         Self::Scanned,
         Self::End,
@@ -85,14 +80,13 @@ impl TakeoverEvent {
 
 impl Takeover {
     /// All states.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Idle,
         Self::Voiding,
         Self::Observing,
         Self::Resting,
         Self::Claiming,
         Self::Recording,
-        Self::CuttingOff,
         Self::Scanning,
         Self::Withdrawing,
     ];
@@ -110,8 +104,7 @@ impl Takeover {
             (Self::Observing, E::Allowed) => To(Self::Claiming),
             (Self::Claiming, E::Confirmed) => To(Self::Recording),
             (Self::Claiming, E::Contested) => To(Self::Withdrawing),
-            (Self::Recording, E::Stands) => To(Self::CuttingOff),
-            (Self::Recording | Self::CuttingOff, E::Scan) => To(Self::Scanning),
+            (Self::Recording, E::Scan) => To(Self::Scanning),
             (Self::Scanning, E::Scan) => NoOp,
             (Self::Scanning, E::Scanned) => To(Self::Idle),
             (Self::Idle, E::End) => NoOp,

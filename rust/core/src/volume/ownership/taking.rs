@@ -36,7 +36,8 @@ pub(crate) struct Taking {
     pub(super) watch: Option<Watch>,
     /// When the own record had landed.
     pub(crate) landed_at_ns: u64,
-    pub(crate) preempted: bool,
+    /// The old owner's commands have come to their end.
+    pub(super) cut_off: bool,
     pub(crate) token: Option<Token>,
     /// Not again before, after one that was withdrawn.
     pub(crate) not_before_ns: u64,
@@ -54,7 +55,7 @@ impl Taking {
         claim: Generation::NONE,
         watch: None,
         landed_at_ns: 0,
-        preempted: false,
+        cut_off: false,
         token: None,
         not_before_ns: 0,
     };
@@ -104,9 +105,14 @@ impl Ownership {
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
-    /// Begins a takeover.
+    /// Begins a takeover. Not where the disk would refuse its claim: it comes to that as soon as it is registered.
     pub(crate) fn begin_takeover(&mut self, forced: bool, now_ns: u64) {
         if now_ns < self.ownership.taking.not_before_ns {
+            return;
+        }
+        let refused = self.ownership.disk_lets_write().is_err();
+        self.ownership.say_while(Reason::NotRegistered, refused);
+        if refused {
             return;
         }
         self.ownership.taking = Taking {
@@ -257,27 +263,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         self.ownership.taking.landed_at_ns = now_ns;
         self.see_claims(&survey, now_ns);
-        let victim = self.ownership.victim();
-        if self.config.reservations && victim.is_some() {
-            self.ownership.taking.on(TakeoverEvent::Stands);
-            self.ownership.taking.token = None;
-        } else {
-            self.begin_scan(now_ns);
-        }
+        self.cut_off_victim();
+        self.begin_scan(now_ns);
     }
 
-    /// The next preemption or scan.
+    /// The next scan.
     pub(crate) fn next_takeover(&mut self) -> Option<Action> {
         if self.ownership.taking.token.is_some() || self.ownership.role != Role::Taking {
             return None;
         }
         match self.ownership.taking.step {
-            Takeover::CuttingOff => {
-                let victim = self.ownership.victim()?.node;
-                let token = self.agenda.token();
-                self.ownership.taking.token = Some(token);
-                Some(Action::Preempt { token, victim })
-            }
             Takeover::Scanning => {
                 let link = self.ownership.taking.link?;
                 let epoch = self.mirror.lent(link).epoch?;
@@ -286,16 +281,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 Some(Action::ScanRegion { token, link, epoch })
             }
             _ => None,
-        }
-    }
-
-    /// The old owner's commands are cut off, or could not be.
-    pub(crate) fn preempted(&mut self, token: Token, ok: bool, now_ns: u64) {
-        if self.ownership.taking.step == Takeover::CuttingOff
-            && self.ownership.taking.token == Some(token)
-        {
-            self.ownership.taking.preempted = ok;
-            self.begin_scan(now_ns);
         }
     }
 }

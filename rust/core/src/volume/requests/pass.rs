@@ -104,6 +104,12 @@ impl Passes {
         self.all().any(which)
     }
 
+    /// When the last command was issued that may land.
+    pub(crate) fn last_command_ns(&self) -> Option<u64> {
+        let landing = self.all().filter(|pass| pass.may_land());
+        landing.map(|pass| pass.issued_ns).max()
+    }
+
     pub(crate) fn is_used(&self, index: usize) -> bool {
         self.table.get(index).is_some_and(Option::is_some)
     }
