@@ -50,7 +50,7 @@ pub(crate) const T_NVME_MULTIPATH: u32 = 3;
 pub(crate) const T_SCSI: u32 = 4;
 
 pub(crate) const VENDOR_LEN: usize = 9;
-pub(crate) const MODEL_LEN: usize = 17;
+pub(crate) const MODEL_LEN: usize = 41;
 pub(crate) const REV_LEN: usize = 5;
 
 #[cfg(yoke_kunit)]

@@ -116,7 +116,7 @@ struct yoke_sys_bdev_props {
 
 /* What a SCSI disk says of itself, with the NUL. */
 #define YOKE_SYS_VENDOR_LEN		9
-#define YOKE_SYS_MODEL_LEN		17
+#define YOKE_SYS_MODEL_LEN		41
 #define YOKE_SYS_REV_LEN		5
 
 /* How a sysfs attribute reaches the Rust side (sysfs.rs). */

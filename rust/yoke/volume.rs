@@ -17,6 +17,7 @@
 //!   destage log to disk
 //!   lanes   the links that carry this volume, and its regions in their windows
 //!   blocks  node blocks on the disk
+//! clerk     another, where the disk has reservations: what it is asked about them
 //! client    the session's news for all volumes
 //!   links   links come and go
 //! face      /sys/block/yokeN/yoke/
@@ -27,6 +28,7 @@
 //! submitted or completed under it.
 
 mod blocks;
+mod clerk;
 mod client;
 mod control;
 mod destage;

@@ -12,6 +12,9 @@ pub enum Target {
     Nvme {
         /// The disk is the kernel's own one over all controllers through which the namespace is reached.
         multipath: bool,
+        /// Only the product: the model number of the subsystem, which is `Linux` of one that the kernel's own target
+        /// (nvmet) serves, unless it was configured to be another.
+        inquiry: Inquiry,
     },
     /// A SCSI disk: SAS, FC, iSCSI, and disks that are driven as such (SATA, USB, virtio-scsi).
     Scsi(Inquiry),
@@ -22,7 +25,7 @@ pub enum Target {
     Other,
 }
 
-/// What a SCSI disk says of itself.
+/// What a disk says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Inquiry {
     vendor: [u8; ffi::VENDOR_LEN],
@@ -81,8 +84,10 @@ impl Target {
             )
         };
         match kind {
-            ffi::T_NVME => Self::Nvme { multipath: false },
-            ffi::T_NVME_MULTIPATH => Self::Nvme { multipath: true },
+            ffi::T_NVME | ffi::T_NVME_MULTIPATH => Self::Nvme {
+                multipath: kind == ffi::T_NVME_MULTIPATH,
+                inquiry,
+            },
             ffi::T_SCSI => Self::Scsi(inquiry),
             ffi::T_DM => Self::DeviceMapper,
             _ => Self::Other,

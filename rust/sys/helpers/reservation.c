@@ -2,6 +2,7 @@
 /* Shims for persistent reservations, and for who drives a disk. */
 #include <linux/blkdev.h>
 #include <linux/device.h>
+#include <linux/gfp.h>
 #include <linux/mutex.h>
 #include <linux/pr.h>
 #include <linux/string.h>
@@ -111,6 +112,33 @@ static bool yoke_sys_is_dm(struct gendisk *disk)
 }
 
 /*
+ * What a file of the device in sysfs says, without its end of line and the
+ * blanks before that. Empty: there is no such file, or it cannot be read.
+ */
+static void yoke_sys_device_says(struct device *dev, const char *file,
+				 char *text, size_t len)
+{
+	const struct attribute_group **groups = dev->groups;
+	struct device_attribute *found = NULL;
+	struct attribute **attr;
+	char *page;
+
+	for (; !found && groups && *groups; groups++)
+		for (attr = (*groups)->attrs; !found && attr && *attr; attr++)
+			if (!strcmp((*attr)->name, file))
+				found = container_of(*attr, struct device_attribute, attr);
+	if (!found || !found->show)
+		return;
+	/* A whole page, as sysfs gives it to them. */
+	page = (char *)get_zeroed_page(GFP_KERNEL);
+	if (!page)
+		return;
+	if (found->show(dev, found, page) > 0)
+		strscpy_pad(text, strim(page), len);
+	free_page((unsigned long)page);
+}
+
+/*
  * By the names that the disk's parent shows in sysfs: the symbols of drivers
  * that are modules, or not there at all, cannot be named here.
  */
@@ -121,15 +149,19 @@ static u32 yoke_sys_disk_target(struct gendisk *disk, char *vendor, char *model,
 	struct scsi_device *sdev;
 
 	BUILD_BUG_ON(sizeof(sdev->vendor) != YOKE_SYS_VENDOR_LEN);
-	BUILD_BUG_ON(sizeof(sdev->model) != YOKE_SYS_MODEL_LEN);
+	BUILD_BUG_ON(sizeof(sdev->model) > YOKE_SYS_MODEL_LEN);
 	BUILD_BUG_ON(sizeof(sdev->rev) != YOKE_SYS_REV_LEN);
 	if (!parent)
 		return yoke_sys_is_dm(disk) ? YOKE_SYS_T_DM : YOKE_SYS_T_OTHER;
-	if (parent->class && !strcmp(parent->class->name, "nvme"))
+	if (parent->class && !strcmp(parent->class->name, "nvme")) {
+		yoke_sys_device_says(parent, "model", model, YOKE_SYS_MODEL_LEN);
 		return YOKE_SYS_T_NVME;
+	}
 	/* The disk over all paths hangs below the subsystem, not below a controller. */
-	if (parent->class && !strcmp(parent->class->name, "nvme-subsystem"))
+	if (parent->class && !strcmp(parent->class->name, "nvme-subsystem")) {
+		yoke_sys_device_says(parent, "model", model, YOKE_SYS_MODEL_LEN);
 		return YOKE_SYS_T_NVME_MULTIPATH;
+	}
 	/* Hosts and targets are on that bus too. */
 	if (parent->bus && !strcmp(parent->bus->name, "scsi") &&
 	    parent->type && !strcmp(parent->type->name, "scsi_device")) {
@@ -143,8 +175,8 @@ static u32 yoke_sys_disk_target(struct gendisk *disk, char *vendor, char *model,
 }
 
 /*
- * Whose disk it is: YOKE_SYS_T_*. Of a SCSI disk also what it said of itself,
- * printable as the kernel has made it. May sleep.
+ * Whose disk it is: YOKE_SYS_T_*. Of an NVMe or SCSI disk also what it said of
+ * itself, printable as the kernel has made it. May sleep.
  */
 u32 yoke_sys_bdev_target(struct block_device *bdev, char *vendor, char *model,
 			 char *rev)

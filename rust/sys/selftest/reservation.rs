@@ -29,8 +29,12 @@ pub(crate) fn show<C: IoClient>(dev: &BackingDev<C>, text: &mut Text<'_>) -> Res
             said.product(),
             said.revision()
         ))?,
-        Target::Nvme { multipath: true } => text.line("target: nvme-multipath")?,
-        Target::Nvme { multipath: false } => text.line("target: nvme")?,
+        Target::Nvme {
+            multipath: true, ..
+        } => text.line("target: nvme-multipath")?,
+        Target::Nvme {
+            multipath: false, ..
+        } => text.line("target: nvme")?,
         Target::DeviceMapper => text.line("target: dm")?,
         Target::Other => text.line("target: other")?,
     }

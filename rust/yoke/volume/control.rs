@@ -159,8 +159,10 @@ impl Control {
                 }
             }
             Action::FlushDisk { token } => self.flush(token),
-            // This disk has no reservations that the machine was told of.
-            Action::Reserve { token, .. } => self.handle(Input::Reservation { token, told: None }),
+            Action::Reserve { token, errand } => {
+                self.shared.inner.lock().asked = Some((token, errand));
+                self.shared.errands.set();
+            }
             Action::PassDown {
                 pass,
                 ticket,

@@ -35,6 +35,9 @@ impl IoClient for Ends {
     fn io_done(&self, own: Own, result: IoResult) {
         let shared = &self.0;
         let ok = result.is_ok();
+        if result == Err(BlkStatus::RESV_CONFLICT) {
+            shared.inner.lock().refused = true;
+        }
         match own {
             Own::Destage(run) => {
                 shared.run_over(run, ok);

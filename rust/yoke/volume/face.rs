@@ -2,6 +2,8 @@
 
 //! What sysfs shows of a volume: `/sys/block/yokeN/yoke/` (docs/abi.md). What people are told unasked: `news`.
 
+mod reservation;
+
 use super::{
     front::Front,
     news::{index, why, word},
@@ -211,6 +213,9 @@ pub(super) const ATTRS: &[Attr<Front>] = &[
         text.line(if stateless { "yes" } else { "no" })
     }),
     Attr::ro(c"takeover_possible", takeover),
+    Attr::ro(c"reservation", reservation::registration),
+    Attr::ro(c"reservation_holder", reservation::holder),
+    Attr::ro(c"takeover_writes", reservation::takeover_writes),
     Attr::ro(c"reason", reason),
     Attr::ro(c"last_takeover", |front, text| {
         let stats = &front.shared.stats;

@@ -66,7 +66,7 @@ pub(super) fn config(settings: &Settings, controller: Controller, found: &Found)
         // Whatever the disk says now: a cache may be turned on later, and whoever goes by what was once read then flushes
         // nothing (docs/limits.md). A flush that the disk does not need ends in the block layer.
         volatile_cache: true,
-        reservations: false,
+        reservations: found.reserves,
         power_loss: if settings.start_from_disk {
             PowerLoss::StartFromDisk
         } else {
@@ -124,6 +124,7 @@ pub(super) fn share(
     let wake = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let work = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let attend = Arc::pin_init(Event::new(), GFP_KERNEL)?;
+    let errands = Arc::pin_init(Event::new(), GFP_KERNEL)?;
     let log = Arc::new(Pages::new(settings.slots)?, GFP_KERNEL)?;
     let (name, device) = (
         CString::try_from(name)?,
@@ -138,6 +139,7 @@ pub(super) fn share(
             wake,
             work,
             attend,
+            errands,
             silence_ns: settings.patience_ns / 8,
             disk <- new_mutex!(None),
             log,

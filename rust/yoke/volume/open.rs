@@ -4,6 +4,7 @@
 
 use super::{
     blocks::NodeBlocks,
+    clerk::Clerk,
     client::{Membership, Mirror},
     control::Control,
     destage::Bounce,
@@ -21,7 +22,10 @@ use kernel::{
     str::{CStr, CString},
     sync::Arc,
 };
-use yoke_core::volume::{Command, Input, Keep, Reason, Role, Status};
+use yoke_core::{
+    disk::Key,
+    volume::{Command, Input, Keep, Reason, Role, Status},
+};
 use yoke_sys::{
     backing::Path,
     pages::Pages,
@@ -36,7 +40,7 @@ const CLOSE_TIMEOUT_NS: u64 = 20_000_000_000;
 pub(crate) struct Volume {
     // Dropped in this order: no disk and no bios, no thread, no member of the mirror, no device.
     keeper: Option<Thread>,
-    threads: [Option<Thread>; 2],
+    threads: [Option<Thread>; 3],
     membership: Option<Membership<Manager>>,
     manager: Arc<Manager>,
     shared: Arc<Shared>,
@@ -64,6 +68,7 @@ impl Volume {
             say(name, format_args!("{why}"));
             EINVAL
         })?;
+        let key = Key::of(&config.volume, config.node, config.incarnation);
         // Before anything else with a large frame: what a machine takes of the stack, while it is made, is half of it.
         let core = machine(name, settings.slots as usize, config)?;
         let shared = share(name, settings, found.identity, core)?;
@@ -116,17 +121,24 @@ impl Volume {
             bound_ns: settings.bound_ns(),
             round_ns: settings.patience_ns / 16,
         };
+        let clerk = found
+            .reserves
+            .then(|| Clerk::new(shared.clone(), front.dev.clone(), key))
+            .transpose()?;
         let mut volume = Volume {
             keeper: None,
-            threads: [None, None],
+            threads: [None, None, None],
             membership: Some(membership),
             manager: manager.clone(),
             shared,
         };
         // From here on, dropping `volume` undoes what was done.
-        let [first, second] = &mut volume.threads;
+        let [first, second, third] = &mut volume.threads;
         *first = Some(Thread::spawn(c"yoke_volume", move || control.run())?);
         *second = Some(Thread::spawn(c"yoke-worker", move || worker.run())?);
+        if let Some(clerk) = clerk {
+            *third = Some(Thread::spawn(c"yoke-clerk", move || clerk.run())?);
+        }
         let disk_name = CString::try_from_fmt(fmt!("yoke{number}"))?;
         let keeper = Keeper::new(front, disk_name, params(&found))?;
         volume.keeper = Some(Thread::spawn(c"yoke-keeper", move || keeper.run())?);

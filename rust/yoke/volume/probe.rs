@@ -39,6 +39,8 @@ pub(super) struct Found {
     pub(super) data_blocks: u64,
     /// How it wants to be used by the volume's disk.
     pub(super) limits: Limits,
+    /// It has persistent reservations, as far as its driver says.
+    pub(super) reserves: bool,
     /// Its number, so that the path is looked at once.
     pub(super) dev: u32,
 }
@@ -123,6 +125,7 @@ fn look<C: IoClient>(name: &CStr, dev: &BackingDev<C>, appliance: Uuid) -> Resul
             write_zeroes_blocks: props.write_zeroes_blocks,
             below: dev.below(HEADER_BLOCKS),
         },
+        reserves: dev.reservations().is_some(),
         dev: dev.dev(),
     })
 }

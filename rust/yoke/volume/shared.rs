@@ -16,8 +16,8 @@ use yoke_core::{
     volume::{
         self,
         desk::{self, Ask, Io, Job, Line, Seat},
-        Command, LongRange, PassId, PassOp, PostTo, Range, ReadTicket, Reason, RunId, Ticket,
-        Token,
+        Command, Errand, LongRange, PassId, PassOp, PostTo, Range, ReadTicket, Reason, RunId,
+        Ticket, Token,
     },
 };
 use yoke_sys::{
@@ -124,6 +124,10 @@ pub(crate) struct Inner {
     laid: KVec<(Caller, Passed)>,
     /// Own I/O that ended, for the control thread.
     ended: KVec<(Own, bool)>,
+    /// What the clerk is to ask of the disk's reservation: one thing at a time.
+    pub(crate) asked: Option<(Token, Errand)>,
+    /// The disk has refused a write for want of a registration, since the last one.
+    pub(crate) refused: bool,
     pub(crate) lanes: [Option<Lane>; LINK_COUNT],
     /// A read waits since too many are with the disk.
     pub(crate) short: bool,
@@ -192,6 +196,8 @@ pub(crate) struct Shared {
     pub(crate) attend: Arc<Event>,
     /// Wakes the worker.
     pub(crate) work: Arc<Event>,
+    /// Wakes the clerk.
+    pub(crate) errands: Arc<Event>,
     /// How long the disk may be silent before reads stop being passed on to it, in nanoseconds.
     pub(crate) silence_ns: u64,
     /// The data of the log's slots.
@@ -212,6 +218,8 @@ impl Inner {
             runs: Runs::NONE,
             laid: KVec::with_capacity(LAID, GFP_KERNEL)?,
             ended: KVec::with_capacity(usize::from(UNITS), GFP_KERNEL)?,
+            asked: None,
+            refused: false,
             lanes: [const { None }; LINK_COUNT],
             short: false,
             openers: Openers::new(stateless),

@@ -113,6 +113,7 @@ fn configured(number: u8) -> Result<(Settings, Identity, Config)> {
             write_zeroes_blocks: 0,
             below: Below::default(),
         },
+        reserves: false,
         dev: 0,
     };
     let controller = Controller {

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The clerk of a volume: one thread that asks the disk about its reservation, as the machine wants it. A disk may take its
+//! time to answer, and nothing waits for it.
+
+use super::{ends::Ends, shared::Shared};
+use kernel::{prelude::*, sync::Arc};
+use yoke_core::{
+    disk::Key,
+    volume::{Errand, Input, Told},
+};
+use yoke_sys::{
+    backing::{
+        reservation::{self, Abort, KeyRoom, Kind, PrError, Reservations},
+        BackingDev, Target,
+    },
+    thread,
+};
+
+/// Registrations that are read: one for each path of each controller, and those of other software.
+const KEYS: u32 = 128;
+
+/// How somebody is shown who holds the disk without saying who: no controller of any volume has this key.
+const NAMELESS: u64 = u64::MAX;
+
+/// What the thread owns.
+pub(super) struct Clerk {
+    shared: Arc<Shared>,
+    dev: Arc<BackingDev<Ends>>,
+    room: KeyRoom,
+    mine: Key,
+    /// The answer of last time, so that each is said once.
+    said: Option<PrError>,
+    hope: Hope,
+}
+
+/// Whether the disk has reservations at all, which its driver does not know.
+enum Hope {
+    /// It was never heard to. So often it was not.
+    Unheard(u32),
+    Heard,
+    /// It is not asked any more: sd puts a line in the log each time.
+    Lost,
+}
+
+/// So often a disk is asked that was never heard to have reservations.
+const TRIES: u32 = 4;
+
+/// What the disk's table says.
+struct Table {
+    /// Whether our key is there.
+    mine: bool,
+    /// Whether the key that was asked about is not there, for certain.
+    gone: bool,
+    /// Which controllers have a key there.
+    nodes: u64,
+    holder: Option<Key>,
+}
+
+impl Clerk {
+    /// For a disk that has reservations. Errors: `ENOMEM`.
+    pub(super) fn new(shared: Arc<Shared>, dev: Arc<BackingDev<Ends>>, mine: Key) -> Result<Self> {
+        Ok(Clerk {
+            shared,
+            dev,
+            room: KeyRoom::new(KEYS)?,
+            mine,
+            said: None,
+            hope: Hope::Unheard(0),
+        })
+    }
+
+    /// Until the thread is asked to stop. A volume that was closed leaves the disk as if it had never been there, where that
+    /// does no harm.
+    pub(super) fn run(mut self) {
+        while !thread::should_stop() {
+            let asked = self.shared.inner.lock().asked.take();
+            let Some((token, errand)) = asked else {
+                self.shared.errands.wait(None);
+                continue;
+            };
+            let told = match self.hope {
+                Hope::Lost => None,
+                _ => self.carry_out(errand),
+            };
+            self.hope(told.is_some());
+            self.shared.tell(Input::Reservation { token, told });
+        }
+        if self
+            .shared
+            .with(|inner, now| inner.core.may_leave_disk(now))
+        {
+            self.leave();
+        }
+    }
+
+    fn hope(&mut self, heard: bool) {
+        self.hope = match self.hope {
+            Hope::Heard => Hope::Heard,
+            _ if heard => Hope::Heard,
+            Hope::Unheard(tries) if tries < TRIES => Hope::Unheard(tries + 1),
+            Hope::Unheard(_) => {
+                let name = self.shared.name();
+                pr_info!("volume {name}: the backing disk has no reservations; a takeover waits for t_io_ms before it writes\n");
+                Hope::Lost
+            }
+            Hope::Lost => Hope::Lost,
+        };
+    }
+
+    fn carry_out(&mut self, errand: Errand) -> Option<Told> {
+        let dev = self.dev.clone();
+        let disk = dev.reservations()?;
+        let mine = raw(self.mine)?;
+        let (answer, ended) = match errand {
+            Errand::Look => (Ok(()), false),
+            Errand::Register => {
+                self.shared.inner.lock().refused = false;
+                (disk.register_ignoring(mine), false)
+            }
+            Errand::Reserve => (disk.reserve(mine), false),
+            Errand::Release => (disk.release(mine), false),
+            Errand::CutOff { victim } => self.cut_off(&disk, victim),
+        };
+        self.say(errand, answer);
+        let table = self.look(&disk, self.mine)?;
+        Some(Told {
+            // A disk that refuses a write does not know us on every path.
+            registered: table.mine && !self.shared.inner.lock().refused,
+            holder: table.holder,
+            nodes: table.nodes,
+            ended: ended && table.holder == Some(self.mine),
+        })
+    }
+
+    /// Preempts. Whether the victim's commands have come to their end, if the reservation is ours now: only where it held
+    /// that, and where the disk is known to wait for them.
+    fn cut_off(&mut self, disk: &Reservations<'_>, victim: Key) -> (Answer, bool) {
+        let (Some(mine), Some(other)) = (raw(self.mine), raw(victim)) else {
+            return (Err(PrError::Unsupported), false);
+        };
+        let before = self.look(disk, victim);
+        let answer = disk.preempt(mine, other, Abort::Yes);
+        let held = before.is_some_and(|table| table.mine && table.holder == Some(victim));
+        let after = self.look(disk, victim);
+        let gone = after.is_some_and(|table| table.gone);
+        let ended = answer.is_ok() && held && gone && ends_commands(&self.dev.target());
+        (answer, ended)
+    }
+
+    /// What the disk says of its table, and whether `other` is not in it.
+    fn look(&mut self, disk: &Reservations<'_>, other: Key) -> Option<Table> {
+        let (mine, other) = (raw(self.mine)?, raw(other)?);
+        let keys = disk.read_keys(&mut self.room).ok()?;
+        let (has_mine, gone) = (
+            keys.contains(mine),
+            keys.is_complete() && !keys.contains(other),
+        );
+        let volume = &self.shared.identity.volume;
+        let known = keys.iter().filter_map(|key| Key::from_raw(key.get()));
+        let nodes = known
+            .filter_map(|key| key.node(volume))
+            .fold(0, |nodes, node| nodes | 1 << node.get());
+        let holder = disk.read_holder().ok()?;
+        Some(Table {
+            nodes,
+            mine: has_mine,
+            gone,
+            holder: holder.and_then(key_of),
+        })
+    }
+
+    fn leave(&mut self) {
+        let dev = self.dev.clone();
+        let (Some(disk), Some(mine)) = (dev.reservations(), raw(self.mine)) else {
+            return;
+        };
+        let Some(table) = self.look(&disk, self.mine).filter(|table| table.mine) else {
+            return;
+        };
+        if table.holder == Some(self.mine) {
+            let answer = disk.release(mine);
+            self.say(Errand::Release, answer);
+        }
+        // The kernel's NVMe driver has no way to take a key away: it makes it 0, and the host stays registered.
+        if !matches!(dev.target(), Target::Nvme { .. }) {
+            let answer = disk.unregister(mine);
+            self.say(Errand::Release, answer);
+        }
+    }
+
+    /// For people: what the disk did not do, once.
+    fn say(&mut self, errand: Errand, answer: Answer) {
+        let error = answer.err();
+        if error.is_some() && error != self.said {
+            let name = self.shared.name();
+            pr_warn!("volume {name}: reservation of the backing disk: {errand:?}: {error:?}\n");
+        }
+        self.said = error;
+    }
+}
+
+type Answer = reservation::Answer;
+
+/// Whether preempt-and-abort answers only when no command of a victim that held the reservation can land any more: of which
+/// disks that is known, and how, stands in docs/reservations.md. Of all others it is not.
+pub(super) fn ends_commands(target: &Target) -> bool {
+    match target {
+        Target::Nvme { inquiry, .. } => inquiry.product() == "Linux",
+        Target::Scsi(inquiry) => inquiry.vendor() == "LIO-ORG",
+        // It preempts and does not abort.
+        Target::DeviceMapper => false,
+        Target::Other => false,
+    }
+}
+
+fn raw(key: Key) -> Option<reservation::Key> {
+    reservation::Key::new(key.get())
+}
+
+/// Whose reservation it is. One that is of another kind than ours is somebody else's, whoever holds it.
+fn key_of(holder: reservation::Holder) -> Option<Key> {
+    let ours = holder.kind == Kind::WriteExclusiveRegOnly;
+    let key = holder.key.filter(|_| ours);
+    Key::from_raw(key.map_or(NAMELESS, reservation::Key::get))
+}
