@@ -163,6 +163,14 @@ fn links(status: &status::Status) -> Vec<Finding> {
     all
 }
 
+/// When whoever took over would write, and why then.
+fn writes(volume: &Volume) -> String {
+    match volume.takeover_writes.as_str() {
+        "" => String::new(),
+        when => format!(", and write {when}"),
+    }
+}
+
 fn volumes(status: &status::Status) -> Vec<Finding> {
     let ready = status.peers.iter().any(|peer| peer.state == "ready");
     let advice = if ready {
@@ -174,8 +182,11 @@ fn volumes(status: &status::Status) -> Vec<Finding> {
         None => ok(
             "volume",
             format!(
-                "{} is {}, owner {}, a takeover would work",
-                v.name, v.state, v.owner
+                "{} is {}, owner {}, a takeover would work{}",
+                v.name,
+                v.state,
+                v.owner,
+                writes(v)
             ),
         ),
         Some(weakness) => bad("volume", format!("{} {weakness}", v.name), advice),

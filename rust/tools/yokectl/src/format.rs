@@ -53,7 +53,7 @@ pub(crate) fn create(
     })?;
     refuse_foreign(&disk, blocks, appliance, args)?;
     refuse_living(&disk, args)?;
-    write(&disk, &superblock)?;
+    write(&disk, &superblock).map_err(|error| unwritten(error, &args.device))?;
     let size = superblock.data_blocks.saturating_mul(BLOCK_SIZE as u64);
     let text = format!(
         "volume {} ({volume}) of {size} bytes made on {}",
@@ -174,6 +174,20 @@ fn refuse_living(disk: &File, args: &VolumeCreateArgs) -> anyhow::Result<()> {
         )
         .into()),
     }
+}
+
+/// Why a disk did not take what was written, where there is more to say than the system does.
+fn unwritten(error: anyhow::Error, device: &Path) -> anyhow::Error {
+    let code = error.downcast_ref::<std::io::Error>();
+    if code.and_then(std::io::Error::raw_os_error) != Some(rustix::io::Errno::BADE.raw_os_error()) {
+        return error;
+    }
+    let device = device.display();
+    Failure::refused(
+        format!("{device} is reserved by another host, and takes no writes from here; nothing was changed"),
+        "close the volume that is on it, or look who holds it (sg_persist, nvme resv-report)",
+    )
+    .into()
 }
 
 fn write(disk: &File, superblock: &Superblock) -> anyhow::Result<()> {

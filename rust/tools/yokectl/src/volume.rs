@@ -29,10 +29,22 @@ pub(crate) struct Volume {
     pub(crate) stateless: bool,
     pub(crate) takeover_possible: bool,
     pub(crate) takeover_reason: String,
+    /// `at once: WHY` or `after MS ms: WHY`: when whoever took over would write.
+    pub(crate) takeover_writes: String,
+    pub(crate) reservation: String,
+    pub(crate) reservation_holder: String,
     pub(crate) reason: String,
 }
 
 impl Volume {
+    /// That a takeover is possible, and when whoever took over would write.
+    fn takeover_in_words(&self) -> String {
+        match self.takeover_writes.split_once(": ") {
+            Some((when, _)) => format!("yes, writes {when}"),
+            None => "yes".into(),
+        }
+    }
+
     /// What of it would not survive the next failure, or costs speed until it is mended; a sentence.
     pub(crate) fn weakness(&self) -> Option<String> {
         if !self.takeover_possible {
@@ -80,6 +92,9 @@ pub(crate) fn from_dir(dir: &Path) -> Volume {
             .strip_prefix("no: ")
             .unwrap_or_default()
             .to_string(),
+        takeover_writes: attr::read(dir, "takeover_writes"),
+        reservation: attr::read(dir, "reservation"),
+        reservation_holder: attr::read(dir, "reservation_holder"),
         reason: attr::read(dir, "reason"),
     }
 }
@@ -238,7 +253,7 @@ pub(crate) fn print(volumes: &[Volume]) {
             v.generation.to_string(),
             v.dirty_blocks.to_string(),
             if v.takeover_possible {
-                "yes".into()
+                v.takeover_in_words()
             } else {
                 format!("no: {}", v.takeover_reason)
             },

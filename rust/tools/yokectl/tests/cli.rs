@@ -119,6 +119,13 @@ fn status_says_why_a_takeover_would_not_work() {
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["volumes"][0]["takeover_possible"], true);
     assert_eq!(status["degraded"].as_array().unwrap().len(), 0);
+    // When whoever took over would write, in short and with the reason.
+    let why = "after 30052 ms: the backing disk has no reservations";
+    machine.volume(&[("takeover_writes", why)]);
+    let short = text(&machine.run(&["status"]).stdout).contains("yes, writes after 30052 ms");
+    assert!(short);
+    let said = text(&machine.run(&["doctor"]).stdout).contains(&format!("and write {why}"));
+    assert!(said);
 }
 
 #[test]
