@@ -130,6 +130,8 @@ impl Clerk {
             holder: table.holder,
             nodes: table.nodes,
             ended: ended && table.holder == Some(self.mine),
+            // LIO compares the key of whoever held when a command came (target_check_cdb_and_preempt()).
+            only_held: matches!(dev.target(), Target::Scsi(_)),
         })
     }
 

@@ -18,6 +18,8 @@ pub struct Target {
     pub asked: Vec<(usize, Token, Errand)>,
     /// Registrations fail, and are not done.
     pub refuses: bool,
+    /// So many preemptions fail, and are not done.
+    pub loses_cuts: u32,
     /// What was asked for, in order.
     pub log: Vec<(usize, Errand)>,
 }
@@ -72,7 +74,10 @@ impl Appliance {
         let target = &mut self.target;
         let registered = target.keys.contains(&mine);
         let mut ended = false;
+        let lost = matches!(errand, Errand::CutOff { .. }) && target.loses_cuts > 0;
+        target.loses_cuts -= u32::from(lost);
         match errand {
+            _ if lost => (),
             Errand::Register if !target.refuses => {
                 target.keys.retain(|key| key.node(&VOLUME) != node);
                 target.keys.push(mine);

@@ -33,8 +33,11 @@ impl Reservation {
         needs: Needs,
         now_ns: u64,
     ) -> Result<Errand, Option<u64>> {
-        if self.registration == Registration::Off || self.under_way.is_some() {
+        if self.registration == Registration::Off {
             return Err(None);
+        }
+        if self.under_way.is_some() {
+            return Err(self.give_up_waiting(needs, now_ns));
         }
         if now_ns < self.not_before_ns {
             return Err(Some(self.not_before_ns));
@@ -63,6 +66,20 @@ impl Reservation {
             Some(due_ns) if now_ns < due_ns => Err(Some(due_ns)),
             _ => Ok(Errand::Look),
         }
+    }
+
+    /// A registration that hangs holds commands back for as long as a command lives: then it is done without, for now. When
+    /// to look at that again.
+    fn give_up_waiting(&mut self, needs: Needs, now_ns: u64) -> Option<u64> {
+        if self.registration != Registration::Registering {
+            return None;
+        }
+        let until_ns = self.issued_ns.saturating_add(needs.life_ns);
+        if now_ns < until_ns {
+            return Some(until_ns);
+        }
+        self.on(RegistrationEvent::Missing);
+        None
     }
 
     /// What one that is registered does.

@@ -217,7 +217,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.cycle.on(CycleEvent::Done, now_ns);
         self.ownership.survey = Some(survey);
         let issued_ns = self.ownership.cycle.read_issued_ns;
-        self.ownership.reservation.blocks_read(issued_ns, now_ns);
+        self.ownership.reservation.blocks_read(issued_ns);
         self.ownership.surveyed_at_ns = Some(now_ns);
         if !matches!(self.ownership.role, Role::Opening | Role::Stopped) {
             let same = survey.own == Some(self.ownership.cycle.mine);

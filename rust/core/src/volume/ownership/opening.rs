@@ -79,7 +79,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             if self.ownership.cycle.mine.incarnation.is_some() {
                 return self.stop(Reason::Identity);
             }
-            // Closed and opened again: what was written then had ended before the disk was let go.
+            // Closed and opened again: what was written then had ended before the disk was let go. What had failed may land.
+            let until_ns = now_ns.saturating_add(self.command_life_ns());
+            self.ownership.reservation.left_behind(until_ns);
             self.ownership.cycle.mine = own;
             return self.ownership.write_block(
                 &self.config,

@@ -19,7 +19,7 @@ use crate::volume::states::Step;
 pub enum Registration {
     /// The disk has no reservations, or they are not used.
     Off,
-    /// Nobody has looked. No command has been issued by this opening of the volume.
+    /// Nobody has heard of it. As long as the first look has come to nothing no command is issued by this opening.
     Unknown,
     /// It is not there. Commands go to the disk as far as that takes them; no preemption of ours or of another's proves
     /// anything of them.
@@ -80,7 +80,8 @@ impl Registration {
         match (self, event) {
             (Self::Off, E::Proved) => NoOp,
             (Self::Off, _) => Invalid,
-            // An opening before this one, in the same life: its commands had ended before the disk was let go.
+            // An opening before this one, in the same life. The key was there all along, so nobody has been told that its
+            // commands are over.
             (Self::Unknown, E::Present) => To(Self::Registered),
             (Self::Unknown | Self::Registering | Self::Proving | Self::Registered, E::Missing) => {
                 To(Self::Absent)

@@ -15,7 +15,7 @@ use crate::volume::config::Config;
 use crate::volume::status::Reason;
 
 /// After how many failures in a row the wait between them does not get longer any more: it doubles with each.
-const FAILURES_MAX: u32 = 8;
+const FAILURES_MAX: u32 = 4;
 
 /// What is known of the reservation, and what is being done to it: one thing at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub(crate) struct Reservation {
     /// What is being done.
     pub(super) under_way: Option<(Errand, Token)>,
     /// When that was issued.
-    issued_ns: u64,
+    pub(super) issued_ns: u64,
     /// Nothing is done before: after something that came to nothing.
     pub(super) not_before_ns: u64,
     /// When it was last looked at.
@@ -47,7 +47,17 @@ pub(crate) struct Reservation {
     /// What an ownership that is over has passed down past the log may land until then.
     left_until_ns: u64,
     /// Whose commands were cut off, and until when they are alive: they are refused for as long as the disk is reserved.
-    kept: Option<(NodeId, u64)>,
+    kept: Option<Kept>,
+}
+
+/// Whose commands were cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Kept {
+    node: NodeId,
+    /// Until when they are alive.
+    until_ns: u64,
+    /// No key of that controller was there any more: one that is there later is of a registration since.
+    gone: bool,
 }
 
 impl Reservation {
@@ -127,7 +137,7 @@ impl Reservation {
 
     /// Whether nothing that was cut off would be let in if this controller's reservation was not there any more.
     pub(crate) fn may_go(&self, now_ns: u64) -> bool {
-        self.kept.is_none_or(|(_, until_ns)| now_ns >= until_ns)
+        self.kept.is_none_or(|kept| now_ns >= kept.until_ns)
     }
 
     /// Whether somebody who is no controller of this volume holds it.
@@ -215,11 +225,13 @@ impl Reservation {
         match (errand, told) {
             (Errand::CutOff { victim }, Some(told)) => {
                 if told.ended {
-                    self.keep(config, victim, now_ns.saturating_add(life_ns));
+                    self.keep(config, victim, &told, now_ns.saturating_add(life_ns));
                 }
                 // Another's commands prove nothing, nor does what was begun before these were sent.
                 let wanted = self.victim == Some(victim) && !stale;
-                self.victim = self.victim.filter(|_| !wanted);
+                // As long as it holds nothing was done, and can be.
+                let done = wanted && told.holder != Some(victim);
+                self.victim = self.victim.filter(|_| !done);
                 wanted && told.ended
             }
             _ => false,
@@ -234,13 +246,17 @@ impl Reservation {
         self.looked_at_ns = Some(now_ns);
         self.registered(told.registered, now_ns);
         // Whoever has registered since has no command alive.
-        let gone = |node: NodeId| told.nodes & 1 << node.get() == 0;
-        self.kept = self.kept.filter(|(node, _)| gone(*node));
+        let has = |node: NodeId| told.nodes & 1 << node.get() != 0;
+        self.kept = self.kept.filter(|kept| !(kept.gone && has(kept.node)));
     }
 
     /// The commands of this one were cut off. They are refused for as long as the disk is reserved.
-    fn keep(&mut self, config: &Config, victim: Key, until_ns: u64) {
-        self.kept = victim.node(&config.volume).map(|node| (node, until_ns));
+    fn keep(&mut self, config: &Config, victim: Key, told: &Told, until_ns: u64) {
+        self.kept = victim.node(&config.volume).map(|node| Kept {
+            node,
+            until_ns,
+            gone: told.nodes & 1 << node.get() == 0,
+        });
     }
 
     fn registered(&mut self, is_there: bool, now_ns: u64) {
@@ -256,8 +272,8 @@ impl Reservation {
     }
 
     /// All blocks were read, by a read that was issued then.
-    pub(super) fn blocks_read(&mut self, issued_ns: u64, now_ns: u64) {
-        if issued_ns >= self.since_ns && now_ns >= self.unsure_until_ns {
+    pub(super) fn blocks_read(&mut self, issued_ns: u64) {
+        if issued_ns >= self.since_ns.max(self.unsure_until_ns) {
             self.on(RegistrationEvent::Proved);
         }
     }

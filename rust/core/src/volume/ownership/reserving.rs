@@ -92,7 +92,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Taking => self.ownership.taking.cut_off = true,
             Role::Owner(_) => {
                 // What an earlier ownership of this controller has left in the disk's queue nobody has cut off.
-                let until_ns = self.log.doubts().until_ns();
+                let left_ns = self.ownership.reservation.left_until_ns();
+                let until_ns = self.log.doubts().until_ns().max(left_ns);
                 self.ownership.write_from_ns = self.ownership.write_from_ns.min(until_ns);
                 self.ownership.serve_from_ns = self.ownership.serve_from_ns.min(until_ns);
                 self.requests.retry_all();
