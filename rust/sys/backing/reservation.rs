@@ -6,7 +6,7 @@
 //! and one of the registrants holds it.
 //!
 //! **Context** of all calls of [`Reservations`]: task, with nothing locked that I/O of this disk may need. Each is one or
-//! two commands to the disk and takes as long as these: sd gives a command 30 s and tries it six times, NVMe gives it
+//! two commands to the disk and takes as long as these: sd gives a command 30 s and what recovery takes after that, NVMe gives it
 //! `nvme_core.io_timeout` (30 s), and while the driver looks for the disk again they wait for that. There is no timeout
 //! of ours, and an NVMe disk that names another number of registrations each time keeps [`Reservations::read_holder`] for
 //! ever. Who must not wait that long asks in a thread of its own, and cannot take back what it asked.

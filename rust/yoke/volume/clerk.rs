@@ -79,11 +79,7 @@ impl Clerk {
                 self.shared.errands.wait(None);
                 continue;
             };
-            let told = match self.hope {
-                Hope::Lost => None,
-                _ => self.carry_out(errand),
-            };
-            self.hope(told.is_some());
+            let told = self.answer(errand);
             self.shared.tell(Input::Reservation { token, told });
         }
         if self
@@ -94,23 +90,38 @@ impl Clerk {
         }
     }
 
-    fn hope(&mut self, heard: bool) {
-        self.hope = match self.hope {
-            Hope::Heard => Hope::Heard,
-            _ if heard => Hope::Heard,
-            Hope::Unheard(tries) if tries < TRIES => Hope::Unheard(tries + 1),
-            Hope::Unheard(_) => {
-                let name = self.shared.name();
-                pr_info!("volume {name}: the backing disk has no reservations; a takeover waits for t_io_ms before it writes\n");
-                Hope::Lost
+    fn answer(&mut self, errand: Errand) -> Option<Told> {
+        if matches!(self.hope, Hope::Lost) && !self.shared.inner.lock().refused {
+            return None;
+        }
+        let told = self.carry_out(errand);
+        let error = told.as_ref().err().copied();
+        self.hope = match (&self.hope, error) {
+            (_, None) | (Hope::Heard, _) => Hope::Heard,
+            // What a disk says that does not know the commands. Anything else may pass.
+            (Hope::Unheard(tries), Some(PrError::Unsupported | PrError::Failed(2))) => {
+                self.doubt(*tries + 1)
             }
-            Hope::Lost => Hope::Lost,
+            (Hope::Unheard(tries), Some(_)) => Hope::Unheard(*tries),
+            // It has refused a write: so it has reservations.
+            (Hope::Lost, Some(_)) => Hope::Unheard(0),
         };
+        told.ok()
     }
 
-    fn carry_out(&mut self, errand: Errand) -> Option<Told> {
+    fn doubt(&self, tries: u32) -> Hope {
+        if tries < TRIES {
+            return Hope::Unheard(tries);
+        }
+        let name = self.shared.name();
+        pr_info!("volume {name}: the backing disk has no reservations; a takeover waits for t_io_ms before it writes\n");
+        Hope::Lost
+    }
+
+    /// Errors: why the table could not be read afterwards.
+    fn carry_out(&mut self, errand: Errand) -> Answer<Told> {
         let dev = self.dev.clone();
-        let disk = dev.reservations()?;
+        let disk = dev.reservations().ok_or(PrError::Unsupported)?;
         let mine = raw(self.mine)?;
         let (answer, ended) = match errand {
             Errand::Look => (Ok(()), false),
@@ -124,36 +135,34 @@ impl Clerk {
         };
         self.say(errand, answer);
         let table = self.look(&disk, self.mine)?;
-        Some(Told {
+        Ok(Told {
             // A disk that refuses a write does not know us on every path.
             registered: table.mine && !self.shared.inner.lock().refused,
             holder: table.holder,
             nodes: table.nodes,
             ended: ended && table.holder == Some(self.mine),
-            // LIO compares the key of whoever held when a command came (target_check_cdb_and_preempt()).
-            only_held: matches!(dev.target(), Target::Scsi(_)),
         })
     }
 
     /// Preempts. Whether the victim's commands have come to their end, if the reservation is ours now: only where it held
     /// that, and where the disk is known to wait for them.
     fn cut_off(&mut self, disk: &Reservations<'_>, victim: Key) -> (Answer, bool) {
-        let (Some(mine), Some(other)) = (raw(self.mine), raw(victim)) else {
+        let (Ok(mine), Ok(other)) = (raw(self.mine), raw(victim)) else {
             return (Err(PrError::Unsupported), false);
         };
-        let before = self.look(disk, victim);
+        let before = self.look(disk, victim).ok();
         let answer = disk.preempt(mine, other, Abort::Yes);
         let held = before.is_some_and(|table| table.mine && table.holder == Some(victim));
-        let after = self.look(disk, victim);
+        let after = self.look(disk, victim).ok();
         let gone = after.is_some_and(|table| table.gone);
         let ended = answer.is_ok() && held && gone && ends_commands(&self.dev.target());
         (answer, ended)
     }
 
     /// What the disk says of its table, and whether `other` is not in it.
-    fn look(&mut self, disk: &Reservations<'_>, other: Key) -> Option<Table> {
+    fn look(&mut self, disk: &Reservations<'_>, other: Key) -> Answer<Table> {
         let (mine, other) = (raw(self.mine)?, raw(other)?);
-        let keys = disk.read_keys(&mut self.room).ok()?;
+        let keys = disk.read_keys(&mut self.room)?;
         let (has_mine, gone) = (
             keys.contains(mine),
             keys.is_complete() && !keys.contains(other),
@@ -163,8 +172,8 @@ impl Clerk {
         let nodes = known
             .filter_map(|key| key.node(volume))
             .fold(0, |nodes, node| nodes | 1 << node.get());
-        let holder = disk.read_holder().ok()?;
-        Some(Table {
+        let holder = disk.read_holder()?;
+        Ok(Table {
             nodes,
             mine: has_mine,
             gone,
@@ -174,12 +183,15 @@ impl Clerk {
 
     fn leave(&mut self) {
         let dev = self.dev.clone();
-        let (Some(disk), Some(mine)) = (dev.reservations(), raw(self.mine)) else {
+        let (Some(disk), Ok(mine)) = (dev.reservations(), raw(self.mine)) else {
             return;
         };
-        let Some(table) = self.look(&disk, self.mine).filter(|table| table.mine) else {
+        let Ok(table) = self.look(&disk, self.mine) else {
             return;
         };
+        if !table.mine {
+            return;
+        }
         if table.holder == Some(self.mine) {
             let answer = disk.release(mine);
             self.say(Errand::Release, answer);
@@ -202,22 +214,24 @@ impl Clerk {
     }
 }
 
-type Answer = reservation::Answer;
+type Answer<T = ()> = reservation::Answer<T>;
 
 /// Whether preempt-and-abort answers only when no command of a victim that held the reservation can land any more: of which
-/// disks that is known, and how, stands in docs/reservations.md. Of all others it is not.
+/// disks that is known, and of which it is not, stands in docs/reservations.md.
 pub(super) fn ends_commands(target: &Target) -> bool {
     match target {
         Target::Nvme { inquiry, .. } => inquiry.product() == "Linux",
-        Target::Scsi(inquiry) => inquiry.vendor() == "LIO-ORG",
+        // LIO among them: it looks at who held when a command came, and not at those of a connection that is being closed.
+        Target::Scsi(_) => false,
         // It preempts and does not abort.
         Target::DeviceMapper => false,
         Target::Other => false,
     }
 }
 
-fn raw(key: Key) -> Option<reservation::Key> {
-    reservation::Key::new(key.get())
+/// Errors: none, since no key is 0.
+fn raw(key: Key) -> Answer<reservation::Key> {
+    reservation::Key::new(key.get()).ok_or(PrError::Unsupported)
 }
 
 /// Whose reservation it is. One that is of another kind than ours is somebody else's, whoever holds it.
