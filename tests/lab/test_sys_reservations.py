@@ -16,6 +16,8 @@ from yoke_lab.lab import Lab
 from yoke_lab.shelf import NO_UDEV, SECTOR, Shelf
 
 LAB_OPTIONS = {"disk_bytes": [64 << 20], "links": [], "shelves": 1, "shelf_disks": ["nvme:64M", "iscsi:64M"]}
+# What yoke makes of them is in every run (test_yoke_reservations.py).
+pytestmark = pytest.mark.long
 NVME, ISCSI = 0, 1
 BOTH = pytest.mark.parametrize("disk", [NVME, ISCSI], ids=["nvme", "iscsi"])
 ITEMS = "/sys/kernel/config/yoke_selftest/disks"

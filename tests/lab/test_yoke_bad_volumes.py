@@ -10,6 +10,7 @@ import pytest
 from attributes import GARBAGE, assert_all, refused, snapshot, write_all
 from yoke_lab.appliance import APPLIANCE, CONFIG, Appliance, Beats, Node
 from yoke_lab.lab import Lab
+from yoke_lab.timing import is_long
 
 LAB_OPTIONS = {"disk_bytes": [64 << 20, 16 << 20], "memory_mib": 512}
 # On the first disk, open and mirrored all the time; what is broken is on the second.
@@ -266,7 +267,7 @@ def test_a_path_that_is_changed_while_a_volume_is_opened(appliance: Appliance, s
     flip = f"while :; do ln -sfn /dev/loop0 /tmp/path; ln -sfn {spare} /tmp/path; done"
     a.sh(f"({flip}) > /dev/null 2>&1 & echo $! > /tmp/flip")
     try:
-        for _ in range(20):
+        for _ in range(20 if is_long() else 4):
             a.open_volume("spare", "/tmp/path", slots=64, lease_ms=LEASE_MS)
             a.wait_volume("spare", "solo")
             a.yokectl("volume", "close", "spare")
