@@ -10,17 +10,11 @@
 #     SCSI: host a unregistered: keys 22, not reserved: writes good, good, good
 #     NVMe: host a unregistered: keys 0 22, type 3 of key 0: writes good, good, Invalid exchange
 #     NVMe: to nvme-cli: 1 0 a 0 16 b
-# The holder can then neither release it by ioctl (key 0 is EINVAL) nor register as if it were new (24, a conflict). And a host that was
-# not registered is so after it unregistered with `old_key` 0, and writes where it was refused; to preempt its key is EINVAL:
-#     NVMe: reserved: keys 11 22, type 3 of key 11: writes good, good, Invalid exchange
-#     NVMe: host c unregisters, old key 0, new key 0: returned 0
-#     NVMe: host c unregistered: keys 11 22 0, type 3 of key 11: writes good, good, good
-#     NVMe: host b preempts key 0: returned errno Invalid argument: keys 11 22 0, type 3 of key 11
+# The holder can then neither release it by ioctl (key 0 is EINVAL) nor register as if it were new (24, a conflict).
 # PR_FL_IGNORE_KEY with `old_key` 0 is 24, a conflict, to who has another key, and 0 with any other `old_key`. An SCSI disk takes both.
 # `nvme resv-register --rrega=1` does unregister, and frees the disk.
-# Why it matters: a node that leaves by ioctl keeps the others out. One that only tidies up, having no key, is let in past the fence, and
-# then only a clear, which takes everybody's key, gets it out. On NVMe send "unregister" itself, or clear by ioctl with a key that is not
-# 0, before leaving; and believe the report, not the returned 0.
+# Why it matters: a node that leaves by ioctl keeps the others out. On NVMe send "unregister" itself, or clear by ioctl with a key that
+# is not 0, before leaving; and believe the report, not the returned 0.
 # Tried: the kernel of Debian 13's backports (7.3.4) in QEMU, which has the target's `resv_enable`: 6.12 has none. Three hosts of one
 # nvmet over TCP on the loopback interface, without native multipath; the SCSI disk is LIO's iblock, three initiators of tcm_loop.
 # nvme-cli 2.3. Other targets may differ: SPDK's, by its source, refuses a new key 0, so there it is an error.
@@ -200,9 +194,6 @@ start() {
 }
 trial() {
     start "$@"
-    echo "$name: host c unregisters, old key 0, new key 0: returned $(pr $c register 0 0 0)"
-    echo "$name: host c unregistered: $(pr $a report): writes $(writes $a $b $c)"
-    [ $name = SCSI ] || echo "NVMe: host b preempts key 0: returned $(pr $b preempt 22 0 $only_registrants 0): $(pr $a report)"
     echo "$name: host b registers, old key 0, new key 23, ignoring its key: returned $(pr $b register 0 23 $ignore_key)"
     echo "$name: host b registered: $(pr $a report)"
     echo "$name: host b registers, old key 1, new key 24, ignoring its key: returned $(pr $b register 1 24 $ignore_key)"
@@ -238,22 +229,18 @@ good=1
 for name in SCSI NVMe; do
     is "$name: registered: 0 0, reserved: 0" && is "$name: cleared: 0: keys , not reserved" &&
         is "$name: reserved: keys 11 22, type 3 of key 11: writes good, good, Invalid exchange" &&
-        is "$name: host c unregisters, old key 0, new key 0: returned 0" &&
         is "$name: host a unregisters, old key 11, new key 0: returned 0" &&
         is "$name: host b registers, old key 1, new key 24, ignoring its key: returned 0" || good=0
 done
-is 'SCSI: host c unregistered: keys 11 22, type 3 of key 11: writes good, good, Invalid exchange' &&
-    is 'SCSI: host b registers, old key 0, new key 23, ignoring its key: returned 0' &&
+is 'SCSI: host b registers, old key 0, new key 23, ignoring its key: returned 0' &&
     is 'SCSI: host b registered: keys 11 23, type 3 of key 11' &&
     is 'SCSI: host a unregistered: keys 22, not reserved: writes good, good, good' &&
     is 'SCSI: host b reserves: returned 0' &&
     is 'SCSI: host b has reserved: keys 22, type 3 of key 22: writes Invalid exchange, good, Invalid exchange' &&
     is 'SCSI: host a registers, old key 0, new key 12: returned 0' || good=0
-is 'NVMe: host c unregistered: keys 11 22 0, type 3 of key 11: writes good, good, good' &&
-    is 'NVMe: host b preempts key 0: returned errno Invalid argument: keys 11 22 0, type 3 of key 11' &&
-    is 'NVMe: host b registers, old key 0, new key 23, ignoring its key: returned 24' &&
-    is 'NVMe: host b registered: keys 11 22 0, type 3 of key 11' &&
-    is 'NVMe: host b registered again: keys 11 24 0, type 3 of key 11' &&
+is 'NVMe: host b registers, old key 0, new key 23, ignoring its key: returned 24' &&
+    is 'NVMe: host b registered: keys 11 22, type 3 of key 11' &&
+    is 'NVMe: host b registered again: keys 11 24, type 3 of key 11' &&
     is 'NVMe: host a unregistered: keys 0 22, type 3 of key 0: writes good, good, Invalid exchange' &&
     is 'NVMe: to nvme-cli: 1 0 a 0 16 b' && is 'NVMe: host b reserves: returned 24' &&
     is 'NVMe: host b has reserved: keys 0 22, type 3 of key 0: writes good, good, Invalid exchange' &&
