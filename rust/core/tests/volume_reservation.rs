@@ -4,6 +4,9 @@
 #[path = "support/appliance.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
+#[path = "support/passing.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod passing;
 
 use appliance::{Appliance, MS, VOLUME};
 use yoke_core::disk::Key;
@@ -241,16 +244,15 @@ fn who_has_registered_anew_sends_nothing_before_it_has_looked() {
     assert_eq!(a.disk.get(&2), Some(&20));
 }
 
-/// An owner that slept, was deposed, and has commands in the disk's queue: if it registered at once they would be let in.
-#[test]
-fn a_deposed_owner_registers_when_its_commands_are_over() {
+/// An owner that slept, was deposed, and has a command in the disk's queue: if it registered at once that would be let in.
+fn registers_when_its_command_is_over(send: fn(&mut Appliance)) {
     let mut a = mirrored();
     let sent_at = a.now;
-    let _run = sent(&mut a);
+    send(&mut a);
     let owner = a.nodes[0].take();
     a.cut(0);
-    a.until("taken", |a| a.role(1) == DEGRADED);
-    a.hold_destage = false;
+    a.until("taken", |a| matches!(a.role(1), Role::Owner(_)));
+    (a.hold_destage, a.hold_passes) = (false, false);
     a.pass(1_000 * MS);
     a.nodes[0] = owner;
     let key = a.key(0);
@@ -264,6 +266,41 @@ fn a_deposed_owner_registers_when_its_commands_are_over() {
     assert!(!a.target.keys.contains(&key));
     a.until("registered", |a| a.target.keys.contains(&key));
     assert_eq!(a.target.holder, Some(a.key(1)), "it takes nothing");
+}
+
+#[test]
+fn a_deposed_owner_registers_when_its_commands_are_over() {
+    registers_when_its_command_is_over(|a| {
+        sent(a);
+    });
+}
+
+/// What went past the log is forgotten with the ownership, and may land all the same.
+#[test]
+fn a_deposed_owner_registers_when_what_it_passed_down_is_over() {
+    registers_when_its_command_is_over(|a| {
+        a.hold_passes = true;
+        let range = LongRange { block: 4, count: 2 };
+        passing::begin(a, PassOp::Discard, range);
+        a.settle();
+        assert_eq!(a.queued.len(), 1);
+    });
+}
+
+/// One that lives gives it up by itself, when it may: it is given time for that.
+#[test]
+fn what_a_dead_partner_has_left_reserved_is_taken_in_the_end() {
+    let mut a = mirrored();
+    let node = NodeId::new(1).unwrap();
+    let left = Key::of(&VOLUME, node, Incarnation::new(999).unwrap());
+    a.kill(1);
+    a.target.keys.push(left);
+    a.target.holder = Some(left);
+    a.pass(2 * LIFE);
+    assert_eq!(a.target.holder, Some(left));
+    a.pass(2 * LIFE);
+    assert_eq!(a.target.holder, Some(a.key(0)));
+    assert!(!a.target.keys.contains(&left));
 }
 
 #[test]
