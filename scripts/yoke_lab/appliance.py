@@ -205,14 +205,17 @@ class Node:
         slots: int = 512,
         lease_ms: float | None = None,
         t_io_ms: int = 200,
+        handover_ms: int | None = None,
     ) -> None:
         """Opens a volume, by default on the lab's first disk; `words` go to yokectl as they are.
 
-        Unless it is said, the link lease is longer than on hardware: an emulated controller stands still for longer.
+        Unless it is said, the link lease is longer than on hardware: an emulated controller stands still for longer. So is
+        the time after which an owner gives its disk up.
         """
         lease = round(Beats.of(self.lab).silence_ms * 2 if lease_ms is None else lease_ms)
         place = ["--device", device or self.lab.disk_device()]
-        times = ["--t-io-ms", str(t_io_ms), "--link-lease-ms", str(lease)]
+        handover = round(scaled(3) * 1000) if handover_ms is None else handover_ms
+        times = ["--t-io-ms", str(t_io_ms), "--link-lease-ms", str(lease), "--handover-ms", str(handover)]
         self.yokectl("volume", "open", name, *place, "--slots", str(slots), *times, *words)
 
     def disk_of(self, volume: str) -> str:

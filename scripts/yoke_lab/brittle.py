@@ -64,6 +64,15 @@ class Brittle:
         """Everything takes so long."""
         self._become(f"delay {read_ms} {write_ms}", f"delay {read_ms} {write_ms}")
 
+    def hang(self) -> None:
+        """Nothing is answered, until `drop`."""
+        self._dmsetup(f"suspend --noflush --nolockfs {self.name}")
+
+    def drop(self) -> None:
+        """What was not answered ends with an error, as all else does from now on; none of it is done."""
+        self._dmsetup(f"load {self.name}", self._parts("error", "error"))
+        self._dmsetup(f"resume {self.name}")
+
     def held(self) -> int:
         """Commands that a slow disk has not let go of: reads, writes and flushes."""
         status = self.node.sh(f"dmsetup status {self.name}")

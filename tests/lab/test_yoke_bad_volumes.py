@@ -22,6 +22,7 @@ NUMBERS = {
     "t_io_ms": (0, 600_000),
     "link_lease_ms": (5, 10_000),
     "disk_lease_ms": (50, 60_000),
+    "handover_ms": (0, 600_000),
 }
 SETTINGS = (*NUMBERS, "device", "power_loss", "stateless")
 SUPERBLOCKS = (0, 255)

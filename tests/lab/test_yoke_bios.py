@@ -49,7 +49,9 @@ def test_a_disk_that_hangs_for_long_and_comes_back(appliance: Appliance) -> None
     a.sh(f'{NO_UDEV}; dmsetup create hung --table "0 $(blockdev --getsz {raw}) linear {raw} 0"')
     a.yokectl("volume", "create", VOLUME, "--device", "/dev/mapper/hung")
     for node, device in ((a, "/dev/mapper/hung"), (appliance.b, raw)):
-        node.open_volume(VOLUME, device, "--home", "0", "--patience-ms", str(PATIENCE_MS), slots=SLOTS)
+        words = ("--home", "0", "--patience-ms", str(PATIENCE_MS))
+        # The partner, whose disk is well, is not to take over.
+        node.open_volume(VOLUME, device, *words, slots=SLOTS, handover_ms=0)
     a.wait_volume(VOLUME, "mirrored")
     disk = a.disk_of(VOLUME)
     a.sh("head -c $((1024 * 4096)) /dev/urandom > /tmp/pattern")

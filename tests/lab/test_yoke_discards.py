@@ -73,7 +73,8 @@ def below(appliance: Appliance) -> Iterator[Brittle]:
     device = Brittle(a, "keeps", appliance.lab.disk_device(1))
     a.yokectl("volume", "create", OTHER, "--device", device.path, "--force")
     for node, disk in ((a, device.path), (b, device.disk)):
-        node.open_volume(OTHER, disk, "--home", "0", "--patience-ms", str(PATIENCE_MS), t_io_ms=T_IO_MS)
+        words = ("--home", "0", "--patience-ms", str(PATIENCE_MS))
+        node.open_volume(OTHER, disk, *words, t_io_ms=T_IO_MS, handover_ms=0)
     a.wait_volume(OTHER, "mirrored")
     yield device
     appliance.restore()

@@ -48,7 +48,9 @@ def appliance(whole: Appliance) -> Iterator[Appliance]:
 
     def open_at(node: Node, name: str) -> None:
         device = whole.lab.disk_device(1) if name == OTHER else "/dev/loop0" if node is whole.a else None
-        node.open_volume(name, device, "--home", "0", "--patience-ms", str(PATIENCE_MS), slots=SLOTS, t_io_ms=T_IO_MS)
+        words = ("--home", "0", "--patience-ms", str(PATIENCE_MS))
+        # The partner, whose disk is well, is not to take over.
+        node.open_volume(name, device, *words, slots=SLOTS, t_io_ms=T_IO_MS, handover_ms=0)
 
     for name in (HUNG, OTHER):
         whole.restore_volume(name, partial(open_at, name=name))

@@ -53,12 +53,14 @@ def below(appliance: Appliance) -> Iterator[Brittle]:
 
 
 @contextlib.contextmanager
-def mirrored(appliance: Appliance, below: Brittle, *words: str, t_io_ms: int = T_IO_MS) -> Iterator[None]:
+def mirrored(
+    appliance: Appliance, below: Brittle, *words: str, t_io_ms: int = T_IO_MS, handover_ms: int = 0
+) -> Iterator[None]:
     """A volume that a owns and b, which reaches the disk through `below`, may have to take over; closed in the end."""
     a, b = appliance
     a.yokectl("volume", "create", VOLUME, "--device", below.disk, "--force")
     for node, disk in ((a, below.disk), (b, below.path)):
-        node.open_volume(VOLUME, disk, "--home", "0", *words, t_io_ms=t_io_ms)
+        node.open_volume(VOLUME, disk, "--home", "0", *words, t_io_ms=t_io_ms, handover_ms=handover_ms)
     a.wait_volume(VOLUME, "mirrored")
     try:
         yield
@@ -247,3 +249,41 @@ def test_an_owner_that_could_not_be_closed_serves_on(
         below.heal()
         b.wait_volume(VOLUME, "solo")
         b.sh(f"dd if=/dev/zero of=/dev/{b.disk_of(VOLUME)} bs=4k count=1 oflag=direct status=none")
+
+
+@pytest.mark.parametrize("how", ["fails", pytest.param("hangs", marks=pytest.mark.long)])
+def test_an_owner_whose_paths_are_gone_hands_over(
+    appliance: Appliance, below: Brittle, torture: str, tmp_path: Path, how: str
+) -> None:
+    """Its links are whole, and its partner reaches the disk: that one has all that was acknowledged, and writes."""
+    lab, (a, b), record = appliance.lab, appliance, tmp_path / "record"
+    handover_ms = round(scaled(1) * 1000)
+    with mirrored(appliance, below, handover_ms=handover_ms):
+        appliance.give(VOLUME, b)
+        # By the clock of the one that takes over: to start a program there may take longer than all of it.
+        write = f"dd if=/dev/zero of=/dev/{a.disk_of(VOLUME)} bs=4k count=1 seek={BLOCKS} oflag=direct"
+        first = "cut -d' ' -f1 /proc/uptime > /run/written"
+        a.sh(f"rm -f /run/written; (until {write}; do :; done; {first}) > /dev/null 2>&1 &")
+        with writing(lab, "b", write_words(torture, b), record) as stream:
+            stream.wait_for(400)
+            begun_s = float(a.sh("cut -d' ' -f1 /proc/uptime"))
+            (below.fail if how == "fails" else below.hang)()
+            a.wait("the first write", "[ -s /run/written ]", 30, say=f"cat {place(a)}/state {place(a)}/reason")
+            waited_s = float(a.sh("cat /run/written")) - begun_s
+            print(f"the first write {waited_s:.1f} s after the paths were gone")
+            assert waited_s < scaled(4)
+            # It cannot read the disk, and knows that it owns the volume no more.
+            b.wait_volume(VOLUME, "standby")
+            if how == "hangs":
+                below.drop()
+            stream.ended(1)
+        says = f"grep -q 'does not reach the backing disk' {place(b)}/takeover_possible"
+        b.wait("that it says why", says, 30, say=f"cat {place(b)}/takeover_possible")
+        code, report = verify(lab, "a", torture, f"/dev/{a.disk_of(VOLUME)}", record)
+        assert code == 0 and report["lost"] == 0 and report["acked_writes"] >= 400, report
+        below.heal()
+        a.wait_volume(VOLUME, "mirrored")
+        b.wait("its disk to be well", f"grep -qx yes {place(b)}/takeover_possible", 30)
+        appliance.give(VOLUME, b)
+        code, report = verify(lab, "b", torture, f"/dev/{b.disk_of(VOLUME)}", record)
+        assert code == 0 and report["lost"] == 0, report

@@ -13,6 +13,7 @@
 pub mod action;
 mod agenda;
 pub mod config;
+mod health;
 pub mod log;
 mod machine;
 mod mirror;
@@ -26,7 +27,7 @@ pub mod states;
 pub mod status;
 
 pub use action::{Action, Command, Errand, Input, LongRange, Token, Told};
-pub use config::{Config, PowerLoss, BLOCKS_MAX};
+pub use config::{Config, PowerLoss, BLOCKS_MAX, NEVER_NS};
 pub use log::{buckets_for, RUNS_MAX};
 pub use machine::Volume;
 pub use ownership::reservation::Holder;

@@ -82,7 +82,13 @@ fn message(a: &Appliance, dice: &mut Dice) -> Message {
         2 => Message::Retire { epoch },
         3 => Message::Released { generation },
         4 => Message::Leaving,
-        _ => Message::Standing(Standing::Stopped),
+        _ => {
+            let (standing, count) = (dice.roll() as usize, Standing::ALL.len());
+            Message::Standing {
+                standing: Standing::ALL[standing % count],
+                generation,
+            }
+        }
     }
 }
 

@@ -80,9 +80,16 @@ fn messages() -> [Message; 8] {
         Message::Released { generation },
         Message::Leaving,
         Message::Want,
-        Message::Standing(Standing::Opening),
-        Message::Standing(Standing::Closing),
+        standing(Standing::Opening, 0),
+        standing(Standing::Closing, 0),
     ]
+}
+
+fn standing(standing: Standing, generation: u64) -> Message {
+    Message::Standing {
+        standing,
+        generation: Generation::new(generation),
+    }
 }
 
 fn terms() -> Terms {
@@ -125,6 +132,20 @@ fn golden_messages() {
     let stored = examples("mirror-messages", version, MESSAGE_SIZE, messages().len());
     for (raw, message) in stored.iter().zip(messages()) {
         assert_eq!(Message::volume(raw), Some(VOLUME));
+        assert_eq!(Message::decode(raw), Some(message));
+    }
+}
+
+#[test]
+fn golden_standings() {
+    let messages = [
+        standing(Standing::Serving, 0x5152_5354_5556_5758),
+        standing(Standing::Offering, 7),
+    ];
+    let bytes: Vec<u8> = messages.iter().flat_map(|m| m.encode(&VOLUME)).collect();
+    support::check_golden("mirror-standings-v2.hex", &bytes);
+    let stored = examples("mirror-standings", 2, MESSAGE_SIZE, messages.len());
+    for (raw, message) in stored.iter().zip(messages) {
         assert_eq!(Message::decode(raw), Some(message));
     }
 }

@@ -8,6 +8,7 @@ mod appliance;
 
 use appliance::{Appliance, MS};
 use yoke_core::disk::node_block::RecordState;
+use yoke_core::ids::Generation;
 use yoke_core::mirror::message::Message;
 use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
@@ -250,7 +251,11 @@ fn a_rescue_does_not_rest_on_one_message() {
 fn a_rescue_is_over_with_the_session_in_which_it_was_asked_for() {
     let mut a = mirrored(1);
     a.unreadable = true;
-    a.tell(1, Input::Message(Message::Standing(Standing::Stopped)));
+    let word = Message::Standing {
+        standing: Standing::Stopped,
+        generation: Generation::NONE,
+    };
+    a.tell(1, Input::Message(word));
     a.settle();
     // The volume is opened anew there, and what it owns it owns well.
     a.cut(0);

@@ -15,7 +15,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 40] = [
+pub const NAMED: [(&str, Draw); 41] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -56,6 +56,7 @@ pub const NAMED: [(&str, Draw); 40] = [
     ("under-read", owners::under_read),
     ("forced", owners::forced),
     ("several", owners::several),
+    ("pathless", owners::pathless),
 ];
 
 /// The scenario with this name.
@@ -124,6 +125,7 @@ pub fn storm(seed: u64) -> Scenario {
         0
     };
     target(&mut s, seed);
+    handover(&mut s, seed, 0);
     if rng.chance(20) {
         s.io_life_ns = rng.range(1_000, 10_000) * MS;
         s.disk_slow_ns = s.io_life_ns;
@@ -142,6 +144,9 @@ pub fn single(seed: u64) -> Scenario {
     let mut s = base(&mut rng);
     s.plan = Plan::Single;
     s.lays = lays(seed);
+    // A disk that is slow is no fault, and what a survivor has adopted is nowhere else for a while.
+    let slowest_ns = s.longest_io_life_ns();
+    handover(&mut s, seed, slowest_ns);
     s.faults.crash = 40;
     s.faults.pause = 20;
     s.faults.cut = 20;
@@ -169,6 +174,15 @@ fn target(s: &mut Scenario, seed: u64) {
         } else {
             0
         };
+    }
+}
+
+/// When an owner gives its disk up, at the earliest after `slowest_ns`: drawn apart, so that all else of a seed stays as it
+/// is.
+fn handover(s: &mut Scenario, seed: u64, slowest_ns: u64) {
+    let mut rng = Rng::new(seed ^ 0x4a0d);
+    if rng.chance(500) {
+        s.handover_ns = slowest_ns + rng.delay(5 * MS, 300 * MS);
     }
 }
 

@@ -3,7 +3,7 @@
 //! wrong with it. A scenario and a seed give one run, always the same.
 
 use yoke_core::guards::Guards;
-use yoke_core::volume::PowerLoss;
+use yoke_core::volume::{PowerLoss, NEVER_NS};
 
 use crate::disk::target::Kind;
 
@@ -131,6 +131,8 @@ pub enum Script {
     UnderRead,
     /// A person forces a takeover from an owner that lives.
     Forced,
+    /// The owner's path to the disk fails, and its links are whole.
+    Pathless,
 }
 
 /// One kind of appliance.
@@ -176,6 +178,8 @@ pub struct Scenario {
     pub backoff_ns: u64,
     /// How long a released volume waits for a claim, in nanoseconds.
     pub giveback_ns: u64,
+    /// How long the disk of an owner may do nothing before it lets its partner take over; never: `NEVER_NS`.
+    pub handover_ns: u64,
     /// Stated bound on the drift between two clocks, in parts per million.
     pub drift_ppm: u32,
     /// Longest disk command, in nanoseconds; up to `io_life_ns`.
@@ -250,6 +254,7 @@ impl Scenario {
             poll_ns: 20 * MS,
             backoff_ns: 20 * MS,
             giveback_ns: 500 * MS,
+            handover_ns: NEVER_NS,
             drift_ppm: 500,
             disk_slow_ns: 20 * MS,
             disk_slow: 50,

@@ -53,6 +53,7 @@ impl Directory for Volumes {
             patience_ns: 60_000 * NS_PER_MS,
             link_lease_ns: 50 * NS_PER_MS,
             disk_lease_ns: 1_000 * NS_PER_MS,
+            handover_ns: 1_000 * NS_PER_MS,
             start_from_disk: false,
             stateless: false,
         };
@@ -291,6 +292,7 @@ impl Item for VolumeItem {
         milliseconds!(c"patience_ms", patience_ns, 1_000..=600_000),
         milliseconds!(c"link_lease_ms", link_lease_ns, 5..=10_000),
         milliseconds!(c"disk_lease_ms", disk_lease_ns, 50..=60_000),
+        milliseconds!(c"handover_ms", handover_ns, 0..=600_000),
         Attr::rw(
             c"power_loss",
             |volume, text| {

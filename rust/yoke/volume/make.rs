@@ -20,7 +20,7 @@ use yoke_core::{
     guards::Guards,
     ids::NodeId,
     volume::log::entry::Entry,
-    volume::{self, buckets_for, Config, PowerLoss, Ticket},
+    volume::{self, buckets_for, Config, PowerLoss, Ticket, NEVER_NS},
 };
 use yoke_sys::{disk::Params, event::Event, pages::Pages, random_u64, time::boottime_ns};
 
@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) patience_ns: u64,
     pub(crate) link_lease_ns: u64,
     pub(crate) disk_lease_ns: u64,
+    /// How long the disk of an owner may do nothing before its partner is to take over; 0: it keeps the volume.
+    pub(crate) handover_ns: u64,
     pub(crate) start_from_disk: bool,
     /// Who opens the disk keeps nothing of what it reads: a target's export.
     pub(crate) stateless: bool,
@@ -63,6 +65,10 @@ pub(super) fn config(settings: &Settings, controller: Controller, found: &Found)
         poll_ns: settings.disk_lease_ns / 8,
         backoff_ns: settings.disk_lease_ns / 4,
         giveback_ns: settings.disk_lease_ns.saturating_mul(10),
+        handover_ns: match settings.handover_ns {
+            0 => NEVER_NS,
+            after_ns => after_ns,
+        },
         // Whatever the disk says now: a cache may be turned on later, and whoever goes by what was once read then flushes
         // nothing (docs/limits.md). A flush that the disk does not need ends in the block layer.
         volatile_cache: true,

@@ -99,6 +99,7 @@ fn configured(number: u8) -> Result<(Settings, Identity, Config)> {
         patience_ns: 1000 * MS,
         link_lease_ns: 50 * MS,
         disk_lease_ns: 1000 * MS,
+        handover_ns: 1000 * MS,
         start_from_disk: false,
         stateless: false,
     };

@@ -7,8 +7,8 @@
 //! 2   6  reserved
 //! 8  16  volume uuid
 //! 24  8  link epoch: the life of the link that is meant, 0 for none
-//! 32  8  owner generation, 0 where it does not matter
-//! 40  8  number of the question; of 7, the standing: 1 opening, 2 serving, 3 ready, 4 blocked, 5 stopped, 6 closing
+//! 32  8  owner generation, 0 where it does not matter; of 7, that of the own record
+//! 40  8  number of the question; of 7, the standing: 1 opening, 2 serving, 3 ready, 4 blocked, 5 stopped, 6 closing, 7 offering
 //! 48  8  region epoch, 0 for none
 //! 56  8  offset of the region
 //! 64  4  slots of the region
@@ -66,8 +66,14 @@ pub enum Message {
     Leaving,
     /// Partner to owner: give the volume to me, please.
     Want,
-    /// Either to the other: how I stand. One that was stopped by a fault asks with it to be taken over from.
-    Standing(Standing),
+    /// Either to the other: how I stand. One that was stopped by a fault, or offers the volume, asks with it to be taken over
+    /// from.
+    Standing {
+        /// How.
+        standing: Standing,
+        /// Of my record, as it certainly stands on the disk.
+        generation: Generation,
+    },
 }
 
 impl Message {
@@ -105,8 +111,11 @@ impl Message {
             }
             Self::Leaving => 5,
             Self::Want => 6,
-            Self::Standing(standing) => {
-                number = standing.code();
+            Self::Standing {
+                standing,
+                generation: g,
+            } => {
+                (number, generation) = (standing.code(), g.get());
                 7
             }
         };
@@ -168,7 +177,10 @@ impl Message {
             4 => Self::Released { generation },
             5 => Self::Leaving,
             6 => Self::Want,
-            7 => Self::Standing(Standing::of_code(number)?),
+            7 => Self::Standing {
+                standing: Standing::of_code(number)?,
+                generation,
+            },
             _ => return None,
         })
     }
@@ -215,14 +227,20 @@ mod tests {
             Message::Released { generation },
             Message::Leaving,
             Message::Want,
-            Message::Standing(Standing::Opening),
-            Message::Standing(Standing::Closing),
+            Message::Standing {
+                standing: Standing::Opening,
+                generation,
+            },
+            Message::Standing {
+                standing: Standing::Offering,
+                generation,
+            },
         ] {
             let mut raw = message.encode(&volume);
             assert_eq!(Message::volume(&raw), Some(volume));
             assert_eq!(Message::decode(&raw), Some(message));
             assert_eq!(Message::decode(&raw[1..]), None);
-            raw[1] = 1;
+            raw[1] = VERSION - 1;
             assert_eq!(Message::decode(&raw), None);
         }
         assert_eq!(Message::decode(&[0; MESSAGE_SIZE]), None);

@@ -16,17 +16,20 @@ pub enum Standing {
     Stopped,
     /// It is closing the volume.
     Closing,
+    /// It owns the volume and answers nothing, since its disk does nothing: the partner is to take over.
+    Offering,
 }
 
 impl Standing {
     /// All of them, by their code on the wire, which counts from 1.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Opening,
         Self::Serving,
         Self::Ready,
         Self::Blocked,
         Self::Stopped,
         Self::Closing,
+        Self::Offering,
     ];
 
     /// The code on the wire.

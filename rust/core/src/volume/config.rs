@@ -7,6 +7,9 @@ use crate::terms::Terms;
 /// The most blocks that one I/O, or one destage run, may have. The environment splits what is longer.
 pub const BLOCKS_MAX: usize = 64;
 
+/// For [`Config::handover_ns`]: an owner keeps the volume, whatever becomes of its disk.
+pub const NEVER_NS: u64 = u64::MAX;
+
 /// What to do when the acknowledged data was in two memories and both are gone (PROTOCOL P11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PowerLoss {
@@ -49,6 +52,9 @@ pub struct Config {
     pub backoff_ns: u64,
     /// How long a released volume may stay unclaimed before this controller, which released it, takes it back.
     pub giveback_ns: u64,
+    /// How long the disk may do nothing of what it is asked before a mirrored owner lets its partner take over, if that one's
+    /// disk is well; [`NEVER_NS`]: it never does.
+    pub handover_ns: u64,
     /// The disk has a volatile cache.
     pub volatile_cache: bool,
     /// The disk has persistent reservations, as far as it is known: [`super::Action::Reserve`] is carried out.
@@ -77,6 +83,11 @@ impl Config {
         time.saturating_add(whole)
             .saturating_add(rest)
             .saturating_add(1)
+    }
+
+    /// Whether an owner whose disk fails it lets its partner take over.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.handover_ns != NEVER_NS
     }
 
     /// The times that are to be agreed on with the partner.

@@ -3,6 +3,7 @@
 
 use super::agenda::Agenda;
 use super::config::Config;
+use super::health::Health;
 use super::log::entry::Entry;
 use super::log::{Log, Slab};
 use super::mirror::Mirror;
@@ -31,6 +32,7 @@ pub struct Volume<E, B, T> {
     pub(crate) requests: Requests<T>,
     pub(crate) partner: Partner,
     pub(crate) agenda: Agenda,
+    pub(crate) health: Health,
     /// What people were told last.
     pub(crate) notified: Option<(Role, Option<Reason>)>,
     randoms: u64,
@@ -102,6 +104,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             requests: Requests::new(tickets),
             partner: Partner::NONE,
             agenda: Agenda::NONE,
+            health: Health::NONE,
             notified: None,
             randoms: 0,
         }

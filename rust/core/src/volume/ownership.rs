@@ -4,6 +4,7 @@
 mod closing;
 pub mod cycle;
 mod errands;
+mod handover;
 mod issue;
 mod lease_length;
 pub mod leaving;
@@ -91,7 +92,7 @@ enum Wanted {
     },
     /// What this controller has released, if nobody has claimed it since.
     Reclaim,
-    /// The owner has stopped, and said so.
+    /// The owner has stopped, or offers the volume, and said so.
     Rescue,
     Force,
     Close {
@@ -237,26 +238,11 @@ impl Ownership {
         self.offered
     }
 
-    /// What the partner said in a session that is over counts no more: by the next one it may have been opened anew, and
-    /// own the volume well.
-    pub(crate) fn forget_rescue(&mut self) {
-        if self.wanted == Some(Wanted::Rescue) {
-            self.wanted = None;
-        }
-    }
-
     /// Another controller has claimed what this one released.
     fn forget_release(&mut self) {
         self.released_at_ns = None;
         if self.wanted == Some(Wanted::Reclaim) {
             self.wanted = None;
-        }
-    }
-
-    /// The owner has stopped, and said so: its partner takes over, if it stands by and wants nothing else.
-    pub(crate) fn rescue(&mut self) {
-        if self.role == Role::Standby && self.wanted.is_none() {
-            (self.wanted, self.surveyed_at_ns) = (Some(Wanted::Rescue), None);
         }
     }
 }

@@ -127,7 +127,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Message::Retire { epoch } => self.mirror.retired(self.guards, epoch),
             Message::Released { generation } => self.offered(generation),
             Message::Leaving => self.partner_leaves(),
-            Message::Standing(standing) => self.partner_stands(standing),
+            Message::Standing {
+                standing,
+                generation,
+            } => self.partner_stands(standing, generation, now_ns),
             Message::Want => self.partner_wants(now_ns),
         }
     }
@@ -195,6 +198,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     fn tick(&mut self, now_ns: u64) {
         self.close_now();
+        self.excuse_disk_after_stillness(now_ns);
         match self.ownership.role() {
             Role::Standby => self.standby_tick(now_ns),
             Role::Taking => self.takeover_tick(now_ns),

@@ -117,7 +117,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Role::Taking => Err(Reason::Recording),
             Role::Stopped | Role::Closed => Err(self.ownership.not_owner()),
             Role::Owner(mode) => self.partner_could(mode, now_ns),
-            Role::Standby => self.i_could(),
+            Role::Standby => self.i_could(now_ns),
         }
     }
 
@@ -138,7 +138,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// On another controller: whether this one could take over, the death of the owner apart.
-    pub(crate) fn i_could(&self) -> Result<(), Reason> {
+    pub(crate) fn i_could(&self, now_ns: u64) -> Result<(), Reason> {
+        self.disk_is_well(now_ns)?;
         let survey = self.ownership.survey().ok_or(Reason::Opening)?;
         let verdict = self
             .facts(false)

@@ -113,6 +113,8 @@ pub enum Reason {
     IsOwner,
     /// There is no giveback and no close that could be taken back.
     NotLeaving,
+    /// The disk does nothing of what this controller asks it, by whatever path.
+    DiskIll,
     /// The disk has not answered for long, neither well nor badly. The machine does not say this, but its environment.
     DiskSilent,
     /// Somebody who is no controller of the volume has reserved the disk.
@@ -184,6 +186,7 @@ impl fmt::Display for Reason {
             Self::OldCommands => "commands of the old owner may still be in the disk's queue",
             Self::Copying => "the log is being copied to the partner",
             Self::Exhausted => "the generations are used up",
+            Self::DiskIll => "this controller does not reach the backing disk, or that does nothing",
             Self::DiskSilent => "the backing disk does not answer",
             Self::Reserved => "somebody else has reserved the backing disk",
             Self::Registering => "this controller is being registered for the backing disk's reservation",

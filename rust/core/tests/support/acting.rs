@@ -29,6 +29,9 @@ impl Appliance {
         let Some(plan) = plan else {
             return false;
         };
+        if self.silent == Some(n) {
+            return true;
+        }
         let blocks = (plan.range.block..)
             .zip(plan.sources)
             .take(plan.range.count as usize);
@@ -39,7 +42,7 @@ impl Appliance {
                 end = DestageEnd::Corrupt { at };
             }
         }
-        if self.fail_writes || !takes {
+        if self.fail_writes || !takes || self.pathless == Some(n) {
             end = DestageEnd::Failed;
         }
         if end == DestageEnd::Written {
@@ -122,7 +125,18 @@ impl Appliance {
     }
 
     fn act_now(&mut self, n: usize, action: Action) {
+        let lost = self.pathless == Some(n);
         match action {
+            Action::ReadNodeBlocks { .. }
+            | Action::WriteNodeBlock { .. }
+            | Action::FlushDisk { .. }
+                if self.silent == Some(n) =>
+            {
+                self.held.push((n, action));
+            }
+            Action::FlushDisk { token } if lost => {
+                self.tell(n, Input::DiskFlushed { token, ok: false });
+            }
             Action::FlushDisk { .. } | Action::PassDown { .. } if self.hold_disk => {
                 self.held.push((n, action));
             }
@@ -131,10 +145,10 @@ impl Appliance {
                 if self.other_writer == Some(n) {
                     blocks[n].sequence += 2;
                 }
-                let blocks = Some(blocks.as_slice()).filter(|_| !self.unreadable);
+                let blocks = Some(blocks.as_slice()).filter(|_| !self.unreadable && !lost);
                 self.tell(n, Input::NodeBlocks { token, blocks });
             }
-            Action::WriteNodeBlock { token, .. } if self.fail_blocks || !self.takes(n) => {
+            Action::WriteNodeBlock { token, .. } if self.fail_blocks || lost || !self.takes(n) => {
                 self.tell(n, Input::NodeBlockWritten { token, ok: false });
             }
             Action::WriteNodeBlock { token, block } => {

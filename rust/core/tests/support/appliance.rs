@@ -96,6 +96,10 @@ pub struct Appliance {
     pub hold_destage: bool,
     /// Writes of data fail while this is set.
     pub fail_writes: bool,
+    /// A controller whose paths to the disk are gone: all that it asks the disk fails, and is not done.
+    pub pathless: Option<usize>,
+    /// The same, and what it asks is not even answered: its destage runs never, all else when `held` is done.
+    pub silent: Option<usize>,
     /// Writes of node blocks fail, and are not done, while this is set.
     pub fail_blocks: bool,
     /// How long a write or a read of node blocks takes, at each controller.
@@ -226,6 +230,8 @@ impl Appliance {
             session: false,
             hold_destage: false,
             fail_writes: false,
+            pathless: None,
+            silent: None,
             fail_blocks: false,
             slow: [0; 2],
             under_way: Vec::new(),
@@ -282,6 +288,7 @@ impl Appliance {
             poll_ns: 100 * MS,
             backoff_ns: 50 * MS,
             giveback_ns: 2_000 * MS,
+            handover_ns: NEVER_NS,
             volatile_cache: true,
             reservations: false,
             power_loss: PowerLoss::Refuse,

@@ -107,7 +107,10 @@ pub(super) fn message_seeds() -> Vec<Vec<u8>> {
         Message::Released { generation },
         Message::Leaving,
         Message::Want,
-        Message::Standing(Standing::Stopped),
+        Message::Standing {
+            standing: Standing::Stopped,
+            generation,
+        },
     ];
     messages.map(|m| m.encode(&VOLUME).to_vec()).to_vec()
 }

@@ -240,3 +240,17 @@ pub fn several(seed: u64) -> Scenario {
     s.workload.pause_ns = s.workload.pause_ns / u64::from(s.volumes) + 1;
     s
 }
+
+/// The owner's path to the disk fails while its links are whole, and its partner's may fail as well.
+pub fn pathless(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed ^ 0x9a71e55);
+    let mut s = scripted(seed, Script::Pathless, 1 + rng.below(2) as usize);
+    s.blocks = 2;
+    s.handover_ns = rng.range(80, 400) * MS;
+    s.lazy_ns = rng.delay(MS, 50 * MS);
+    s.step_slow = rng.range(0, 100) as u32;
+    s.volatile_cache = rng.chance(500);
+    s.reservations = rng.chance(300);
+    target(&mut s, seed);
+    s
+}

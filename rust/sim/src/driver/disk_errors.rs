@@ -19,10 +19,10 @@ impl Driver {
     /// Whether a command of this controller fails now.
     fn fails(&mut self, at: usize) -> bool {
         let rate = self.scenario.faults.disk_error;
-        if self.fault_ns == u64::MAX {
-            return false;
+        if self.world.now_ns < self.path_bad_ns[at] {
+            return true;
         }
-        self.world.now_ns < self.path_bad_ns[at] || rate > 0 && self.rng.chance(rate)
+        self.fault_ns != u64::MAX && rate > 0 && self.rng.chance(rate)
     }
 
     /// A command is in the queue: when it lands, if it does.
@@ -85,6 +85,17 @@ impl Driver {
         self.path_bad_ns[at as usize] = self.world.now_ns + broken;
         self.each(|driver| {
             driver.fail_queued(at);
+            true
+        });
+    }
+
+    /// The path of a controller to the disk fails until all is mended, or `false`: works again.
+    pub fn lose_path(&mut self, at: u8, lost: bool) {
+        self.path_bad_ns[at as usize] = if lost { u64::MAX } else { 0 };
+        self.each(|driver| {
+            if lost {
+                driver.fail_queued(at);
+            }
             true
         });
     }

@@ -46,6 +46,7 @@ pub fn run(driver: &mut Driver, script: Script) {
         Script::Laundered => laundered(driver, owner),
         Script::UnderRead => under_read(driver, owner),
         Script::Forced => forced(driver, owner),
+        Script::Pathless => pathless(driver, owner),
     }
     if driver.world.violation.is_some() {
         return;

@@ -153,6 +153,7 @@ impl World {
             poll_ns: s.poll_ns,
             backoff_ns: s.backoff_ns,
             giveback_ns: s.giveback_ns,
+            handover_ns: s.handover_ns,
             volatile_cache: s.volatile_cache,
             reservations: s.reservations,
             power_loss: s.power_loss,

@@ -171,6 +171,10 @@ pub(crate) struct VolumeOpenArgs {
     /// How long a renewed lease on the disk is a right to answer, in milliseconds.
     #[arg(long, value_parser = clap::value_parser!(u32).range(50..=60_000))]
     pub(crate) disk_lease_ms: Option<u32>,
+    /// How long this controller's disk may do nothing of what it is asked, as an owner, before the other one takes over, if its
+    /// disk is well, in milliseconds; 0: never.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=600_000))]
+    pub(crate) handover_ms: Option<u32>,
     /// What to do after both memories are lost: refuse or start-from-disk.
     #[arg(long)]
     pub(crate) power_loss: Option<String>,

@@ -145,6 +145,7 @@ pub(crate) fn open(roots: &Roots, args: &VolumeOpenArgs, json: bool) -> anyhow::
         ("patience_ms", number(args.patience_ms)),
         ("link_lease_ms", number(args.link_lease_ms)),
         ("disk_lease_ms", number(args.disk_lease_ms)),
+        ("handover_ms", number(args.handover_ms)),
         ("power_loss", args.power_loss.clone()),
         ("stateless", args.stateless.then(|| "1".to_string())),
     ];

@@ -254,6 +254,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let Some(over) = self.log.end_run(run, end, times, each) else {
             return;
         };
+        match end {
+            DestageEnd::Written => self.disk_told(true, now_ns),
+            DestageEnd::Failed | DestageEnd::Refused => self.disk_told(false, now_ns),
+            // The disk was not asked.
+            DestageEnd::NotIssued | DestageEnd::Corrupt { .. } => (),
+        }
         if let Some(over_ns) = self.log.doubt_over_ns() {
             self.agenda.wake_at(over_ns);
         }

@@ -71,6 +71,11 @@ impl Runs {
         self.active().map(|run| run.issued_ns).max()
     }
 
+    /// When the first one was issued of those in flight.
+    pub(crate) fn first_issued_ns(&self) -> Option<u64> {
+        self.active().map(|run| run.issued_ns).min()
+    }
+
     /// Those in flight.
     pub(super) fn active(&self) -> impl Iterator<Item = &Run> {
         let runs = self.table.iter().enumerate();

@@ -227,6 +227,7 @@ mod tests {
             poll_ns: LINK,
             backoff_ns: LINK,
             giveback_ns: LINK,
+            handover_ns: LINK,
             volatile_cache: false,
             reservations: false,
             power_loss: PowerLoss::Refuse,

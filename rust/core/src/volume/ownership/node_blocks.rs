@@ -41,6 +41,15 @@ impl Ownership {
         self.cycle.phase() == Phase::Writing
     }
 
+    /// When the write or read of node blocks was issued that is under way.
+    pub(crate) fn block_asked_ns(&self) -> Option<u64> {
+        match self.cycle.phase() {
+            Phase::Writing => Some(self.cycle.issued_ns),
+            Phase::Reading => Some(self.cycle.read_issued_ns),
+            Phase::Idle | Phase::ToWrite | Phase::ToRead => None,
+        }
+    }
+
     /// Whether the own block may be written: while the volume is opened not before it was tried to register.
     fn may_write_block(&self) -> bool {
         self.role != Role::Opening || self.reservation.may_open()
@@ -159,6 +168,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.ownership.cycle.awaits(Phase::Writing, token) {
             return;
         }
+        self.disk_told(ok, now_ns);
         if !ok {
             // It begins with a flush.
             self.lose_cache();
@@ -201,6 +211,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.ownership.cycle.awaits(Phase::Reading, token) {
             return;
         }
+        self.disk_told(blocks.is_some(), now_ns);
         let Some(blocks) = blocks else {
             // Why one has stopped stays said.
             if self.ownership.role != Role::Stopped {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What this controller says of itself to its partner, and what it makes of what the partner says.
 
+use crate::ids::Generation;
 use crate::mirror::message::Message;
 use crate::mirror::standing::Standing;
 use crate::volume::log::entry::Entry;
@@ -11,12 +12,13 @@ use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::{Reason, Role};
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
-    fn standing(&self) -> Standing {
+    fn standing(&mut self, now_ns: u64) -> Standing {
         match self.ownership.role() {
             Role::Opening => Standing::Opening,
             Role::Standby if self.ownership.is_closing() => Standing::Closing,
-            Role::Standby if self.i_could().is_ok() => Standing::Ready,
+            Role::Standby if self.i_could(now_ns).is_ok() => Standing::Ready,
             Role::Standby | Role::Taking => Standing::Blocked,
+            Role::Owner(mode) if self.offers(mode, now_ns) => Standing::Offering,
             Role::Owner(_) => Standing::Serving,
             Role::Stopped => Standing::Stopped,
             Role::Closed => Standing::Closing,
@@ -28,12 +30,16 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if self.partner.life().is_none() {
             return;
         }
-        let standing = self.standing();
+        let standing = self.standing(now_ns);
         let again = match self.partner.standing_told {
             Some((told, at)) if told == standing => at.saturating_add(self.config.poll_ns),
             _ => now_ns,
         };
-        if self.agenda.due(again, now_ns) && self.partner.send(Message::Standing(standing)) {
+        let message = Message::Standing {
+            standing,
+            generation: self.ownership.generation(),
+        };
+        if self.agenda.due(again, now_ns) && self.partner.send(message) {
             self.partner.standing_told = Some((standing, now_ns));
             self.agenda
                 .wake_at(now_ns.saturating_add(self.config.poll_ns));
@@ -41,11 +47,24 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The partner says how it stands.
-    pub(crate) fn partner_stands(&mut self, standing: Standing) {
-        self.partner.standing = Some(standing);
-        let rescue = standing == Standing::Stopped && self.config.auto_takeover;
-        if rescue {
-            self.ownership.rescue();
+    pub(crate) fn partner_stands(
+        &mut self,
+        standing: Standing,
+        generation: Generation,
+        now_ns: u64,
+    ) {
+        let before = self.partner.standing.replace(standing);
+        match standing {
+            // Its disk is well since just now. The own one may be as well, and gets its time anew to show it.
+            Standing::Ready if before != Some(standing) => self.excuse_disk(now_ns),
+            Standing::Stopped | Standing::Offering if self.config.auto_takeover => {
+                self.ownership.rescue()
+            }
+            Standing::Serving => {
+                self.ownership.forget_rescue();
+                self.partner_owns(generation, now_ns);
+            }
+            _ => (),
         }
     }
 
@@ -56,7 +75,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Some(Standing::Opening) => Err(Reason::PartnerOpening),
             Some(Standing::Stopped) => Err(Reason::PartnerStopped),
             Some(Standing::Closing) => Err(Reason::PartnerCloses),
-            Some(Standing::Blocked | Standing::Serving) => Err(Reason::PartnerBlocked),
+            Some(Standing::Blocked | Standing::Serving | Standing::Offering) => {
+                Err(Reason::PartnerBlocked)
+            }
             None => Err(Reason::PartnerSilent),
         }
     }

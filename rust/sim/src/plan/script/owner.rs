@@ -5,10 +5,12 @@ use yoke_core::volume::{Command, Mode, PassOp, Role};
 
 use super::tools::*;
 use crate::check::history::Request;
+use crate::check::Kind;
 use crate::driver::Driver;
 use crate::event::{Ask, Event};
 use crate::plan::settle;
 use crate::scenario::MS;
+use crate::world::World;
 
 /// A command of the owner, of which the shadow knows nothing, stays in the disk's queue while it stands still. Its partner takes over, and gives the volume
 /// back; the old owner goes on, takes it, and writes; then the old command lands.
@@ -120,4 +122,46 @@ pub(super) fn forced(driver: &mut Driver, owner: u8) {
     }
     driver.take(Event::Resume { at: owner });
     rest(driver, 20 * MS);
+}
+
+/// The owner's path to the disk fails under a log that is not empty. Its partner takes over in time; or it dies, or its path fails
+/// as well, and then the owner has to go on when its own path is mended; or the owner stands still when it has let go.
+pub(super) fn pathless(driver: &mut Driver, owner: u8) {
+    let other = 1 - owner;
+    write(driver, owner, 0);
+    write(driver, owner, 1);
+    let way = driver.rng.below(4);
+    driver.lose_path(owner, true);
+    if way == 1 {
+        driver.lose_path(other, true);
+    }
+    if !write_through(driver, owner, 0) {
+        return;
+    }
+    let holds = |world: &mut World| is_mode(world, owner, Mode::Holding);
+    match way {
+        0 => (),
+        1 => {
+            rest(driver, 2_000 * MS);
+            let mended = driver.rng.below(2) as u8;
+            driver.lose_path(mended, false);
+        }
+        2 if wait(driver, holds) => {
+            rest(driver, 50 * MS);
+            kill(driver, other, [0; 4]);
+            driver.lose_path(owner, false);
+        }
+        _ if wait(driver, holds) => driver.take(Event::Pause { at: owner }),
+        _ => return,
+    }
+    let until = driver.world.now_ns + settle::bound_ns(driver);
+    let serves =
+        |world: &mut World| settle::serving(world).is_some_and(|at| way != 0 || at == other);
+    if driver.run(until, serves) {
+        driver.take(Event::Resume { at: owner });
+        settle::read_all(driver);
+    } else if driver.world.violation.is_none() {
+        let words = "stuck: nobody serves though one of them reaches the disk".to_string();
+        driver.world.violated(Kind::Stuck, words);
+    }
 }

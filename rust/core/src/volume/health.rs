@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Whether the backing disk does what it is asked, as this controller sees it through its own paths.
+
+use super::log::entry::Entry;
+use super::log::Slab;
+use super::machine::Volume;
+use super::requests::tickets::Ticket;
+use super::status::Reason;
+
+/// What came of the commands to the disk: those of the log, and those of the node blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Health {
+    /// When one went well last.
+    well_at_ns: u64,
+    /// When the first one failed since.
+    failed_at_ns: Option<u64>,
+}
+
+impl Health {
+    pub(crate) const NONE: Self = Self {
+        well_at_ns: 0,
+        failed_at_ns: None,
+    };
+
+    /// A command has ended.
+    fn ended(&mut self, well: bool, now_ns: u64) {
+        if well {
+            (self.well_at_ns, self.failed_at_ns) = (now_ns, None);
+        } else {
+            self.failed_at_ns.get_or_insert(now_ns);
+        }
+    }
+
+    /// Since when nothing has gone well, though something was to be done. `asked_ns`: when the oldest of the commands
+    /// that are under way was issued. One that is late among others that go well says nothing of the disk.
+    fn ill_since_ns(&self, asked_ns: Option<u64>) -> Option<u64> {
+        let silent_ns = asked_ns.map(|asked_ns| asked_ns.max(self.well_at_ns));
+        self.failed_at_ns.into_iter().chain(silent_ns).min()
+    }
+}
+
+impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// A command to the disk has ended. Who never hands over keeps no account of it.
+    pub(crate) fn disk_told(&mut self, well: bool, now_ns: u64) {
+        if self.config.hands_over() {
+            self.health.ended(well, now_ns);
+        }
+    }
+
+    /// What the disk has not done until now says nothing.
+    pub(crate) fn excuse_disk(&mut self, now_ns: u64) {
+        self.disk_told(true, now_ns);
+    }
+
+    /// A controller that stood still sees what the disk did meanwhile only after this: for that time the disk is not blamed.
+    pub(crate) fn excuse_disk_after_stillness(&mut self, now_ns: u64) {
+        let still_ns = now_ns.saturating_sub(self.agenda.polled_at_ns());
+        let usual_ns = self.config.poll_ns.saturating_mul(2);
+        if still_ns > usual_ns.max(self.config.handover_ns / 4) {
+            self.excuse_disk(now_ns);
+        }
+    }
+
+    /// Since when the disk has done nothing of what it was asked.
+    fn ill_since_ns(&self) -> Option<u64> {
+        let runs = self.log.runs().first_issued_ns();
+        let asked = runs.into_iter().chain(self.ownership.block_asked_ns());
+        self.config
+            .hands_over()
+            .then(|| self.health.ill_since_ns(asked.min()))?
+    }
+
+    /// Whether the disk does what it is asked, to say so to a partner that may rely on it: in half of the time after which
+    /// an owner gives its disk up. So of two whose disk fails at one time, neither hands the volume to the other.
+    pub(crate) fn disk_is_well(&self, now_ns: u64) -> Result<(), Reason> {
+        match self.ill_since_ns() {
+            Some(since_ns) if now_ns >= since_ns.saturating_add(self.config.handover_ns / 2) => {
+                Err(Reason::DiskIll)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the disk has done nothing for so long that the partner is to have the volume.
+    pub(crate) fn disk_is_given_up(&mut self, now_ns: u64) -> bool {
+        self.ill_since_ns().is_some_and(|since_ns| {
+            let until_ns = since_ns.saturating_add(self.config.handover_ns);
+            self.agenda.due(until_ns, now_ns)
+        })
+    }
+}
+
+#[cfg(any(test, yoke_kunit))]
+#[cfg_attr(yoke_kunit, kernel::macros::kunit_tests(yoke_core_health))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_ill_since_the_first_failure_after_the_last_success() {
+        let mut health = Health::NONE;
+        assert_eq!(health.ill_since_ns(None), None);
+        health.ended(false, 10);
+        health.ended(false, 20);
+        assert_eq!(health.ill_since_ns(None), Some(10));
+        health.ended(true, 30);
+        assert_eq!(health.ill_since_ns(None), None);
+        health.ended(false, 40);
+        assert_eq!(health.ill_since_ns(None), Some(40));
+    }
+
+    #[test]
+    fn what_is_not_answered_counts_from_its_issue_or_the_last_success() {
+        let mut health = Health::NONE;
+        assert_eq!(health.ill_since_ns(Some(5)), Some(5));
+        health.ended(true, 30);
+        assert_eq!(health.ill_since_ns(Some(5)), Some(30));
+        assert_eq!(health.ill_since_ns(Some(35)), Some(35));
+        health.ended(false, 33);
+        assert_eq!(health.ill_since_ns(Some(35)), Some(33));
+    }
+}
