@@ -44,7 +44,7 @@ pub struct SessionConfig {
     pub incarnation: Incarnation,
     /// The peer, if it is known before a link leads to it.
     pub expect: Option<NodeId>,
-    /// How long a session outlives its last link, in nanoseconds.
+    /// How long a session outlives its last link, in nanoseconds; where that fell silent, the last that was heard over it.
     pub linger_ns: u64,
     /// How long clients may take to close, in nanoseconds.
     pub closing_ns: u64,

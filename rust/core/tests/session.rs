@@ -215,6 +215,27 @@ fn a_controller_that_stalled_does_not_take_its_peer_for_dead() {
 }
 
 #[test]
+fn who_has_been_silent_for_the_linger_time_is_not_waited_for_once_more() {
+    let linger_ms = 50;
+    let mut pair = warm(
+        5,
+        Weather {
+            links: 1,
+            linger_ms,
+            ..Weather::FAIR
+        },
+    );
+    let stall = pair.now;
+    pair.inject(Fault::Stall { node: 0, ms: 500 });
+    pair.run(65);
+    let [(after, _, DownReason::Silent(us))] = downs(&pair, 1, stall)[..] else {
+        panic!("not one link down")
+    };
+    assert!(us >= 1_000 * linger_ms && after < 62 * MS);
+    assert_eq!(pair.checker.gone, [(1, GoneReason::NoLink)]);
+}
+
+#[test]
 fn a_new_incarnation_ends_the_old_session_first() {
     for clear in [true, false] {
         let mut pair = warm(6, Weather::FAIR);

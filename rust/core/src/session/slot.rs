@@ -87,7 +87,13 @@ where
             .any(|slot| slot.joined.is_some_and(|joined| joined.announced));
         if !any && self.state == SessionState::Open {
             self.step(SessionEvent::LastLinkDown);
-            self.until = now.saturating_add(self.config.linger_ns);
+            // For as long as it was silent it has been waited for.
+            let waited_ns = match reason {
+                DownReason::Silent(us) => us.saturating_mul(1_000),
+                _ => 0,
+            };
+            let rest_ns = self.config.linger_ns.saturating_sub(waited_ns);
+            self.until = now.saturating_add(rest_ns);
         }
     }
 
