@@ -455,3 +455,40 @@ fn nothing_is_given_back_while_a_write_of_what_was_given_up_may_land() {
     });
     assert!(a.now - issued >= IO_LIFE, "{} ms", (a.now - issued) / MS);
 }
+
+#[test]
+fn a_volume_that_was_closed_is_not_taken_by_who_saw_it_owned_just_before() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    // The partner's last look at the disk is from before the end.
+    a.pass(200 * MS);
+    let seen = a.blocks.clone();
+    // Nor does it hear that its region is not needed any more.
+    a.lose_messages = 1_000;
+    a.command(0, Command::Close);
+    a.until("closed", |a| a.role(0) == Role::Closed);
+    let closed = std::mem::replace(&mut a.blocks, seen);
+    a.pass(100 * MS);
+    a.blocks = closed;
+    a.cut(0);
+    for _ in 0..200 {
+        a.pass(5 * MS);
+        assert!(
+            !matches!(a.role(1), Role::Owner(_)),
+            "nobody has given it away"
+        );
+    }
+}
+
+#[test]
+fn a_takeover_begins_with_the_end_of_the_session() {
+    let mut a = mirrored(1);
+    a.write(0, 1, 10);
+    a.pass(200 * MS);
+    a.slow = [0, 60 * MS];
+    a.kill(0);
+    // Its words are changed at once. One look with the link lease over, a claim and a look, a record and a look.
+    assert_eq!(a.role(1), Role::Taking);
+    a.pass(51 * MS + 5 * 60 * MS);
+    assert!(matches!(a.role(1), Role::Owner(_)));
+}

@@ -23,7 +23,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         match input {
             Input::Room { link, place } => self.room(link, place),
             Input::SessionUp { incarnation, terms } => self.session_up(incarnation, terms),
-            Input::SessionGone => self.session_gone(),
+            Input::SessionGone => self.session_gone(now_ns),
             Input::LinkUp { link, life, downs } => self.link_up(link, life, downs),
             Input::LinkDown { link } => self.link_down(link),
             Input::LinkGoing { link } => self.remove_link(link),
@@ -80,7 +80,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.survey_soon();
     }
 
-    fn session_gone(&mut self) {
+    fn session_gone(&mut self, now_ns: u64) {
         for link in self.mirror.known_links() {
             self.link_down(link);
         }
@@ -88,6 +88,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ownership.forget_rescue();
         self.mirror.forget_questions();
         self.ownership.survey_soon();
+        self.take_over_at_once(now_ns);
     }
 
     fn link_up(&mut self, link: LinkId, life: LinkEpoch, downs: u64) {

@@ -19,6 +19,13 @@ pub(crate) struct Watch {
 }
 
 impl Ownership {
+    /// When the link lease of the old owner has run out: the one that it promised, whatever is set here.
+    pub(super) fn link_lease_over_ns(&self, config: &Config, survey: &Survey) -> u64 {
+        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
+        let wait = config.stretch(promised.link_lease_ns());
+        self.taking.voided_at_ns.saturating_add(wait)
+    }
+
     /// `shadow`: whether the observation was made when the old owner's link lease had run out.
     pub(super) fn link_lease_passed(
         &mut self,
@@ -26,10 +33,7 @@ impl Ownership {
         guards: Guards,
         survey: &Survey,
     ) -> bool {
-        // The one that the owner promised, whatever is set here.
-        let promised = survey.top.map_or(Terms::NONE, |top| top.record.terms);
-        let wait = config.stretch(promised.link_lease_ns());
-        let until_ns = self.taking.voided_at_ns.saturating_add(wait);
+        let until_ns = self.link_lease_over_ns(config, survey);
         if self.cycle.read_issued_ns >= until_ns || !guards.on(Guard::WaitLinkLease) {
             return true;
         }

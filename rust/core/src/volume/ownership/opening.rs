@@ -28,7 +28,7 @@ impl Ownership {
     }
 
     /// Whether this controller should take over now, given that it may.
-    fn is_wanted(
+    pub(super) fn is_wanted(
         &self,
         config: &Config,
         partner: &Partner,
@@ -171,6 +171,28 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                     self.requests.retry_parked();
                 }
             }
+        }
+    }
+
+    /// The owner is gone without a word. Where the last look at the disk showed that this controller has what it
+    /// acknowledged, no other look is waited for: its words may be changed, and the takeover looks before it claims.
+    pub(crate) fn take_over_at_once(&mut self, now_ns: u64) {
+        let stands_by = self.ownership.role == Role::Standby && self.ownership.cycle.is_idle();
+        let Some(survey) = self.ownership.survey.filter(|_| stands_by) else {
+            return;
+        };
+        let verdict = self
+            .facts(false)
+            .verdict(&survey, |epoch| self.mirror.is_intact(epoch));
+        let (config, partner) = (&self.config, &self.partner);
+        let wants = |base| {
+            self.ownership.wanted.is_none()
+                && self
+                    .ownership
+                    .is_wanted(config, partner, base, &survey, now_ns)
+        };
+        if verdict == Ok(Base::Shadow) && wants(Base::Shadow) {
+            self.begin_takeover_unseen(now_ns);
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Taking {
     /// Scanning: this one.
     pub(crate) link: Option<LinkId>,
     forced: bool,
+    /// It began without a look at the disk.
+    unseen: bool,
     /// When the last word was changed.
     pub(super) voided_at_ns: u64,
     /// What was observed before the claim: the owner's block, if there was an owner.
@@ -49,6 +51,7 @@ impl Taking {
         until_ns: 0,
         link: None,
         forced: false,
+        unseen: false,
         voided_at_ns: 0,
         observed: None,
         base: Base::Released,
@@ -105,6 +108,12 @@ impl Ownership {
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// Begins a takeover of an owner that is gone, by what the last look at the disk has shown.
+    pub(crate) fn begin_takeover_unseen(&mut self, now_ns: u64) {
+        self.begin_takeover(false, now_ns);
+        self.ownership.taking.unseen = self.ownership.role == Role::Taking;
+    }
+
     /// Begins a takeover. Not where the disk would refuse its claim: it comes to that as soon as it is registered.
     pub(crate) fn begin_takeover(&mut self, forced: bool, now_ns: u64) {
         if now_ns < self.ownership.taking.not_before_ns {
@@ -134,7 +143,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             {
                 self.ownership.taking.voided_at_ns = now_ns;
                 self.ownership.taking.on(TakeoverEvent::Voided);
-                self.ownership.cycle.read(now_ns);
+                // What is observed before the link lease has passed counts for nothing, if the record names a shadow.
+                let shadow = self.ownership.survey.filter(Survey::names_shadow);
+                let from_ns = match shadow.filter(|_| self.guards.on(Guard::WaitLinkLease)) {
+                    Some(survey) => self.ownership.link_lease_over_ns(&self.config, &survey),
+                    None => now_ns,
+                };
+                self.ownership.cycle.read(from_ns);
             }
             Takeover::Resting if self.agenda.due(self.ownership.taking.until_ns, now_ns) => {
                 self.ownership.taking.on(TakeoverEvent::Due);
@@ -182,6 +197,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         {
             // It had only stood still for a while. Nothing is claimed yet, so nothing was taken from it.
             return self.ownership.give_up(Some(Reason::OwnerAlive));
+        }
+        let wanted = self
+            .ownership
+            .is_wanted(&self.config, &self.partner, base, &survey, now_ns);
+        if self.ownership.taking.unseen && !wanted {
+            // The owner has closed the volume in order, for nobody to take it.
+            return self.ownership.give_up(None);
         }
         let ready = match base {
             Base::Released => true,
