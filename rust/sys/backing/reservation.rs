@@ -219,6 +219,19 @@ impl Reservations<'_> {
         self.change(|bdev| unsafe { ffi::yoke_sys_pr_preempt(bdev, mine, victim, KIND, abort) })
     }
 
+    /// As [`Self::preempt`] with [`Abort::Yes`], and without where the disk knows no abort (docs/reservations.md names one):
+    /// whoever was the victim is kept out at least. Says which it was.
+    ///
+    /// # Errors
+    /// Those of `preempt`.
+    pub fn preempt_and_abort(&self, mine: Key, victim: Key) -> Answer<Abort> {
+        match self.preempt(mine, victim, Abort::Yes) {
+            Ok(()) => Ok(Abort::Yes),
+            Err(PrError::Unsupported) => self.preempt(mine, victim, Abort::No).map(|()| Abort::No),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads who is registered, as far as there is room.
     ///
     /// # Errors

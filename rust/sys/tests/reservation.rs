@@ -156,6 +156,23 @@ mod tests {
     }
 
     #[test]
+    fn who_cannot_be_aborted_is_kept_out_all_the_same() -> Result {
+        let shared = Shared::new(SCSI)?;
+        let (all, mine, victim) = (shared.all()?, key(0xa)?, key(0xb)?);
+        host(PEER, 0xb, OURS);
+        assert_eq!(all.register(mine), Ok(()));
+        answers(CONFLICT, false);
+        assert_eq!(all.preempt_and_abort(mine, victim), Err(PrError::Refused));
+        assert_eq!(all.read_holder(), held(0xb, Kind::WriteExclusiveRegOnly));
+        answers(EINVAL.to_errno(), false);
+        assert_eq!(all.preempt_and_abort(mine, victim), Ok(Abort::No));
+        assert_eq!(all.read_holder(), held(0xa, Kind::WriteExclusiveRegOnly));
+        host(PEER, 0xc, 0);
+        assert_eq!(all.preempt_and_abort(mine, key(0xc)?), Ok(Abort::Yes));
+        Ok(())
+    }
+
+    #[test]
     fn only_zero_is_success() -> Result {
         let shared = Shared::new(SCSI)?;
         let (all, mine) = (shared.all()?, key(0xa)?);
