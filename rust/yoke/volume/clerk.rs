@@ -134,6 +134,9 @@ impl Clerk {
             Errand::CutOff { victim } => self.cut_off(&disk, victim),
         };
         self.say(errand, answer);
+        if errand == Errand::Register && answer.is_ok() {
+            self.shared.stats.registrations.add(1);
+        }
         let table = self.look(&disk, self.mine)?;
         Ok(Told {
             // A disk that refuses a write does not know us on every path.
@@ -151,12 +154,13 @@ impl Clerk {
             return (Err(PrError::Unsupported), false);
         };
         let before = self.look(disk, victim).ok();
-        let answer = disk.preempt(mine, other, Abort::Yes);
+        let answer = disk.preempt_and_abort(mine, other);
         let held = before.is_some_and(|table| table.mine && table.holder == Some(victim));
         let after = self.look(disk, victim).ok();
         let gone = after.is_some_and(|table| table.gone);
-        let ended = answer.is_ok() && held && gone && ends_commands(&self.dev.target());
-        (answer, ended)
+        let aborted = answer == Ok(Abort::Yes);
+        let ended = aborted && held && gone && ends_commands(&self.dev.target());
+        (answer.map(|_| ()), ended)
     }
 
     /// What the disk says of its table, and whether `other` is not in it.

@@ -33,6 +33,8 @@ pub(crate) struct Stats {
     /// Blocks of the log that were posted to a region after their own write: for a rejoin, or because a link died.
     pub(crate) copied: Counter,
     pub(crate) io_errors: Counter,
+    /// How often this controller was registered for the disk's reservation: more than once where the disk lost that.
+    pub(crate) registrations: Counter,
     pub(super) detected: Atomic<u64>,
     pub(super) claimed: Atomic<u64>,
     pub(super) serving: Atomic<u64>,
@@ -50,6 +52,7 @@ impl Stats {
             destaged: Counter::new(),
             copied: Counter::new(),
             io_errors: Counter::new(),
+            registrations: Counter::new(),
             detected: Atomic::new(0),
             claimed: Atomic::new(0),
             serving: Atomic::new(0),
@@ -146,6 +149,7 @@ fn stats(front: &Front, text: &mut Text<'_>) -> Result {
         ("destaged", &stats.destaged),
         ("copied", &stats.copied),
         ("io_errors", &stats.io_errors),
+        ("registrations", &stats.registrations),
     ] {
         text.put(format_args!("{name} {}\n", counter.get()))?;
     }

@@ -9,6 +9,9 @@ use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// A disk that has lost a registration more often than this, since the volume was opened, does not do so by accident.
+const LOSSES_MAX: u64 = 4;
+
 /// One finding: what was looked at, how it is, and what to do about it.
 #[derive(Debug, Serialize)]
 struct Finding {
@@ -191,5 +194,27 @@ fn volumes(status: &status::Status) -> Vec<Finding> {
         ),
         Some(weakness) => bad("volume", format!("{} {weakness}", v.name), advice),
     };
-    status.volumes.iter().map(look).collect()
+    let volumes = &status.volumes;
+    volumes
+        .iter()
+        .map(look)
+        .chain(volumes.iter().filter_map(registration))
+        .collect()
+}
+
+/// A disk that takes this controller's registration away again and again. What has the volume's other controllers at that disk
+/// under the same name is found in no other way: each sees its own disk only.
+fn registration(volume: &Volume) -> Option<Finding> {
+    let lost = volume.registrations.saturating_sub(1);
+    (lost > LOSSES_MAX).then(|| {
+        bad(
+            "reservation",
+            format!(
+                "{} has lost this controller's registration at {} {lost} times since it was opened",
+                volume.name, volume.device
+            ),
+            "do two controllers have one NVMe host id (/etc/nvme/hostid), or one iSCSI initiator name, as after cloning? \
+             Give each its own; or does the target start again and again, and forget?",
+        )
+    })
 }

@@ -33,6 +33,8 @@ pub(crate) struct Volume {
     pub(crate) takeover_writes: String,
     pub(crate) reservation: String,
     pub(crate) reservation_holder: String,
+    /// How often this controller has registered itself since the volume was opened.
+    pub(crate) registrations: u64,
     pub(crate) reason: String,
 }
 
@@ -56,6 +58,16 @@ impl Volume {
         (self.role == "owner" && !self.mirror)
             .then(|| format!("is {}, not mirrored: {}", self.state, self.reason))
     }
+}
+
+/// One line of `stats`, which are `NAME VALUE`; 0 if it is not there.
+fn counter(stats: &str, name: &str) -> u64 {
+    let values = stats.lines().filter_map(|line| line.split_once(' '));
+    let mut named = values.filter(|(word, _)| *word == name);
+    named
+        .next()
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0)
 }
 
 /// All open volumes of this controller.
@@ -95,6 +107,7 @@ pub(crate) fn from_dir(dir: &Path) -> Volume {
         takeover_writes: attr::read(dir, "takeover_writes"),
         reservation: attr::read(dir, "reservation"),
         reservation_holder: attr::read(dir, "reservation_holder"),
+        registrations: counter(&attr::read(dir, "stats"), "registrations"),
         reason: attr::read(dir, "reason"),
     }
 }

@@ -129,6 +129,28 @@ fn status_says_why_a_takeover_would_not_work() {
 }
 
 #[test]
+fn the_doctor_names_what_takes_a_registration_away_again_and_again() {
+    let machine = Machine::new();
+    machine.volume(&[
+        ("name", "vol0"),
+        ("device", "/dev/nvme0n1"),
+        ("takeover_possible", "yes"),
+        ("stats", "io_errors 0\nregistrations 5\nwaiting 0"),
+    ]);
+    let said = text(&machine.run(&["doctor"]).stdout);
+    assert!(!said.contains("registration"), "{said}");
+    machine.volume(&[("stats", "io_errors 0\nregistrations 6\nwaiting 0")]);
+    let output = machine.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("vol0 has lost this controller's registration at /dev/nvme0n1 5 times"),
+        "{said}"
+    );
+    assert!(said.contains("NVMe host id"), "{said}");
+}
+
+#[test]
 fn a_dry_run_answers_and_writes_nothing() {
     let machine = Machine::new();
     machine.put("sys/kernel/config/yoke/volumes/vol0/command", "untouched");
