@@ -13,6 +13,7 @@ use crate::terms::Terms;
 use crate::volume::log::entry::Entry;
 use crate::volume::log::Slab;
 use crate::volume::mirror::regions::{Lent, LentState, Question, Removal};
+use crate::volume::requests::pass::PassEnd;
 use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::Reason;
 use crate::window::Place;
@@ -48,7 +49,15 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 }
             }
             Input::Reservation { token, told } => self.reservation_told(token, told, now_ns),
-            Input::PassedDown { pass, end } => self.passed_down(pass, end),
+            Input::PassedDown { pass, end } => {
+                match end {
+                    PassEnd::Done => self.disk_told(true, now_ns),
+                    PassEnd::Failed => self.disk_told(false, now_ns),
+                    // The disk knows no such command, or was not asked.
+                    PassEnd::Refused | PassEnd::NotIssued => (),
+                }
+                self.passed_down(pass, end);
+            }
             Input::Command(command) => self.command(command, now_ns),
         }
     }

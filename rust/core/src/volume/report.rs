@@ -22,7 +22,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             .filter(|held| held.state == HeldState::Live);
         let owner = match self.ownership.role() {
             Role::Owner(_) => Some(self.config.node),
-            _ => top.map(|top| top.node),
+            _ => {
+                let says = self.partner_serves().then_some(self.config.partner);
+                top.map(|top| top.node).or(says)
+            }
         };
         Status {
             role: self.ownership.role(),

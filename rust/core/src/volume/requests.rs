@@ -129,7 +129,12 @@ impl<T: Slab<Ticket>> Requests<T> {
         self.passes.clear();
     }
 
-    /// When the last command was issued of what goes past the log, of those that may land.
+    /// When the first command was issued of what goes past the log, of those under way.
+    pub(crate) fn first_command_ns(&self) -> Option<u64> {
+        self.passes.first_command_ns()
+    }
+
+    /// When the last one was issued of those that may land.
     pub(crate) fn last_command_ns(&self) -> Option<u64> {
         self.passes.last_command_ns()
     }

@@ -42,7 +42,7 @@ impl Appliance {
                 end = DestageEnd::Corrupt { at };
             }
         }
-        if self.fail_writes || !takes || self.pathless == Some(n) {
+        if self.fail_writes || !takes || [self.pathless, self.unwritable].contains(&Some(n)) {
             end = DestageEnd::Failed;
         }
         if end == DestageEnd::Written {
@@ -148,7 +148,9 @@ impl Appliance {
                 let blocks = Some(blocks.as_slice()).filter(|_| !self.unreadable && !lost);
                 self.tell(n, Input::NodeBlocks { token, blocks });
             }
-            Action::WriteNodeBlock { token, .. } if self.fail_blocks || lost || !self.takes(n) => {
+            Action::WriteNodeBlock { token, .. }
+                if self.fail_blocks || lost || self.unwritable == Some(n) || !self.takes(n) =>
+            {
                 self.tell(n, Input::NodeBlockWritten { token, ok: false });
             }
             Action::WriteNodeBlock { token, block } => {

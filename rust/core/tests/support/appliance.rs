@@ -100,6 +100,8 @@ pub struct Appliance {
     pub pathless: Option<usize>,
     /// The same, and what it asks is not even answered: its destage runs never, all else when `held` is done.
     pub silent: Option<usize>,
+    /// A controller that may read the disk: all that it writes fails, and is not done.
+    pub unwritable: Option<usize>,
     /// Writes of node blocks fail, and are not done, while this is set.
     pub fail_blocks: bool,
     /// How long a write or a read of node blocks takes, at each controller.
@@ -232,6 +234,7 @@ impl Appliance {
             fail_writes: false,
             pathless: None,
             silent: None,
+            unwritable: None,
             fail_blocks: false,
             slow: [0; 2],
             under_way: Vec::new(),

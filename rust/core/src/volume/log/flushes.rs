@@ -7,6 +7,8 @@ use crate::volume::action::Token;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Flushes {
     token: Option<Token>,
+    /// When it was issued that is in flight, or was last.
+    issued_ns: u64,
     /// Number of the flush that is, or was last, in flight.
     number: u64,
     /// How many entries were done when it was issued.
@@ -26,6 +28,7 @@ pub(crate) struct Flushes {
 impl Flushes {
     pub(super) const NONE: Self = Self {
         token: None,
+        issued_ns: 0,
         number: 0,
         covers: 0,
         safe_upto: 0,
@@ -54,6 +57,11 @@ impl Flushes {
         self.token.is_some()
     }
 
+    /// When the one was issued that is in flight.
+    pub(crate) fn issued_ns(&self) -> Option<u64> {
+        self.token.map(|_| self.issued_ns)
+    }
+
     pub(crate) fn awaits(&self, token: Token) -> bool {
         self.token == Some(token)
     }
@@ -68,8 +76,8 @@ impl Flushes {
     }
 
     /// A flush is issued; so many entries are done by now.
-    pub(crate) fn begin(&mut self, token: Token, done_no: u64, idle_until_ns: u64) {
-        self.token = Some(token);
+    pub(crate) fn begin(&mut self, token: Token, done_no: u64, idle_until_ns: u64, now_ns: u64) {
+        (self.token, self.issued_ns) = (Some(token), now_ns);
         self.number = self.next_number();
         (self.covers, self.idle_until_ns) = (done_no, idle_until_ns);
     }
@@ -120,7 +128,7 @@ mod tests {
     fn a_flush_covers_what_was_done_when_it_was_issued() {
         let mut flushes = Flushes::NONE;
         let wanted = flushes.next_number();
-        flushes.begin(Token(1), 5, 70);
+        flushes.begin(Token(1), 5, 70, 0);
         assert!(flushes.awaits(Token(1)) && !flushes.awaits(Token(2)));
         assert!(flushes.has_begun(wanted) && flushes.finished() < wanted);
         assert!(!flushes.covers(5));
@@ -136,7 +144,7 @@ mod tests {
     #[test]
     fn one_that_failed_covers_nothing() {
         let mut flushes = Flushes::NONE;
-        flushes.begin(Token(1), 5, 0);
+        flushes.begin(Token(1), 5, 0, 0);
         flushes.failed(30);
         assert!(!flushes.covers(1) && flushes.finished() == 0 && flushes.has_begun(1));
         assert_eq!(flushes.not_before_ns(true), 30);
@@ -148,17 +156,17 @@ mod tests {
     #[test]
     fn one_that_was_in_flight_when_something_was_lost_says_nothing() {
         let mut flushes = Flushes::NONE;
-        flushes.begin(Token(1), 3, 0);
+        flushes.begin(Token(1), 3, 0, 0);
         assert!(flushes.succeeded(true));
-        flushes.begin(Token(2), 5, 0);
+        flushes.begin(Token(2), 5, 0, 0);
         let wanted = flushes.next_number();
         flushes.lost(6);
         flushes.cover(6);
         assert!(!flushes.succeeded(true) && !flushes.is_in_flight());
         assert!(flushes.covers(3) && !flushes.covers(4));
-        flushes.begin(Token(3), 7, 0);
+        flushes.begin(Token(3), 7, 0, 0);
         assert!(!flushes.succeeded(false) && !flushes.covers(4));
-        flushes.begin(Token(4), 7, 0);
+        flushes.begin(Token(4), 7, 0, 0);
         assert!(flushes.succeeded(true));
         assert!(flushes.covers(7) && flushes.finished() >= wanted);
     }

@@ -50,9 +50,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             }
             return false;
         }
-        let answers = self
-            .ownership
-            .owner_answers(&self.config, &self.partner, survey);
+        // One that offers the volume cannot record anything else before it has been taken over from.
+        let answers = !self.partner_offers()
+            && self
+                .ownership
+                .owner_answers(&self.config, &self.partner, survey);
         if answers {
             self.partner.send(Message::Leaving);
         }

@@ -7,6 +7,7 @@
 //! owner holds nor on that its disk is ill. Only the owner takes its partner's word, for what it cannot see. An owner that
 //! nobody takes over from goes on when its disk is well again.
 
+use super::leaving::Leaving;
 use super::{Ownership, Wanted};
 use crate::ids::Generation;
 use crate::volume::log::entry::Entry;
@@ -16,9 +17,11 @@ use crate::volume::requests::tickets::Ticket;
 use crate::volume::status::{Mode, Role};
 
 impl Ownership {
-    /// The owner has stopped, or offers the volume: its partner takes over, if it stands by and wants nothing else.
+    /// The owner has stopped, or offers the volume: its partner takes over, if it stands by and wants nothing else. To ask
+    /// for the volume, as a person wants, would be in vain.
     pub(crate) fn rescue(&mut self) {
-        if self.role == Role::Standby && self.wanted.is_none() {
+        let asks = matches!(self.wanted, None | Some(Wanted::TakeOver { .. }));
+        if self.role == Role::Standby && asks {
             (self.wanted, self.surveyed_at_ns) = (Some(Wanted::Rescue), None);
         }
     }
@@ -40,19 +43,35 @@ impl Ownership {
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
+    /// A mirrored owner asks nothing of the disk but to take its log: where that comes to nothing it asks for the node blocks,
+    /// before it blames the disk for what one command, one block, or nobody's asking has brought about.
+    pub(super) fn ask_doubted_disk(&mut self, now_ns: u64) {
+        let Some(from_ns) = self.doubted_from_ns().filter(|_| self.config.hands_over()) else {
+            return;
+        };
+        if self.agenda.due(from_ns, now_ns) && self.ownership.cycle.is_idle() {
+            self.ownership.cycle.read(now_ns);
+        }
+    }
+
     /// Whether a mirrored owner does without its mirror, for its partner to take over.
     pub(super) fn hands_over(&mut self, now_ns: u64) -> bool {
         self.disk_is_given_up(now_ns) && self.partner_is_ready().is_ok()
     }
 
-    /// Whether an owner offers the volume to its partner: it answers nothing, and its disk does nothing.
+    /// Whether an owner offers the volume to its partner: it answers nothing, and its disk does nothing. One that has let go of
+    /// its mirror goes on with it when the disk is well again: what has failed is in doubt for as long as a command
+    /// lives, and the partner is quicker.
     pub(crate) fn offers(&mut self, mode: Mode, now_ns: u64) -> bool {
         let elsewhere = match mode {
             Mode::Holding | Mode::Solo | Mode::Joining => true,
             // A mirrored one holds first. What a survivor has adopted is here alone.
             Mode::Mirrored | Mode::Degraded => false,
         };
-        elsewhere && self.permit().may_acknowledge(now_ns).is_err() && self.disk_is_given_up(now_ns)
+        // Whoever is closing the volume, with nothing left to do but to say so on the disk, wants nobody to have it.
+        let gone = self.ownership.leaving == Leaving::ReleasingToNobody;
+        let silent = elsewhere && !gone && self.permit().may_acknowledge(now_ns).is_err();
+        silent && (self.ownership.offered_since_ns.is_some() || self.disk_is_given_up(now_ns))
     }
 
     /// The partner says that it owns the volume by a record of this generation, which certainly stands. An owner that has
@@ -62,6 +81,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         };
         if self.offers(mode, now_ns) && self.ownership.is_outranked_by(generation) {
+            // Whatever it read last is from before.
+            self.ownership.survey = None;
             self.depose(now_ns);
         }
     }

@@ -56,6 +56,11 @@ impl Ownership {
         }
     }
 
+    /// How long the next lease is to be.
+    pub(crate) fn wanted_lease_ns(&self) -> u64 {
+        self.lease_ns
+    }
+
     /// The lease that stands in the own block, as it landed last.
     pub(crate) fn own_lease_ns(&self) -> u64 {
         u64::from(self.cycle.mine.lease.expiry_ms).saturating_mul(MS)

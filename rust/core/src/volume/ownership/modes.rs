@@ -25,8 +25,13 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         }
         // An owner that leaves does without the mirror when its log is empty: on a disk that fails it never is.
         let leaves = self.ownership.leaving.is_under_way() && self.log.dirty() == 0;
-        let stays = !leaves && !self.hands_over(now_ns);
-        let Some(live) = stand.live.filter(|_| stays) else {
+        self.ask_doubted_disk(now_ns);
+        if self.hands_over(now_ns) {
+            self.enter(RoleEvent::Alone);
+            self.ownership.offered_since_ns = Some(now_ns);
+            return;
+        }
+        let Some(live) = stand.live.filter(|_| !leaves) else {
             return self.enter(RoleEvent::Alone);
         };
         let dying = stand.dying;

@@ -211,8 +211,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         if !self.ownership.cycle.awaits(Phase::Reading, token) {
             return;
         }
-        self.disk_told(blocks.is_some(), now_ns);
         let Some(blocks) = blocks else {
+            self.disk_told(false, now_ns);
             // Why one has stopped stays said.
             if self.ownership.role != Role::Stopped {
                 self.ownership.reason = Some(Reason::Unreadable);
@@ -221,6 +221,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             self.ownership.cycle.on(CycleEvent::Failed, again);
             return;
         };
+        self.disk_was_read(self.ownership.cycle.read_issued_ns, now_ns);
         self.ownership
             .learn_speed(&self.config, &self.partner, now_ns);
         let survey = Survey::new(blocks, self.ownership.own_place(&self.config, self.guards));

@@ -36,7 +36,9 @@ impl Ownership {
         survey: &Survey,
         now_ns: u64,
     ) -> bool {
-        if self.wanted.is_some() {
+        // Who has released the volume since it asked to be taken over from has no need of that any more.
+        let rescues = self.wanted == Some(Wanted::Rescue);
+        if self.wanted.is_some() && !(rescues && base == Base::Released) {
             return true;
         }
         if base == Base::Released {

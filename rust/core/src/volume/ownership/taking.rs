@@ -201,7 +201,8 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let wanted = self
             .ownership
             .is_wanted(&self.config, &self.partner, base, &survey, now_ns);
-        if self.ownership.taking.unseen && !wanted {
+        let rescues = self.ownership.wanted == Some(super::Wanted::Rescue);
+        if (self.ownership.taking.unseen || rescues) && !wanted {
             // The owner has closed the volume in order, for nobody to take it.
             return self.ownership.give_up(None);
         }

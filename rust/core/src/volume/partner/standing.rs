@@ -31,6 +31,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         let standing = self.standing(now_ns);
+        if let Some(from_ns) = self.doubted_from_ns().filter(|from_ns| *from_ns > now_ns) {
+            self.agenda.wake_at(from_ns);
+        }
         let again = match self.partner.standing_told {
             Some((told, at)) if told == standing => at.saturating_add(self.config.poll_ns),
             _ => now_ns,
@@ -54,18 +57,31 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         now_ns: u64,
     ) {
         let before = self.partner.standing.replace(standing);
-        match standing {
+        if standing == Standing::Ready && before != Some(standing) {
             // Its disk is well since just now. The own one may be as well, and gets its time anew to show it.
-            Standing::Ready if before != Some(standing) => self.excuse_disk(now_ns),
-            Standing::Stopped | Standing::Offering if self.config.auto_takeover => {
-                self.ownership.rescue()
-            }
-            Standing::Serving => {
-                self.ownership.forget_rescue();
-                self.partner_owns(generation, now_ns);
-            }
-            _ => (),
+            self.excuse_disk(now_ns);
         }
+        match standing {
+            Standing::Stopped | Standing::Offering => {
+                if self.config.auto_takeover {
+                    self.ownership.rescue();
+                }
+            }
+            _ => self.ownership.forget_rescue(),
+        }
+        if standing == Standing::Serving {
+            self.partner_owns(generation, now_ns);
+        }
+    }
+
+    /// Whether the partner said last that it owns the volume and answers nothing, for want of its disk.
+    pub(crate) fn partner_offers(&self) -> bool {
+        self.partner.standing == Some(Standing::Offering)
+    }
+
+    /// Whether the partner said last that it owns the volume.
+    pub(crate) fn partner_serves(&self) -> bool {
+        self.partner.standing == Some(Standing::Serving)
     }
 
     /// Whether the partner said last that it could take over.

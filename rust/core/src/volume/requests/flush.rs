@@ -122,7 +122,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         let token = self.agenda.token();
         let done_no = self.log.done_no();
         let idle_until_ns = now_ns.saturating_add(self.config.poll_ns);
-        self.log.flushes_mut().begin(token, done_no, idle_until_ns);
+        self.log
+            .flushes_mut()
+            .begin(token, done_no, idle_until_ns, now_ns);
         Some(Action::FlushDisk { token })
     }
 
@@ -133,6 +135,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The disk's cache was flushed, or not.
     pub(crate) fn flushed(&mut self, ok: bool, now_ns: u64) {
+        self.disk_told(ok, now_ns);
         if ok {
             let alone = !self.is_block_flushing();
             if self.log.flushes_mut().succeeded(alone) {

@@ -104,7 +104,13 @@ impl Passes {
         self.all().any(which)
     }
 
-    /// When the last command was issued that may land.
+    /// When the first command was issued of those that are under way.
+    pub(crate) fn first_command_ns(&self) -> Option<u64> {
+        let passing = self.all().filter(|pass| pass.stage == PassStage::Passing);
+        passing.map(|pass| pass.issued_ns).min()
+    }
+
+    /// When the last one was issued of those that may land.
     pub(crate) fn last_command_ns(&self) -> Option<u64> {
         let landing = self.all().filter(|pass| pass.may_land());
         landing.map(|pass| pass.issued_ns).max()
