@@ -271,7 +271,8 @@ def test_an_owner_whose_paths_are_gone_hands_over(
             a.wait("the first write", "[ -s /run/written ]", 30, say=f"cat {place(a)}/state {place(a)}/reason")
             waited_s = float(a.sh("cat /run/written")) - begun_s
             print(f"the first write {waited_s:.1f} s after the paths were gone")
-            assert waited_s < scaled(4)
+            # A disk lease and more, the link lease twice, t_io, and what the programs there take.
+            assert waited_s < scaled(6)
             # It cannot read the disk, and knows that it owns the volume no more.
             b.wait_volume(VOLUME, "standby")
             if how == "hangs":

@@ -166,12 +166,19 @@ fn an_owner_that_is_alone_hands_over_as_well() {
 #[test]
 fn an_offer_that_was_taken_back_is_not_taken() {
     let mut a = mirrored();
-    a.unreadable = true;
-    a.tell(1, standing(Standing::Offering, Generation::NONE));
-    a.settle();
-    a.tell(1, standing(Standing::Serving, Generation::NONE));
-    a.unreadable = false;
-    stays(&mut a, HANDOVER);
+    for now in [Standing::Serving, Standing::Ready, Standing::Closing] {
+        a.unreadable = true;
+        a.tell(1, standing(Standing::Offering, Generation::NONE));
+        a.settle();
+        a.tell(1, standing(now, Generation::NONE));
+        a.unreadable = false;
+        // Not even until it says the next time how it stands.
+        let poll_ns = a.node(1).volume.config().poll_ns;
+        a.lose_messages = 1_000;
+        stays(&mut a, poll_ns);
+        a.lose_messages = 0;
+        stays(&mut a, poll_ns);
+    }
 }
 
 #[test]

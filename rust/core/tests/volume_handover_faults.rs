@@ -6,6 +6,8 @@
 mod appliance;
 
 use appliance::{Appliance, MS};
+use yoke_core::disk::node_block::RecordState;
+use yoke_core::ids::Generation;
 use yoke_core::mirror::message::Message;
 use yoke_core::mirror::standing::Standing;
 use yoke_core::volume::*;
@@ -324,4 +326,65 @@ fn one_that_was_told_that_it_owns_the_volume_no_more_says_who_does() {
     a.until("deposed", |a| a.role(0) == Role::Standby);
     let node = a.node(1).volume.config().node;
     assert_eq!(a.status(0).owner, Some(node));
+}
+
+#[test]
+fn what_was_released_is_taken_from_nobody() {
+    let mut a = mirrored();
+    a.command(0, Command::Close);
+    a.until("closed", |a| a.role(0) == Role::Closed);
+    a.tell(1, offers());
+    a.pass(2 * HANDOVER);
+    assert_eq!(a.role(1), Role::Standby);
+}
+
+/// The release lands while the partner, which was asked to take over, waits for the link lease.
+#[test]
+fn what_is_released_during_a_rescue_is_left_alone() {
+    let mut a = mirrored();
+    a.pass(200 * MS);
+    // And nothing else is heard.
+    a.tell(1, offers());
+    a.lose_messages = 10_000;
+    a.until("taking", |a| a.role(1) == Role::Taking);
+    a.blocks[0].record.state = RecordState::Released;
+    a.pathless = Some(0);
+    for _ in 0..200 {
+        a.pass(5 * MS);
+        assert!(!matches!(a.role(1), Role::Owner(_)));
+    }
+}
+
+fn offers() -> Input<'static> {
+    Input::Message(Message::Standing {
+        standing: Standing::Offering,
+        generation: Generation::NONE,
+    })
+}
+
+#[test]
+fn a_partner_on_a_slow_disk_is_ready_all_the_time() {
+    let mut a = mirrored();
+    a.slow = [0, 600 * MS];
+    a.pass(3_000 * MS);
+    for _ in 0..1_000 {
+        a.pass(5 * MS);
+        assert_eq!(a.status(1).takeover, Ok(()));
+    }
+}
+
+/// A write takes long, as all does there.
+#[test]
+fn an_owner_on_a_slow_disk_waits_for_its_answer() {
+    let mut a = mirrored();
+    // Its lease is from before.
+    a.slow = [400 * MS, 0];
+    dirty(&mut a);
+    let now = a.now;
+    let plan = a.node(0).volume.next_destage(now, 4).unwrap();
+    let outage = outage(&mut a, 5_000 * MS);
+    let now = a.now;
+    let end = DestageEnd::Written;
+    a.node(0).volume.destage_finish(plan.run, end, now);
+    assert_eq!((outage, a.role(0)), (0, MIRRORED));
 }

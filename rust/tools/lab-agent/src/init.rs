@@ -26,6 +26,27 @@ const SHARE: &str = "trans=virtio,version=9p2000.L,msize=524288,access=any";
 pub(crate) fn run() -> Result<()> {
     put_layer_over_root()?;
     mount_system()?;
+    furnish()?;
+    keep_agent()
+}
+
+/// In a machine that another process 1 has made usable: adds what the lab needs.
+pub(crate) fn join() -> Result<()> {
+    let mounted = fs::read_to_string("/proc/mounts").context("cannot read /proc/mounts")?;
+    for (kind, target) in [
+        ("debugfs", "/sys/kernel/debug"),
+        ("configfs", "/sys/kernel/config"),
+    ] {
+        let place = format!(" {target} ");
+        if !mounted.lines().any(|line| line.contains(&place)) {
+            mount_at(kind, target, kind, "")?;
+        }
+    }
+    furnish()
+}
+
+/// The lab's words, the tree, the kernel's modules, names of disks, and the network.
+fn furnish() -> Result<()> {
     mount_share("lab", LAB, "cache=none")?;
     let about = About::read()?;
     // It changes under people's hands: what is opened is what stands there now.
@@ -35,8 +56,7 @@ pub(crate) fn run() -> Result<()> {
         log(&format!("{error:#}"));
     }
     name_disks()?;
-    set_up_network(&about)?;
-    keep_agent()
+    set_up_network(&about)
 }
 
 fn mount_at(source: &str, target: &str, kind: &str, data: &str) -> Result<()> {
@@ -111,11 +131,10 @@ fn name_disks() -> Result<()> {
     for entry in fs::read_dir("/sys/block")? {
         let entry = entry?;
         let serial = fs::read_to_string(entry.path().join("serial")).unwrap_or_default();
-        if !serial.trim().is_empty() {
-            symlink(
-                Path::new("/dev").join(entry.file_name()),
-                directory.join(format!("virtio-{}", serial.trim())),
-            )?;
+        let link = directory.join(format!("virtio-{}", serial.trim()));
+        // Where there is udev it may have been here.
+        if !serial.trim().is_empty() && link.symlink_metadata().is_err() {
+            symlink(Path::new("/dev").join(entry.file_name()), link)?;
         }
     }
     Ok(())

@@ -31,9 +31,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             return;
         }
         let standing = self.standing(now_ns);
-        if let Some(from_ns) = self.doubted_from_ns().filter(|from_ns| *from_ns > now_ns) {
-            self.agenda.wake_at(from_ns);
-        }
         let again = match self.partner.standing_told {
             Some((told, at)) if told == standing => at.saturating_add(self.config.poll_ns),
             _ => now_ns,
