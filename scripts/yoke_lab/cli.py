@@ -147,6 +147,7 @@ def up_options(up: argparse.ArgumentParser) -> None:
     up.add_argument(
         "--parallel", action="store_true", help="emulated CPUs of a machine run at the same time, at a risk"
     )
+    up.add_argument("--vng", action="store_true", help="boot as virtme-ng does, with its process 1")
     up.add_argument("--append", default="", metavar="WORDS", help="more words for the kernel's command line")
     up.add_argument(
         "--insmod", action="append", default=[], metavar="KO", help="load a module at every boot; may be repeated"
@@ -180,7 +181,7 @@ def run_up(options: argparse.Namespace) -> None:
     config.shelves, config.shelf_wires = options.shelf, options.wires
     config.shelf_disks = options.shelf_disk or config.shelf_disks
     config.link_bytes = parse_size(options.link_size)
-    config.memory_mib, config.append = options.memory, options.append
+    config.memory_mib, config.append, config.vng = options.memory, options.append, options.vng
     config.cpus, config.parallel = options.cpus, options.parallel
     if options.debug_kernel or wants_debug():
         config.memory_mib = max(config.memory_mib, DEBUG_MEMORY_MIB)

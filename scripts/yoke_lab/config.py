@@ -49,6 +49,8 @@ class LabConfig:
     # Several CPUs of a machine run at the same time, and not in turns: QEMU may then die of it (docs/lab.md).
     parallel: bool = False
     append: str = ""
+    # Boot as virtme-ng does (vng.py): its process 1, its root.
+    vng: bool = False
     # A task that sleeps uninterruptibly for so long is a complaint of the kernel (docs/lab.md); 0: the kernel's own bound.
     hung_task_seconds: int = 0
     insmod: list[str] = field(default_factory=list)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from . import children, qemu, qmp, splats
+from . import children, qemu, qmp, splats, vng
 from .config import TREE, LabConfig, Paths
 from .errors import LabError
 from .qmp import AGENT_PORT
@@ -57,7 +57,8 @@ class Machine:
         self.paths.port(self.node).unlink(missing_ok=True)
         self.paths.qmp(self.node).unlink(missing_ok=True)
         self._write_share()
-        words = qemu.command(self.config, self.paths, self.node, self.boot)
+        boots = vng if self.config.vng else qemu
+        words = boots.command(self.config, self.paths, self.node, self.boot)
         self.process = children.spawn(words, self._qemu_log())
         try:
             self._publish_port()

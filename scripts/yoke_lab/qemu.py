@@ -83,23 +83,36 @@ def hosts(config: LabConfig, machine: str) -> list[tuple[str, str]]:
 
 def command(config: LabConfig, paths: Paths, node: str, boot: int) -> list[str]:
     """Everything on one command line, so that `ps` and the log tell what a machine is."""
-    number = config.machine_number(node)
-    words = [BINARY, "-name", f"yoke-{config.name}-{node}", "-nodefaults", "-no-user-config", "-display", "none"]
-    words += ["-machine", "q35", *_processor(config)]
-    words += ["-m", f"{config.memory_mib}M", "-no-reboot"]
-    words += ["-qmp", f"unix:{paths.qmp(node)},server=on,wait=off"]
+    words = [BINARY, "-name", process_name(config, node), "-nodefaults", "-no-user-config", "-display", "none"]
+    words += ["-machine", "q35", "-m", f"{config.memory_mib}M", "-no-reboot"]
     words += ["-chardev", f"file,id=console,path={paths.console(config, node, boot)}", "-serial", "chardev:console"]
-    words += ["-device", "virtio-rng-pci"]
+    words += _share("root", Path("/"))
+    words += devices(config, paths, node)
+    root = "root=root rootfstype=9p rootflags=trans=virtio,version=9p2000.L,cache=loose,msize=524288,access=any ro"
+    kernel = [root, f"init={config.agent}", *kernel_words(config, node)]
+    return [*words, "-kernel", config.kernel, "-append", " ".join(kernel)]
+
+
+def process_name(config: LabConfig, node: str) -> str:
+    return f"yoke-{config.name}-{node}"
+
+
+def devices(config: LabConfig, paths: Paths, node: str) -> list[str]:
+    """What makes a machine one of the lab's: its processor and all that stands in it, but for its root and its console."""
+    number = config.machine_number(node)
+    words = _processor(config)
+    if node in config.nodes:
+        # Before all that take any slot.
+        words += _links(config, paths, number)
+    words += ["-qmp", f"unix:{paths.qmp(node)},server=on,wait=off", "-device", "virtio-rng-pci"]
     words += _file_systems(config, paths, node)
     words += _network(number)
     if node in config.nodes:
         words += _lan(paths, number, node, config.nodes[1 - number])
         words += _disks(disks(config, paths))
-        words += _links(config, paths, number)
     else:
         words += _disks(shelf_disks(config, paths, node))
     words += _wires(config, paths, node)
-    words += ["-kernel", config.kernel, "-append", _kernel_words(config, number)]
     return words
 
 
@@ -112,15 +125,16 @@ def _processor(config: LabConfig) -> list[str]:
 
 
 def _file_systems(config: LabConfig, paths: Paths, node: str) -> list[str]:
-    """Read-only views of the host: its root, the tree (never stale), the lab's words, the kernel's modules."""
-    shares = {"root": Path("/"), "tree": TREE, "lab": paths.share(node)}
+    """Read-only views of the host: the tree (never stale), the lab's words, the kernel's modules."""
+    words = [*_share("tree", TREE), *_share("lab", paths.share(node))]
     if config.modules:
-        shares["modules"] = Path(config.modules) / "lib" / "modules"
-    words = []
-    for tag, path in shares.items():
-        words += ["-fsdev", f"local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap"]
-        words += ["-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
+        words += _share("modules", Path(config.modules) / "lib" / "modules")
     return words
+
+
+def _share(tag: str, path: Path) -> list[str]:
+    words = ["-fsdev", f"local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap"]
+    return [*words, "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"]
 
 
 def _network(number: int) -> list[str]:
@@ -194,13 +208,13 @@ def supports_direct(path: Path) -> bool:
     return True
 
 
-def _kernel_words(config: LabConfig, number: int) -> str:
+def kernel_words(config: LabConfig, node: str) -> list[str]:
+    """For the kernel's command line, however the machine finds its root."""
+    hung = config.hung_task_seconds
     words = [
-        "root=root rootfstype=9p rootflags=trans=virtio,version=9p2000.L,cache=loose,msize=524288,access=any ro",
-        f"init={config.agent}",
         BOOT_WORDS,
-        f"yoke.lab_node={number}",
-        f"sysctl.kernel.hung_task_timeout_secs={config.hung_task_seconds}" if config.hung_task_seconds else "",
+        f"yoke.lab_node={config.machine_number(node)}",
+        f"sysctl.kernel.hung_task_timeout_secs={hung}" if hung else "",
         config.append,
     ]
-    return " ".join(word for word in words if word)
+    return [word for word in words if word]

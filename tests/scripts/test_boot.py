@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from yoke_lab import lab as module
-from yoke_lab import qemu
+from yoke_lab import qemu, vng
 from yoke_lab.config import LabConfig, Paths
 from yoke_lab.errors import LabError
 from yoke_lab.lab import Lab
@@ -47,3 +47,10 @@ def test_emulated_cpus_run_in_turns_unless_told_otherwise(parallel: bool, thread
     config = LabConfig("turns", "kernel", None, "server", "agent", links=[], disk_bytes=[], cpus=2, parallel=parallel)
     words = qemu.command(config, Paths("turns"), "a", 1)
     assert f"tcg,thread={threads}" in words and words[words.index("-smp") + 1] == "2"
+
+
+def test_what_vng_cannot_boot_is_said_in_its_words() -> None:
+    config = LabConfig("none", "/there/is/none", None, "server", "agent", links=[], disk_bytes=[])
+    with pytest.raises(LabError, match=r"vng does not say how to boot: .*/there/is/none") as caught:
+        vng.command(config, Paths("none"), "a", 1)
+    assert "--dry-run" in caught.value.hint
