@@ -48,7 +48,7 @@ soak-lab: modules ## test-ntb and test-lab with all their turns and kinds (DEBUG
 ##@ Other
 .PHONY: demo lab bench format clean help
 demo: modules ## mirror real files, kill their controller in mid-write, lose nothing: build/demo/report.json
-	@scripts/demo
+	@scripts/demo --shelf
 lab: modules ## start the virtual appliance: two controllers, two links, a shared disk (scripts/lab --help)
 	@scripts/lab up
 	@scripts/lab status

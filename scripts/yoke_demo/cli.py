@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         needs = preflight.check(options.tree, options.name, Story("before "), options.patience)
         for number in range(options.runs):
             output = options.output / f"run{number + 1}"
-            plan = Plan(seed + number, options.depth, needs, output)
+            plan = Plan(seed + number, options.depth, options.shelf, options.vng, needs, output)
             one = Story(f"run {number + 1}/{options.runs} " if options.runs > 1 else "")
             reports.append(run(plan, one))
             wrong = report.judge(reports[-1])
@@ -85,7 +85,8 @@ def _tell(whole: dict[str, Any], seed: int, path: Path) -> None:
         print(f"  WRONG: {line}")
     if path.is_relative_to(TREE):
         path = path.relative_to(TREE)
-    again = f"scripts/demo --seed {seed}" + (f" --runs {whole['runs']}" if several else "")
+    kind = "".join(f" --{word}" for word in ("shelf", "vng") if whole.get(word))
+    again = f"scripts/demo{kind} --seed {seed}" + (f" --runs {whole['runs']}" if several else "")
     print(f"\n{path} has it all; the same choices again: {again}")
 
 
@@ -104,6 +105,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--depth", type=_positive, default=8, help="torture writes in flight at once (default: %(default)s)"
     )
+    top.add_argument(
+        "--shelf",
+        action="store_true",
+        help="the disks stand in a third machine, and have reservations: t_io_ms is yoke's default, and a survivor does not wait for it",
+    )
+    top.add_argument("--vng", action="store_true", help="boot the machines as virtme-ng does (docs/lab.md)")
     top.add_argument(
         "--patience",
         type=_patience,

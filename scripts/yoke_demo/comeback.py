@@ -20,6 +20,7 @@ def bring_back(scene: Scene) -> None:
     try:
         with story.step("boot-a", "controller a boots again; b serves on, alone"):
             scene.lab.start("a")
+            scene.attach(a)
         doing = "a: loading yoke, links, volumes; b copies its log to a"
         with story.step("rejoin", doing, lambda: f"{writer.acknowledged} more writes on b"):
             a.load()

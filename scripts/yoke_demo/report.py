@@ -49,6 +49,7 @@ def summarise(reports: list[dict[str, Any]]) -> dict[str, Any]:
             if values:
                 whole[name] = combine(values)
     whole["rejoin_full_copy"] = any(report.get("rejoin_full_copy", False) for report in reports)
+    whole |= {word: reports[0].get(word, False) for word in ("shelf", "vng")}
     whole["runs"] = len(reports)
     whole["good_runs"] = sum(not judge(report) for report in reports)
     whole["wrong"] = [f"seed {report['seed']}: {line}" for report in reports for line in judge(report)]

@@ -25,7 +25,13 @@ def run(plan: Plan, story: Story) -> dict[str, Any]:
     """One run; its report. What goes wrong is in `problems`, also when it did not get to its end."""
     shutil.rmtree(plan.output, ignore_errors=True)
     plan.output.mkdir(parents=True)
-    report: dict[str, Any] = {"seed": plan.seed, "depth": plan.depth, "problems": []}
+    report: dict[str, Any] = {
+        "seed": plan.seed,
+        "depth": plan.depth,
+        "shelf": plan.shelf,
+        "vng": plan.vng,
+        "problems": [],
+    }
     try:
         with lab_up(plan, story) as appliance:
             _play(Scene(plan, appliance, story), report)
@@ -40,15 +46,21 @@ def run(plan: Plan, story: Story) -> dict[str, Any]:
 @contextlib.contextmanager
 def lab_up(plan: Plan, story: Story) -> Iterator[Appliance]:
     """A lab that is gone afterwards, and when this process is, however it ends."""
+    if plan.shelf:
+        disks = {"disk_bytes": [], "shelves": 1, "shelf_disks": [f"nvme:{size >> 20}M" for size in DISKS.values()]}
+        what = "two machines, two links, and a third with two disks, which they reach by NVMe over TCP"
+    else:
+        disks, what = {"disk_bytes": list(DISKS.values())}, "two machines, two links, two shared disks"
     config = dataclasses.replace(
         plan.needs.lab,
-        disk_bytes=list(DISKS.values()),
+        **disks,
+        vng=plan.vng,
         links=["ntb0", "ntb1"],
         tied_to=os.getpid(),
         log_dir=str(plan.output / "lab"),
     )
     lab = Lab(config.name)
-    with story.step("boot", "booting controllers a and b: two machines, two links, two shared disks"):
+    with story.step("boot", f"booting controllers a and b: {what}"):
         lab.up(config)
     try:
         yield Appliance(lab, plan.needs.parts)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from yoke_lab.appliance import MIRROR_SECONDS, Appliance, Beats, Node
+from yoke_lab.initiator import Initiator
+from yoke_lab.shelf import Shelf
 from yoke_lab.timing import factor
 
 from .preflight import Needs
@@ -26,6 +28,7 @@ TORTURE_BLOCKS = 4096
 # enough was written before each.
 CUT_WITHIN_WRITES = 1000
 KILL_WITHIN_S = 3.0
+# Of disks that stand in the host, where a machine's commands end with it. On a shelf it is yoke's own, which no disk there needs.
 T_IO_MS = 200
 # The right to answer without another look at the partner; a takeover waits for it.
 LINK_LEASE_MS = 50
@@ -42,6 +45,10 @@ class Plan:
     seed: int
     # Torture writes in flight at once.
     depth: int
+    # The disks stand in a machine of their own, and have reservations.
+    shelf: bool
+    # The machines boot as virtme-ng boots them.
+    vng: bool
     needs: Needs
     # Where its report, records and logs go.
     output: Path
@@ -82,8 +89,22 @@ class Scene:
         """By how much an emulated controller's times are longer than on an idle host."""
         return 1.0 if self.lab.config().accelerator == "kvm" else self.plan.needs.busy
 
+    def attach(self, node: Node) -> None:
+        """Connects a controller that has booted to its disks."""
+        if self.plan.shelf:
+            Initiator(self.lab, node.name).attach(Shelf(self.lab))
+
+    def disk(self, index: int) -> str:
+        """A shared disk, as a controller sees it."""
+        return f"/dev/shelf/shelf0-{index}" if self.plan.shelf else self.lab.disk_device(index)
+
     def set_up(self) -> None:
         """Modules, links, volumes on both controllers, owned by a and mirrored."""
+        if self.plan.shelf:
+            with self.story.step("shelf", "offering the disks to both, with reservations"):
+                Shelf(self.lab).serve()
+                for node in self.appliance:
+                    self.attach(node)
         with self.story.step("links", "loading yoke on both, joining them by two links"):
             for node in self.appliance:
                 node.load()
@@ -93,10 +114,12 @@ class Scene:
         doing = f"making {FILE_VOLUME} and {TORTURE_VOLUME} on the shared disks, home: controller a"
         with self.story.step("volumes", doing):
             for index, name in enumerate(DISKS):
-                self.a.yokectl("volume", "create", name, "--device", self.lab.disk_device(index))
+                self.a.yokectl("volume", "create", name, "--device", self.disk(index))
             for node in self.appliance:
                 self.open_volumes(node)
             self.wait_all(self.a, "mirrored")
+            if self.plan.shelf:
+                self.wait_reserved()
         self.story.tell("a owns both volumes; every acknowledged write is in two memories")
 
     def open_volumes(self, node: Node) -> None:
@@ -104,15 +127,22 @@ class Scene:
         kvm = self.lab.config().accelerator == "kvm"
         lease, alone = (LINK_LEASE_MS, DISK_LEASE_MS) if kvm else (LINK_LEASE_EMULATED_MS, DISK_LEASE_EMULATED_MS)
         self.report["link_lease_ms"] = lease = round(lease * max(1.0, factor()) * self.stretch)
-        words = ["--home", "0", "--t-io-ms", str(T_IO_MS), "--link-lease-ms", str(lease), "--disk-lease-ms", str(alone)]
+        words = ["--home", "0", "--link-lease-ms", str(lease), "--disk-lease-ms", str(alone)]
+        words += [] if self.plan.shelf else ["--t-io-ms", str(T_IO_MS)]
         ctl = str(self.plan.needs.parts.yokectl)
         opens = [
-            shlex.join([ctl, "volume", "open", name, "--device", self.lab.disk_device(index), *words])
+            shlex.join([ctl, "volume", "open", name, "--device", self.disk(index), *words])
             for index, name in enumerate(DISKS)
         ]
         node.sh("; ".join(opens))
         for name in DISKS:
             self._disks[node.name, name] = node.disk_of(name)
+
+    def wait_reserved(self) -> None:
+        """Waits until a survivor of a's death would write as soon as the disks have ended what a had under way."""
+        places = [f"{self.sysfs(self.b, name)}/takeover_writes" for name in DISKS]
+        all_so = " && ".join(f"grep -q '^at once' {place}" for place in places)
+        self.b.wait("the reservations", f"{{ {all_so}; }}", MIRROR_SECONDS, say=f"cat {' '.join(places)}")
 
     def wait_all(self, node: Node, state: str) -> None:
         """Waits until all volumes are in a state on a controller."""

@@ -39,9 +39,11 @@ def assert_nothing_is_left(name: str) -> None:
     assert f"yoke-{name}-" not in said and str(paths.root) not in said
 
 
-def test_a_whole_run_loses_nothing() -> None:
+def test_a_whole_run_on_machines_of_virtme_ng_loses_nothing() -> None:
     name = f"demo-test-{os.getpid()}"
-    done = subprocess.run(words(LOGS, name), capture_output=True, text=True, check=False, timeout=scaled(600))
+    done = subprocess.run(
+        [*words(LOGS, name), "--vng"], capture_output=True, text=True, check=False, timeout=scaled(600)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((LOGS / "report.json").read_text(encoding="utf-8"))
     assert (report["lost"], report["torn"], report["resurrected"]) == (0, 0, 0)
@@ -52,6 +54,19 @@ def test_a_whole_run_loses_nothing() -> None:
     assert report["detection_ms"] < report["first_write_ms"]
     assert report["link_cut_stall_ms"] > 0 and report["rejoin_ms"] > 0
     assert report["adopted_blocks"] > 0 and not report["rejoin_full_copy"]
+    assert_nothing_is_left(name)
+
+
+@pytest.mark.long
+def test_a_survivor_on_a_shelf_writes_long_before_t_io(tmp_path: Path) -> None:
+    name = f"demo-shelf-{os.getpid()}"
+    argv = [*words(tmp_path, name), "--shelf"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=scaled(600))
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert (report["lost"], report["torn"], report["resurrected"], report["files_bad"]) == (0, 0, 0, 0)
+    # Its t_io_ms is 30 s.
+    assert report["takeover_ms"] < report["first_write_ms"] < 20_000
     assert_nothing_is_left(name)
 
 
