@@ -16,7 +16,7 @@ from types import FrameType
 from yoke_lab.config import TREE
 from yoke_lab.errors import LabError
 
-from . import report
+from . import report, takeovers
 from .fio import AREA_MIB
 from .run import Plan, run
 
@@ -52,6 +52,8 @@ def main(arguments: list[str]) -> int:
             "took_s": round(seconds),
         }
         result = report.build(rounds, not options.peers_only, settings)
+        if not options.peers_only:
+            result["targets"] = [row.to_json() for row in takeovers.run(options.takeovers, options.name, progress)]
     except LabError as error:
         print(f"bench: {error}" + (f"\n  try: {error.hint}" if error.hint else ""), file=sys.stderr)
         return 1
@@ -68,6 +70,10 @@ def main(arguments: list[str]) -> int:
     print(table)
     for name, value in result.get("ratios", {}).items():
         print(f"{name}: {value}")
+    for row in result.get("targets", []):
+        least, most = row["spread"]
+        met = "met" if row["ok"] else "NOT met"
+        print(f"{row['name']}: {row['value']} ({least} to {most}), target {row['op']} {row['target']}: {met}")
     print(f"after {seconds:.0f} s: {path.relative_to(TREE)}")
     return 0
 
@@ -98,11 +104,21 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--window-loads", type=_positive, default=Plan.window_loads, help="loads of ntb_perf (default: %(default)s)"
     )
+    top.add_argument(
+        "--takeovers",
+        type=_count,
+        default=3,
+        help="deaths of an owner on a shelf, and losses of its disk, 0: none (default: %(default)s)",
+    )
     top.add_argument("--update-docs", action="store_true", help="put the table into docs/bench.md")
     top.add_argument(
         "--name", default=os.environ.get("LAB_NAME", "bench"), help="name of the lab (default: LAB_NAME, or bench)"
     )
     return top
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
 
 
 def _positive(text: str) -> int:

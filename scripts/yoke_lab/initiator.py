@@ -22,7 +22,10 @@ PATIENCE_OF_MANY_S = 2
 class Initiator:
     """A controller of a lab that has shelves."""
 
-    def __init__(self, lab: Lab, controller: str) -> None:
+    def __init__(self, lab: Lab, controller: str, *, keep_alive_s: int = 5) -> None:
+        """`keep_alive_s`: after once or twice so long an NVMe target gives up a controller that says nothing; by default what
+        Linux sets."""
+        self.keep_alive_s = keep_alive_s
         self.lab = lab
         self.controller = controller
         # NVMe reservations belong to this id: it must outlive a boot.
@@ -68,7 +71,7 @@ class Initiator:
             self.sh(
                 f"nvme connect -t tcp -a {wire.address(shelf.name)} -s {NVME_PORT} -n {nqn} "
                 f"--hostnqn nqn.{NAMES}:{self.controller} --hostid {self.host_id} --nr-io-queues 1 "
-                f"--reconnect-delay {RECONNECT_S} --ctrl-loss-tmo -1"
+                f"--reconnect-delay {RECONNECT_S} --ctrl-loss-tmo -1 --keep-alive-tmo {self.keep_alive_s}"
             )
         # The tool has no word for it in Debian 12.
         self.sh(

@@ -31,6 +31,8 @@ pub(super) struct Clerk {
     mine: Key,
     /// The answer of last time, so that each is said once.
     said: Option<PrError>,
+    /// The disk's table, as it was found after the last errand.
+    table: Option<Table>,
     hope: Hope,
 }
 
@@ -47,6 +49,7 @@ enum Hope {
 const TRIES: u32 = 4;
 
 /// What the disk's table says.
+#[derive(Clone, Copy)]
 struct Table {
     /// Whether our key is there.
     mine: bool,
@@ -66,6 +69,7 @@ impl Clerk {
             room: KeyRoom::new(KEYS)?,
             mine,
             said: None,
+            table: None,
             hope: Hope::Unheard(0),
         })
     }
@@ -123,44 +127,48 @@ impl Clerk {
         let dev = self.dev.clone();
         let disk = dev.reservations().ok_or(PrError::Unsupported)?;
         let mine = raw(self.mine)?;
-        let (answer, ended) = match errand {
-            Errand::Look => (Ok(()), false),
+        let before = self.table.take();
+        let mut ended = false;
+        let answer = match errand {
+            Errand::Look => Ok(()),
             Errand::Register => {
                 self.shared.inner.lock().refused = false;
-                (disk.register_ignoring(mine), false)
+                disk.register_ignoring(mine)
             }
-            Errand::Reserve => (disk.reserve(mine), false),
-            Errand::Release => (disk.release(mine), false),
-            Errand::CutOff { victim } => self.cut_off(&disk, victim),
+            Errand::Reserve => disk.reserve(mine),
+            Errand::Release => disk.release(mine),
+            Errand::CutOff { victim } => {
+                let held = self.held(&disk, before, victim);
+                let answer = disk.preempt_and_abort(mine, raw(victim)?);
+                ended = held && answer == Ok(Abort::Yes) && ends_commands(&self.dev.target());
+                answer.map(|_| ())
+            }
         };
         self.say(errand, answer);
         if errand == Errand::Register && answer.is_ok() {
             self.shared.stats.registrations.add(1);
         }
-        let table = self.look(&disk, self.mine)?;
+        let victim = match errand {
+            Errand::CutOff { victim } => victim,
+            _ => self.mine,
+        };
+        let table = self.look(&disk, victim)?;
+        self.table = Some(table);
         Ok(Told {
             // A disk that refuses a write does not know us on every path.
             registered: table.mine && !self.shared.inner.lock().refused,
             holder: table.holder,
             nodes: table.nodes,
-            ended: ended && table.holder == Some(self.mine),
+            ended: ended && table.gone && table.holder == Some(self.mine),
         })
     }
 
-    /// Preempts. Whether the victim's commands have come to their end, if the reservation is ours now: only where it held
-    /// that, and where the disk is known to wait for them.
-    fn cut_off(&mut self, disk: &Reservations<'_>, victim: Key) -> (Answer, bool) {
-        let (Ok(mine), Ok(other)) = (raw(self.mine), raw(victim)) else {
-            return (Err(PrError::Unsupported), false);
-        };
-        let before = self.look(disk, victim).ok();
-        let answer = disk.preempt_and_abort(mine, other);
-        let held = before.is_some_and(|table| table.mine && table.holder == Some(victim));
-        let after = self.look(disk, victim).ok();
-        let gone = after.is_some_and(|table| table.gone);
-        let aborted = answer == Ok(Abort::Yes);
-        let ended = aborted && held && gone && ends_commands(&self.dev.target());
-        (answer.map(|_| ()), ended)
+    /// Whether the victim holds the reservation, and this controller is registered: what the last look said is good enough. Only a
+    /// command of this thread makes this controller the holder, and who is preempted hands the reservation on only if it holds
+    /// it: that is looked at afterwards.
+    fn held(&mut self, disk: &Reservations<'_>, before: Option<Table>, victim: Key) -> bool {
+        let before = before.or_else(|| self.look(disk, victim).ok());
+        before.is_some_and(|table| table.mine && table.holder == Some(victim))
     }
 
     /// What the disk says of its table, and whether `other` is not in it.

@@ -56,8 +56,12 @@ pub(crate) struct Log<E, B> {
     order: List,
     /// Done and not freed, in the order in which they were done.
     done: List,
-    /// May be destaged; at most one version of each block.
+    /// Own entries that may be destaged; at most one version of each block, in this list or the next.
     ready: List,
+    /// The same of adopted ones.
+    ready_adopted: List,
+    /// The next run is for an adopted entry, if there is one.
+    adopted_next: bool,
     /// Whether unproved entries may be destaged too.
     unproved_too: bool,
     sorting: Sorting,
@@ -96,6 +100,8 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             order: List::EMPTY,
             done: List::EMPTY,
             ready: List::EMPTY,
+            ready_adopted: List::EMPTY,
+            adopted_next: false,
             unproved_too: false,
             sorting: Sorting::NONE,
             stamp: 0,

@@ -41,6 +41,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     pub(super) fn begin_run(&mut self, max: u32, blocks: u64, now_ns: u64) -> Option<DestagePlan> {
         let index = self.runs.vacant()?;
         let middle = self.first_ready()?;
+        self.adopted_next = !self.adopted_next;
         let mut block = middle;
         let mut count = 1;
         while count < max && block > 0 && self.ready_version(block - 1).is_some() {

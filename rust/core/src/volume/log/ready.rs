@@ -4,7 +4,7 @@
 //! Of one block at most one write is in flight, and always the newest version that may go: the older ones are dropped
 //! when it is there. So versions reach the disk in order.
 
-use super::entry::{Entry, EntryId, NONE};
+use super::entry::{Entry, EntryId, List, NONE};
 use super::state::{Hand, Place};
 use super::{Log, Slab};
 use crate::guards::Guard;
@@ -43,10 +43,18 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         self.make_ready(entry);
     }
 
+    fn ready_list(&mut self, entry: EntryId) -> &mut List {
+        if self.is_adopted(entry) {
+            &mut self.ready_adopted
+        } else {
+            &mut self.ready
+        }
+    }
+
     fn make_ready(&mut self, entry: EntryId) {
-        let mut list = self.ready;
+        let mut list = *self.ready_list(entry);
         self.link(&mut list, entry);
-        self.ready = list;
+        *self.ready_list(entry) = list;
         self.at_mut(entry).state.give(Hand::Ready);
         self.set_block_ready(entry, entry);
     }
@@ -56,22 +64,28 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         if !self.at(entry).is_ready() {
             return;
         }
-        let mut list = self.ready;
+        let mut list = *self.ready_list(entry);
         self.unlink(&mut list, entry);
-        self.ready = list;
+        *self.ready_list(entry) = list;
         self.at_mut(entry).state.give(Hand::Nobody);
         self.set_block_ready(entry, NONE);
     }
 
-    /// The block whose entry has waited longest to be destaged. None while some of what may be lost still counts as done:
+    /// The block whose entry has waited longest to be destaged: of the own ones, for which a client waits where there are adopted
+    /// ones, and of the adopted ones in turn, so that neither waits for all of the others. None while some of what may be lost still counts as done:
     /// if a newer version were done again by then, an older one would follow it. Nor while it is being sorted out what may
     /// go: some of what may not is still there.
     pub(crate) fn first_ready(&self) -> Option<u64> {
         if self.is_undoing() || self.is_sorting() {
             return None;
         }
-        let head = self.ready.head.some()?;
-        Some(self.at(head).block)
+        let (own, adopted) = (self.ready.head.some(), self.ready_adopted.head.some());
+        let head = if self.adopted_next {
+            adopted.or(own)
+        } else {
+            own.or(adopted)
+        };
+        Some(self.at(head?).block)
     }
 
     /// The version of this block that may be destaged.
@@ -279,5 +293,30 @@ mod tests {
         assert_eq!(log.forget_regions(LINK, 3, 3), None);
         assert_eq!(log.proved_dirty(), 0);
         assert_eq!(log.at(entry).proved, 0);
+    }
+
+    #[test]
+    fn a_write_of_a_client_does_not_wait_for_all_that_was_adopted_nor_that_for_all_writes() {
+        let mut storage = Storage::new();
+        let mut log = storage.log();
+        log.set_unproved_too(true);
+        while log.is_sorting() {
+            log.sort_some(9);
+        }
+        for (slot, block) in [(0, 10), (1, 20)] {
+            let adopted = Entry {
+                block,
+                generation: 1,
+                sequence: 1,
+                ..Entry::EMPTY
+            };
+            log.adopt(slot, adopted);
+        }
+        put(&mut log, 30, false);
+        put(&mut log, 40, false);
+        for block in [30, 10, 40, 20] {
+            let run = log.begin_run(1, 64, 0);
+            assert_eq!(run.map(|run| run.range.block), Some(block));
+        }
     }
 }
