@@ -266,8 +266,8 @@ def test_an_owner_whose_paths_are_gone_hands_over(
         a.sh(f"rm -f /run/written; (until {write}; do :; done; {first}) > /dev/null 2>&1 &")
         with writing(lab, "b", write_words(torture, b), record) as stream:
             stream.wait_for(400)
-            begun_s = float(a.sh("cut -d' ' -f1 /proc/uptime"))
             (below.fail if how == "fails" else below.hang)()
+            begun_s = float(a.sh("cut -d' ' -f1 /proc/uptime"))
             a.wait("the first write", "[ -s /run/written ]", 30, say=f"cat {place(a)}/state {place(a)}/reason")
             waited_s = float(a.sh("cat /run/written")) - begun_s
             print(f"the first write {waited_s:.1f} s after the paths were gone")
