@@ -388,3 +388,15 @@ fn an_owner_on_a_slow_disk_waits_for_its_answer() {
     a.node(0).volume.destage_finish(plan.run, end, now);
     assert_eq!((outage, a.role(0)), (0, MIRRORED));
 }
+
+/// Nobody writes.
+#[test]
+fn reads_that_fail_are_heard_of() {
+    let mut a = mirrored();
+    a.pathless = Some(0);
+    a.pass(2 * HANDOVER);
+    let now = a.now;
+    a.node(0).volume.disk_read_ended(false, now);
+    a.pass(2 * HANDOVER);
+    assert!(matches!(a.role(1), Role::Owner(_)));
+}

@@ -122,6 +122,7 @@ impl Shared {
             if core::mem::take(&mut inner.short) {
                 inner.desk.wake();
             }
+            inner.core.disk_read_ended(good, now);
             if let Err(end) = inner.core.read_lay(&mut plan, now) {
                 return Next::Do(inner.desk.end_read(io, end));
             }

@@ -48,6 +48,12 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.health.ended(well, now_ns);
     }
 
+    /// A read of a client's that was passed on to the disk has ended there: the machine hears of it in no other way. Context: any,
+    /// under the volume's lock.
+    pub fn disk_read_ended(&mut self, well: bool, now_ns: u64) {
+        self.disk_told(well, now_ns);
+    }
+
     /// All node blocks were read, by a read that was issued then.
     pub(crate) fn disk_was_read(&mut self, issued_ns: u64, now_ns: u64) {
         self.health.ended(true, now_ns);

@@ -200,7 +200,10 @@ impl World {
 
     fn answer(&mut self, at: u8, command: Command<Cookie>, bad: bool) {
         match command.cookie {
-            Cookie::Job(job, first) => self.disk_read(at, job, first, &command.data, bad),
+            Cookie::Job(job, first) => {
+                self.tell_machine(at, |machine, now| machine.disk_read_ended(!bad, now));
+                self.disk_read(at, job, first, &command.data, bad)
+            }
             Cookie::NodeRead(token, node) => self.gathered(at, token, node, &command.data, bad),
             Cookie::NodeWrite(token) => {
                 self.handle(at, Input::NodeBlockWritten { token, ok: !bad });
