@@ -47,6 +47,16 @@ fn outage(a: &mut Appliance, time: u64) -> u64 {
     longest
 }
 
+/// Runs for so long: nobody serves for less than this.
+fn is_served_again(a: &mut Appliance, time: u64, bound: u64) {
+    let (outage, roles) = (outage(a, time), (a.role(0), a.role(1)));
+    assert!(
+        outage < bound,
+        "nobody served for {} ms: {roles:?}",
+        outage / MS
+    );
+}
+
 /// One write fails, once, and nothing else is asked of the disk while it is in doubt.
 #[test]
 fn one_command_that_failed_once_is_no_reason_to_hand_over() {
@@ -70,14 +80,7 @@ fn an_owner_whose_paths_come_back_late_is_not_stuck_for_t_io() {
     (a.pathless, a.hold_destage) = (Some(0), false);
     a.until("holding", |a| a.role(0) == HOLDING);
     a.pathless = None;
-    let outage = outage(&mut a, 40_000 * MS);
-    assert!(
-        outage < 2 * HANDOVER,
-        "nobody served for {} ms: {:?} {:?}",
-        outage / MS,
-        a.role(0),
-        a.role(1)
-    );
+    is_served_again(&mut a, 40_000 * MS, 2 * HANDOVER);
 }
 
 /// One path lets reads through and no write (a reservation conflict, say). Whether the partner could write nobody knows: it only
@@ -198,12 +201,7 @@ fn a_wish_for_the_volume_does_not_hold_up_a_handover() {
     (a.pathless, a.hold_destage) = (Some(0), false);
     a.settle();
     a.command(1, Command::TakeOver);
-    let outage = outage(&mut a, 15_000 * MS);
-    assert!(
-        outage < 2 * HANDOVER,
-        "nobody served for {} ms",
-        outage / MS
-    );
+    is_served_again(&mut a, 15_000 * MS, 2 * HANDOVER);
 }
 
 /// The partner is told to close in the moment in which the owner lets go: it hears of the offer when it closes already.
@@ -225,14 +223,7 @@ fn a_partner_that_is_to_be_closed_takes_what_it_is_offered() {
         }
         a.settle();
     }
-    let outage = outage(&mut a, 15_000 * MS);
-    assert!(
-        outage < 3 * HANDOVER,
-        "nobody served for {} ms: {:?} {:?}",
-        outage / MS,
-        a.role(0),
-        a.role(1)
-    );
+    is_served_again(&mut a, 15_000 * MS, 3 * HANDOVER);
 }
 
 /// One write takes five seconds, by any path; whatever else is asked of the disk is done at once.
@@ -398,5 +389,35 @@ fn reads_that_fail_are_heard_of() {
     let now = a.now;
     a.node(0).volume.disk_read_ended(false, now);
     a.pass(2 * HANDOVER);
+    assert!(matches!(a.role(1), Role::Owner(_)));
+}
+
+/// Nobody writes, and all that is asked of the disk is a flush.
+#[test]
+fn a_flush_that_fails_is_heard_of() {
+    let mut a = mirrored();
+    a.write(0, 1, 10);
+    a.until("on the disk", |a| a.disk.contains_key(&1));
+    a.pathless = Some(0);
+    let now = a.now;
+    let begun = a.node(0).volume.flush(now);
+    assert!(matches!(begun, LongBegin::Wait(_)), "{begun:?}");
+    a.pass(3 * HANDOVER);
+    assert!(matches!(a.role(1), Role::Owner(_)));
+}
+
+/// The same, with a write of zeroes.
+#[test]
+fn what_goes_past_the_log_and_fails_is_heard_of() {
+    let mut a = mirrored();
+    a.hold_passes = true;
+    let now = a.now;
+    let range = LongRange { block: 0, count: 8 };
+    let begun = a.node(0).volume.pass_down(PassOp::WriteZeroes, range, now);
+    assert!(matches!(begun, LongBegin::Wait(_)));
+    a.until("with the disk", |a| a.queued.len() == 1);
+    a.pathless = Some(0);
+    a.end_pass(0, PassEnd::Failed);
+    a.pass(3 * HANDOVER);
     assert!(matches!(a.role(1), Role::Owner(_)));
 }

@@ -492,3 +492,17 @@ fn a_takeover_begins_with_the_end_of_the_session() {
     a.pass(51 * MS + 5 * 60 * MS);
     assert!(matches!(a.role(1), Role::Owner(_)));
 }
+
+#[test]
+fn a_session_that_ends_during_a_look_at_the_disk_waits_for_that() {
+    for offset in 0..12 {
+        let mut a = mirrored(1);
+        a.write(0, 1, 10);
+        a.pass(200 * MS);
+        a.slow = [0, 60 * MS];
+        a.pass(offset * 15 * MS);
+        a.kill(0);
+        a.until("taken over", |a| matches!(a.role(1), Role::Owner(_)));
+        assert_eq!(a.read(1, 1), 10);
+    }
+}

@@ -53,7 +53,7 @@ pub struct Config {
     /// How long a released volume may stay unclaimed before this controller, which released it, takes it back.
     pub giveback_ns: u64,
     /// How long the disk may do nothing of what it is asked before a mirrored owner lets its partner take over, if that one's
-    /// disk is well; [`NEVER_NS`]: it never does.
+    /// disk is well; never before a disk lease. [`NEVER_NS`]: it never does.
     pub handover_ns: u64,
     /// The disk has a volatile cache.
     pub volatile_cache: bool,

@@ -65,8 +65,8 @@ pub(crate) struct Ownership {
     write_from_ns: u64,
     /// Whether it gives the volume away on purpose.
     leaving: Leaving,
-    /// An owner that holds since its disk does nothing: since when. Until it owns the volume no more, or is alone.
-    offered_since_ns: Option<u64>,
+    /// It holds since its disk does nothing. Until it owns the volume no more, or is alone.
+    lets_go: bool,
     /// Until when it does, if only the partner has asked for it.
     asked_until_ns: Option<u64>,
     /// Until when a wish of the partner's counts for nothing, since a person has refused it.
@@ -125,7 +125,7 @@ impl Ownership {
             serve_from_ns: 0,
             write_from_ns: 0,
             leaving: Leaving::Stays,
-            offered_since_ns: None,
+            lets_go: false,
             asked_until_ns: None,
             refused_until_ns: 0,
             released_at_ns: None,

@@ -71,7 +71,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // Whoever is closing the volume, with nothing left to do but to say so on the disk, wants nobody to have it.
         let gone = self.ownership.leaving == Leaving::ReleasingToNobody;
         let silent = elsewhere && !gone && self.permit().may_acknowledge(now_ns).is_err();
-        silent && (self.ownership.offered_since_ns.is_some() || self.disk_is_given_up(now_ns))
+        silent && (self.ownership.lets_go || self.disk_is_given_up(now_ns))
     }
 
     /// The partner says that it owns the volume by a record of this generation, which certainly stands. An owner that has

@@ -28,7 +28,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.ask_doubted_disk(now_ns);
         if self.hands_over(now_ns) {
             self.enter(RoleEvent::Alone);
-            self.ownership.offered_since_ns = Some(now_ns);
+            self.ownership.lets_go = true;
             return;
         }
         let Some(live) = stand.live.filter(|_| !leaves) else {

@@ -28,7 +28,7 @@ impl Ownership {
         self.taking.on(TakeoverEvent::End);
         (self.claimant, self.no_claim_seen_at_ns, self.lease_until_ns) = (None, None, None);
         self.reservation.end_term();
-        self.offered_since_ns = None;
+        self.lets_go = false;
         self.outbid = Outbid::None;
         self.closes_later |= self.leaving.is_closing();
         self.leaving_event(LeavingEvent::Over);
@@ -85,7 +85,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
                 self.ownership.no_claim_seen_at_ns = None;
             }
             Some(Mode::Solo) => {
-                self.ownership.offered_since_ns = None;
+                self.ownership.lets_go = false;
                 self.mirror.stop_copy();
                 self.log.set_unproved_too(true);
                 self.retire();
