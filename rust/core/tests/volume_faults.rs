@@ -86,6 +86,24 @@ fn a_corrupt_slot_takes_its_block_with_it_and_nothing_else() {
     assert_eq!(a.status(1).condemned, 0);
 }
 
+/// Blocks side by side go to the disk together. Only the one that is corrupt is condemned.
+#[test]
+fn a_corrupt_slot_takes_no_neighbour_with_it() {
+    let mut a = Appliance::mirrored(1, |_| ());
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.hold_destage = true;
+    for block in 0..4 {
+        a.write(0, block, 10 + block);
+    }
+    a.kill(0);
+    a.until("taken", |a| a.role(1) == DEGRADED);
+    a.node(1).windows[0].data[1] ^= 1;
+    a.hold_destage = false;
+    a.until("all but one are on the disk", |a| a.status(1).dirty == 0);
+    assert_eq!(a.status(1).condemned, 1);
+    assert_eq!((a.read(1, 0), a.read(1, 2), a.read(1, 3)), (10, 12, 13));
+}
+
 #[test]
 fn a_person_may_give_up_what_is_corrupt() {
     let mut a = Appliance::survivor(2);

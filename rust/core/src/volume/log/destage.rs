@@ -86,27 +86,27 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let written = end == DestageEnd::Written && !lost;
         let until_ns = run.issued_ns.saturating_add(life_ns);
         let doubtful = end == DestageEnd::Failed && now_ns < until_ns;
-        let mut left = match end {
-            DestageEnd::Corrupt { at } => at,
+        let corrupt = match end {
+            DestageEnd::Corrupt { at } => Some(at),
             DestageEnd::Written
             | DestageEnd::Failed
             | DestageEnd::Refused
-            | DestageEnd::NotIssued => u32::MAX,
+            | DestageEnd::NotIssued => None,
         };
         let mut over = Over {
             owned: false,
             corrupt: None,
         };
-        let mut entry = run.first;
+        let (mut entry, mut at) = (run.first, 0_u32);
         while entry != NONE {
             let next = self.at(entry).ready_next;
             self.at_mut(entry).ready_next = NONE;
             let live = self.is_live(entry);
             over.owned |= live;
-            if left == 0 && live {
+            if live && corrupt == Some(at) {
                 over.corrupt = Some(entry);
             }
-            left = left.saturating_sub(1);
+            at = at.saturating_add(1);
             if doubtful && live {
                 self.doubt(entry, until_ns);
             } else {
