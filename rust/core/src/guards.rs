@@ -75,6 +75,9 @@ pub enum Guard {
     ConfirmClaim,
     /// P7.4: a header or data that fails its CRC is dropped.
     ScanChecks,
+    /// P7.4: an older version goes only for a newer one whose data was looked at. Without it: the newer one turns out not
+    /// to have arrived, and the older one is gone.
+    CheckBeforeDrop,
     /// P7.5: the old owner's commands are cut off, or T_io passes, before the disk is written.
     OldCommands,
     /// P8: holding: acknowledgements, and reads of such blocks, are held.
@@ -117,7 +120,7 @@ pub enum Guard {
 
 impl Guard {
     /// All guards.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::OwnBlock,
         Self::ShadowBeforeAck,
         Self::DiskBeforeThrough,
@@ -149,6 +152,7 @@ impl Guard {
         Self::WatchDiskLease,
         Self::ConfirmClaim,
         Self::ScanChecks,
+        Self::CheckBeforeDrop,
         Self::OldCommands,
         Self::HoldWhileAlone,
         Self::DestageBeforeDisk,

@@ -67,6 +67,7 @@ fn failures_in_flight_together_are_one_and_the_rest_gets_longer() {
 #[test]
 fn a_corrupt_slot_takes_its_block_with_it_and_nothing_else() {
     let mut a = Appliance::survivor(4);
+    assert_eq!(a.read(1, 2), 11, "somebody has seen it");
     a.node(1).windows[0].data[1] ^= 1;
     a.hold_destage = false;
     a.until("all but one are on the disk", |a| a.status(1).dirty == 0);
@@ -97,6 +98,7 @@ fn a_corrupt_slot_takes_no_neighbour_with_it() {
     }
     a.kill(0);
     a.until("taken", |a| a.role(1) == DEGRADED);
+    assert_eq!(a.read(1, 1), 11);
     a.node(1).windows[0].data[1] ^= 1;
     a.hold_destage = false;
     a.until("all but one are on the disk", |a| a.status(1).dirty == 0);
@@ -107,6 +109,7 @@ fn a_corrupt_slot_takes_no_neighbour_with_it() {
 #[test]
 fn a_person_may_give_up_what_is_corrupt() {
     let mut a = Appliance::survivor(2);
+    assert_eq!(a.read(1, 0), 10);
     a.node(1).windows[0].data[0] ^= 1;
     a.hold_destage = false;
     a.until("condemned", |a| a.status(1).condemned == 1);

@@ -26,6 +26,7 @@ fn answer(a: &mut Appliance, n: usize, ticket: TicketId) -> Option<Result<(), Re
 #[test]
 fn a_flush_waits_for_nothing_that_is_condemned() {
     let mut a = Appliance::survivor(1);
+    assert_eq!(a.read(1, 0), 10);
     a.node(1).windows[0].data[0] ^= 1;
     let flush = begin(&mut a, 1).unwrap();
     a.hold_destage = false;

@@ -15,7 +15,7 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 41] = [
+pub const NAMED: [(&str, Draw); 42] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
@@ -39,6 +39,7 @@ pub const NAMED: [(&str, Draw); 41] = [
     ("retired", directed::retired),
     ("rejoin", directed::rejoin),
     ("header-first", directed::header_first),
+    ("newer-torn", directed::newer_torn),
     ("unproved", directed::unproved),
     ("late-shadow", directed::late_shadow),
     ("hasty", directed::hasty),

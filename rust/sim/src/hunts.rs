@@ -85,6 +85,7 @@ pub const HUNTS: &[Hunt] = &[
         &[Kind::TwoOwners, Kind::Lost, Kind::Stuck],
     ),
     hunt(Guard::ScanChecks, "header-first", 50, TORN),
+    hunt(Guard::CheckBeforeDrop, "newer-torn", 50, LOST),
     hunt(Guard::OldCommands, "apart", 150, OWNERS),
     hunt(Guard::HoldWhileAlone, "asleep", 300, OWNERS),
     hunt(Guard::DestageBeforeDisk, "flappy", 400, LOST),

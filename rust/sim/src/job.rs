@@ -2,6 +2,7 @@
 //! A thread of a controller that carries one request of a client, and where it
 //! stands between two calls of the machine.
 
+use yoke_core::volume::desk::Sampled;
 use yoke_core::volume::{FenceSample, PostTo, ReadPlan, TicketId, WritePlan};
 
 use crate::check::register::OpId;
@@ -88,8 +89,8 @@ pub enum Stage {
         plan: Box<ReadPlan>,
         /// What was read.
         data: Vec<Block>,
-        /// Whether the disk failed.
-        bad: bool,
+        /// Whether all of it was.
+        sampled: Sampled,
     },
     /// The machine will answer.
     Wait(TicketId),

@@ -117,6 +117,8 @@ pub enum Script {
     Rejoin,
     /// The owner dies when a header has arrived before its data.
     HeaderFirst,
+    /// The same, with an older version of the block in the log.
+    NewerTorn,
     /// A write that reached nobody is in the disk's queue when its owner dies.
     Unproved,
     /// A `shadow` record lands after the partner has looked for the last time.

@@ -83,6 +83,8 @@ stats! {
     sessions_gone,
     /// Regions scanned.
     scans,
+    /// Slots whose data was looked at in a scan.
+    scanned_data,
     /// Reservations preempted.
     preempts,
     /// Preemptions that failed.

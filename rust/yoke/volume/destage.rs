@@ -150,9 +150,11 @@ impl Bounce {
                     let lane = shared.inner.lock().lane_of(link);
                     let lane = lane.ok_or(DestageEnd::Refused)?;
                     let block = base + at;
-                    if lane.read(slot, &self.memory, block).map_err(failed)? != crc {
-                        return Err(DestageEnd::Corrupt { at });
-                    }
+                    let told = |error| match error {
+                        _ if error == EILSEQ => DestageEnd::Corrupt { at },
+                        _ => DestageEnd::Refused,
+                    };
+                    lane.read(slot, &self.memory, block, crc).map_err(told)?;
                     unit.push(&self.memory, block).map_err(failed)?;
                 }
                 Source::Disk | Source::Zero => return Err(DestageEnd::Refused),

@@ -162,8 +162,9 @@ fn stats(front: &Front, text: &mut Text<'_>) -> Result {
             desk.expired_total(),
         )
     });
+    let dropped = front.shared.status().dropped;
     text.put(format_args!(
-        "flushes {flushes}\nstalls {stalls}\nwaiting {waiting}\nexpired {expired}\n"
+        "flushes {flushes}\nstalls {stalls}\nwaiting {waiting}\nexpired {expired}\ndropped {dropped}\n"
     ))
 }
 

@@ -12,7 +12,7 @@ use yoke_core::{
         posters::Phase,
         proof::{nothing_proved, Post, Way},
     },
-    volume::{FenceSample, Input, PostTo, Token},
+    volume::{FenceSample, Input, PostTo, SlotCrc, Token},
     window::{epoch_word_at, Layout, Place, SLOT_DATA},
 };
 use yoke_sys::{crc::crc32c, pages::Pages, time::boottime_ns, BLOCK};
@@ -123,25 +123,37 @@ impl Lane {
         }
     }
 
-    /// Copies a slot of the own window into a block of memory. The CRC-32C of the copy.
-    pub(crate) fn read(&self, slot: u32, memory: &Pages, block: u32) -> Result<u32> {
+    /// Copies a slot of the own window into a block of memory.
+    ///
+    /// # Errors
+    ///
+    /// `EILSEQ`: the CRC-32C of the copy is not `crc`. `EIO`: nor is the window the one that it was. `ERANGE`: there is no
+    /// such slot.
+    pub(crate) fn read(&self, slot: u32, memory: &Pages, block: u32, crc: u32) -> Result {
         let at = self
             .place
             .and_then(|place| place.data_at(slot))
             .ok_or(ERANGE)?;
         self.port.link().read_block(at, memory, block)?;
-        memory.crc32c(block, 0)
+        if memory.crc32c(block, 0)? == crc {
+            return Ok(());
+        }
+        Err(if self.is_same_window() { EILSEQ } else { EIO })
+    }
+
+    /// Whether the own window is the one that the slots were posted into.
+    fn is_same_window(&self) -> bool {
+        self.port.link().memory() == self.memory
     }
 
     /// Tells the machine what stands in the slots of the volume's region; or that it is gone, where the device went.
     pub(crate) fn scan(&self, shared: &Shared, token: Token, epoch: Epoch) {
-        let memory = self.port.link().memory();
         let slots = self.place.map_or(0, |place| place.slots);
         let read = (0..slots).try_for_each(|slot| self.scan_slot(shared, token, epoch, slot));
-        let whole = read.is_ok() && self.place.is_some() && memory == self.memory;
+        let whole = read.is_ok() && self.place.is_some();
         let mut inner = shared.inner.lock();
         let now = boottime_ns();
-        if !whole || self.port.link().memory() != self.memory {
+        if !whole || !self.is_same_window() {
             let (link, place) = (self.port.id(), self.place);
             inner.core.handle(Input::Room { link, place }, now);
         }
@@ -154,29 +166,32 @@ impl Lane {
         self.port
             .link()
             .read(place.header_at(slot).ok_or(ERANGE)?, &mut raw)?;
-        let header = SlotHeader::decode(&raw, epoch, &shared.identity.volume, slot);
-        let crc = match header.map(|header| header.content) {
-            None => return Ok(()),
-            Some(Content::Data { .. }) => self.data_crc(place.data_at(slot).ok_or(ERANGE)?)?,
-            Some(Content::Tombstone { .. }) => 0,
+        let volume = &shared.identity.volume;
+        let Some(header) = SlotHeader::decode(&raw, epoch, volume, slot) else {
+            return Ok(());
         };
-        let raw = &raw;
-        shared.inner.lock().core.handle(
-            Input::Slot {
-                token,
-                slot,
-                raw,
-                crc,
-            },
-            boottime_ns(),
-        );
-        Ok(())
+        let mut told = None;
+        loop {
+            let asked = shared.inner.lock().core.scan_slot(token, &header, told);
+            let Some(at) = asked else { return Ok(()) };
+            let crc = if at.link == self.port.id() {
+                self.data_crc(at.slot)?
+            } else {
+                let other = shared.inner.lock().lane_of(at.link);
+                other.ok_or(EIO)?.data_crc(at.slot)?
+            };
+            told = Some(SlotCrc { at, crc });
+        }
     }
 
     /// The CRC-32C of a slot's data, copied piece by piece.
-    fn data_crc(&self, at: u64) -> Result<u32> {
+    fn data_crc(&self, slot: u32) -> Result<u32> {
         const PIECE: usize = 512;
         const _: () = assert!(BLOCK as u64 == SLOT_DATA && BLOCK % PIECE == 0);
+        let at = self
+            .place
+            .and_then(|place| place.data_at(slot))
+            .ok_or(ERANGE)?;
         let mut crc = 0;
         let mut piece = [0; PIECE];
         for offset in (0..BLOCK).step_by(PIECE) {
@@ -184,6 +199,9 @@ impl Lane {
                 .link()
                 .read(at.saturating_add(offset as u64), &mut piece)?;
             crc = crc32c(crc, &piece);
+        }
+        if !self.is_same_window() {
+            return Err(EIO);
         }
         Ok(crc)
     }

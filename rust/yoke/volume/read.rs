@@ -173,10 +173,10 @@ impl Shared {
     /// without `bounce`, task with it.
     fn lay(&self, io: &Caller, plan: &ReadPlan, bounce: Option<&Pages>) -> Sampled {
         let mut cursor = io.0.cursor();
-        for source in plan.sources.iter().take(plan.range.count as usize) {
+        for (at, source) in (0_u32..).zip(plan.sources.iter().take(plan.range.count as usize)) {
             match self.lay_block(*source, bounce, &mut cursor) {
                 Ok(()) => (),
-                Err(error) if error == EILSEQ => return Sampled::Corrupt,
+                Err(error) if error == EILSEQ => return Sampled::Corrupt { at },
                 Err(_) => return Sampled::Unreadable,
             }
         }
@@ -196,9 +196,7 @@ impl Shared {
             Source::Adopted { link, slot, crc } => {
                 let bounce = bounce.ok_or(EINVAL)?;
                 let lane = self.inner.lock().lane_of(link);
-                if lane.ok_or(EIO)?.read(slot, bounce, 0)? != crc {
-                    return Err(EILSEQ);
-                }
+                lane.ok_or(EIO)?.read(slot, bounce, 0, crc)?;
                 bounce.copy_to_bio(0, cursor)
             }
         }

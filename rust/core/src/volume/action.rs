@@ -6,7 +6,7 @@ use super::status::{Reason, Role};
 use crate::disk::key::Key;
 use crate::disk::node_block::NodeBlock;
 use crate::ids::{Epoch, Incarnation, LinkEpoch, LinkId};
-use crate::mirror::header::{SlotHeader, HEADER_SIZE};
+use crate::mirror::header::SlotHeader;
 use crate::mirror::message::Message;
 use crate::terms::Terms;
 use crate::volume::requests::pass::{PassEnd, PassId};
@@ -78,8 +78,8 @@ pub enum Action {
         link: LinkId,
     },
     /// Read the slots of the volume's region of our own window: copy each header, decode it with `epoch`
-    /// ([`SlotHeader::decode`]), and for those that decode take the CRC of the data and call
-    /// [`Input::Slot`]; at last [`Input::Scanned`].
+    /// ([`SlotHeader::decode`]), and call [`super::Volume::scan_slot`] for those that decode; at last
+    /// [`Input::Scanned`].
     ScanRegion {
         /// To be given back with every slot.
         token: Token,
@@ -289,18 +289,7 @@ pub enum Input<'a> {
         /// From the action.
         token: Token,
     },
-    /// One slot of the region that is scanned.
-    Slot {
-        /// From the action.
-        token: Token,
-        /// Its number.
-        slot: u32,
-        /// Its header, as copied.
-        raw: &'a [u8; HEADER_SIZE],
-        /// The CRC-32C of its data, as copied.
-        crc: u32,
-    },
-    /// All slots were told.
+    /// All slots were told ([`super::Volume::scan_slot`]).
     Scanned {
         /// From the action.
         token: Token,

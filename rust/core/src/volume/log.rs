@@ -8,6 +8,7 @@
 
 use core::ops::DerefMut;
 
+mod checks;
 mod destage;
 mod doubts;
 pub mod entry;
@@ -86,6 +87,8 @@ pub(crate) struct Log<E, B> {
     flushes: Flushes,
     /// Adopted slots of the last takeover.
     adopted_total: u32,
+    /// Slots that it found, or adopted, and whose data turned out not to be there.
+    dropped: u32,
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
@@ -119,6 +122,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
             doubts: Doubts::NONE,
             flushes: Flushes::NONE,
             adopted_total: 0,
+            dropped: 0,
         };
         log.entries.fill(Entry::EMPTY);
         log.buckets.fill(0);

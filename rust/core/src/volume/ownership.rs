@@ -4,6 +4,7 @@
 mod closing;
 pub mod cycle;
 mod errands;
+pub(super) mod found_slot;
 mod handover;
 mod issue;
 mod lease_length;

@@ -105,7 +105,7 @@ pub enum Source {
         slot: u32,
     },
     /// In a slot that the old owner posted into *our* window, adopted at takeover. Copy it to private memory, compare
-    /// the CRC-32C of the copy, use the copy. Another CRC: [`Reason::Corrupt`].
+    /// the CRC-32C of the copy, use the copy. Another CRC: [`super::Volume::read_failed`], [`DestageEnd::Corrupt`].
     Adopted {
         /// Whose region of our window.
         link: LinkId,
@@ -138,6 +138,17 @@ pub struct ReadPlan {
     pub range: Range,
     /// Where it is; only the first `range.count` count.
     pub sources: [Source; BLOCKS_MAX],
+}
+
+impl ReadPlan {
+    /// Its adopted slots.
+    pub(crate) fn adopted(&self) -> impl Iterator<Item = u32> + '_ {
+        let blocks = self.sources.iter().take(self.range.count as usize);
+        blocks.filter_map(|source| match source {
+            Source::Adopted { slot, .. } => Some(*slot),
+            Source::Disk | Source::Zero | Source::Log { .. } => None,
+        })
+    }
 }
 
 /// The answer to `read_begin`.

@@ -36,12 +36,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Input::NodeBlocks { token, blocks } => self.blocks_read(token, blocks, now_ns),
             Input::Fenced { token, sample } => self.fenced(token, sample),
             Input::WordSet { token } | Input::Cleared { token } => self.lent_done(token),
-            Input::Slot {
-                token,
-                slot,
-                raw,
-                crc,
-            } => self.scanned_slot(token, slot, raw, crc),
             Input::Scanned { token } => self.scanned(token, now_ns),
             Input::DiskFlushed { token, ok } => {
                 if self.log.flushes().awaits(token) {

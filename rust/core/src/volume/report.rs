@@ -41,6 +41,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             adopted: self.log.adopted_dirty(),
             adopted_total: self.log.adopted_total(),
             condemned: self.log.condemned(),
+            dropped: self.log.dropped(),
             free: self.log.free_slots(),
             regions: u8::try_from(live.count()).unwrap_or(u8::MAX),
             keep: self.obligations().forget().err(),

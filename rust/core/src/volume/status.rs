@@ -244,6 +244,10 @@ pub struct Status {
     pub adopted: u32,
     /// Blocks whose only copy is corrupt: they cannot be read until they are written anew, or given up.
     pub condemned: u32,
+    /// Slots that the last takeover found and dropped, then or when they were first used: their data was not what their
+    /// header says. It had not arrived when the old owner died, so nobody was told that it is safe; or this controller's
+    /// memory is bad.
+    pub dropped: u32,
     /// Adopted slots of the last takeover.
     pub adopted_total: u32,
     /// Free slots of the log.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What controllers do: their actions, the links and the disk.
 
-use yoke_core::ids::LinkId;
+use yoke_core::ids::{Epoch, LinkId};
 use yoke_core::mirror::header::{Content, SlotHeader, HEADER_SIZE};
 use yoke_core::mirror::message::Message;
 use yoke_core::volume::*;
@@ -179,7 +179,7 @@ impl Appliance {
                     .fill([0; HEADER_SIZE]);
                 self.tell(n, Input::Cleared { token });
             }
-            Action::ScanRegion { token, link, .. } => self.scan(n, token, link),
+            Action::ScanRegion { token, link, epoch } => self.scan(n, token, link, epoch),
             Action::FlushDisk { token } => {
                 self.flushes += 1;
                 self.tell(n, Input::DiskFlushed { token, ok: true });
@@ -242,21 +242,25 @@ impl Appliance {
         assert_eq!(old, None);
     }
 
-    fn scan(&mut self, n: usize, token: Token, link: LinkId) {
-        let window = self.node(n).windows[link.index()].clone();
-        for (slot, raw) in window.headers.iter().enumerate() {
-            let crc = crc_of(window.data[slot]);
-            let slot = slot as u32;
-            self.tell(
-                n,
-                Input::Slot {
-                    token,
-                    slot,
-                    raw,
-                    crc,
-                },
-            );
+    fn scan(&mut self, n: usize, token: Token, link: LinkId, epoch: Epoch) {
+        let headers = self.node(n).windows[link.index()].headers.clone();
+        for (slot, raw) in (0..).zip(&headers) {
+            if let Some(header) = SlotHeader::decode(raw, epoch, &VOLUME, slot) {
+                self.scan_slot(n, token, &header);
+            }
         }
         self.tell(n, Input::Scanned { token });
+    }
+
+    fn scan_slot(&mut self, n: usize, token: Token, header: &SlotHeader) {
+        let mut told = None;
+        while let Some(at) = self.node(n).volume.scan_slot(token, header, told) {
+            let data = self.node(n).windows[at.link.index()].data[at.slot as usize];
+            self.looked_at += 1;
+            told = Some(SlotCrc {
+                at,
+                crc: crc_of(data),
+            });
+        }
     }
 }

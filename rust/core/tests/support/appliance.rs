@@ -131,6 +131,8 @@ pub struct Appliance {
     /// What is in that queue, and whose it is.
     pub queued: Vec<(usize, PassId, LongRange)>,
     pub yields: u32,
+    /// Slots whose data was looked at in a scan.
+    pub looked_at: u32,
     /// Who is registered at the disk, and who holds it.
     pub target: Target,
     lives: u64,
@@ -252,6 +254,7 @@ impl Appliance {
             hold_passes: false,
             queued: Vec::new(),
             yields: 0,
+            looked_at: 0,
             target: Target {
                 ends: true,
                 ..Target::default()

@@ -4,7 +4,7 @@
 use yoke_core::mirror::header::{Content, SlotHeader};
 use yoke_core::volume::*;
 
-use super::{looks, one, Appliance, Machine, MS, VOLUME};
+use super::{crc_of, looks, one, Appliance, Machine, MS, VOLUME};
 
 impl Appliance {
     /// Begins a write, and does what its plan says but finish it.
@@ -87,7 +87,14 @@ impl Appliance {
                             .as_ref()
                             .unwrap()
                             .get(plan.sources[0], &self.disk, block);
-                    match self.node(n).volume.read_finish(&plan, now) {
+                    let wrong = matches!(plan.sources[0],
+                        Source::Adopted { crc, .. } if crc != crc_of(value));
+                    let volume = &mut self.node(n).volume;
+                    let end = match wrong {
+                        true => volume.read_failed(&plan, Some(0), now),
+                        false => volume.read_finish(&plan, now),
+                    };
+                    match end {
                         ReadEnd::Complete => return value,
                         ReadEnd::Again | ReadEnd::Park => (),
                         ReadEnd::Fail(reason) => panic!("{reason}"),

@@ -278,6 +278,13 @@ pub fn header_first(seed: u64) -> Scenario {
     scripted(seed, Script::HeaderFirst, 1)
 }
 
+/// A header that arrives before its data, of a newer version of what is in the log.
+pub fn newer_torn(seed: u64) -> Scenario {
+    let mut s = scripted(seed, Script::NewerTorn, 1);
+    s.lazy_ns = 400 * MS;
+    s
+}
+
 /// An unproved write in the disk's queue.
 pub fn unproved(seed: u64) -> Scenario {
     let mut s = scripted(seed, Script::Unproved, 1);

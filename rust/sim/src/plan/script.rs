@@ -39,6 +39,7 @@ pub fn run(driver: &mut Driver, script: Script) {
         Script::Leftover => leftover(driver, owner),
         Script::Rejoin => rejoin(driver, owner),
         Script::HeaderFirst => header_first(driver, owner),
+        Script::NewerTorn => newer_torn(driver, owner),
         Script::Unproved => unproved(driver, owner),
         Script::LateShadow => late_shadow(driver, owner),
         Script::Hasty => hasty(driver, owner),
@@ -99,9 +100,23 @@ fn rejoin(driver: &mut Driver, owner: u8) {
 }
 
 fn header_first(driver: &mut Driver, owner: u8) {
-    if !write_through(driver, owner, 0) || !wait(driver, |world| dirty(world, owner) == 0) {
-        return;
+    // Half of the time no version of the block is in the region.
+    let first = driver.rng.chance(500);
+    let ready = first || write_through(driver, owner, 0);
+    if ready && wait(driver, |world| dirty(world, owner) == 0) {
+        tear(driver, owner);
     }
+}
+
+/// As [`header_first`], and an older version of the block is in the log alone.
+fn newer_torn(driver: &mut Driver, owner: u8) {
+    if write_through(driver, owner, 0) && dirty(&driver.world, owner) > 0 {
+        tear(driver, owner);
+    }
+}
+
+/// The owner dies in the middle of a write, and the header of the slot arrives before its data.
+fn tear(driver: &mut Driver, owner: u8) {
     write(driver, owner, 0);
     let end = owner as usize;
     if !wait(driver, |world| {

@@ -3,7 +3,7 @@
 
 use yoke_core::ids::LinkId;
 use yoke_core::mirror::header::{Content, SlotHeader};
-use yoke_core::volume::{Action, FenceSample, Input, LongRange, PassOp, PostTo, Token};
+use yoke_core::volume::{Action, FenceSample, Input, LongRange, PassOp, PostTo, SlotCrc, Token};
 
 use super::{node_blocks, posts::block_crc, World};
 use crate::check::owner::Actor;
@@ -167,19 +167,22 @@ impl World {
             };
             let raw = memory.header(header_at);
             let volume = self.setting.room.identity().volume;
-            if SlotHeader::decode(&raw, epoch, &volume, slot).is_none() {
-                continue;
+            if let Some(header) = SlotHeader::decode(&raw, epoch, &volume, slot) {
+                self.scan_slot(at, token, &header);
             }
-            let crc = block_crc(self.adopted_block(at, link.index(), slot));
-            let input = Input::Slot {
-                token,
-                slot,
-                raw: &raw,
-                crc,
-            };
-            self.tell_machine(at, |machine, now| machine.handle(input, now));
         }
         self.handle(at, Input::Scanned { token });
+    }
+
+    fn scan_slot(&mut self, at: u8, token: Token, header: &SlotHeader) {
+        let mut told = None;
+        loop {
+            let asked = self.tell_machine(at, |machine, _| machine.scan_slot(token, header, told));
+            let Some(slot) = asked.flatten() else { return };
+            self.stats.scanned_data += 1;
+            let crc = block_crc(self.adopted_block(at, slot.link.index(), slot.slot));
+            told = Some(SlotCrc { at: slot, crc });
+        }
     }
 
     /// A discard or write-zeroes goes to the disk.

@@ -3,6 +3,7 @@
 
 use yoke_core::disk::NodeBlock;
 use yoke_core::ids::NodeId;
+use yoke_core::volume::desk::Sampled;
 use yoke_core::volume::{DestageEnd, Input, PassEnd, RunId, Token};
 
 use super::{node_blocks, World, CONTROLLERS};
@@ -318,7 +319,15 @@ impl World {
             job_state.stage = if self.setting.scenario.lays {
                 Stage::Lay { plan, data, bad }
             } else {
-                Stage::Check { plan, data, bad }
+                let sampled = match bad {
+                    true => Sampled::Unreadable,
+                    false => Sampled::Good,
+                };
+                Stage::Check {
+                    plan,
+                    data,
+                    sampled,
+                }
             };
         }
         self.soon(Event::Job { at, job });

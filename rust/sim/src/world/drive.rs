@@ -242,6 +242,8 @@ impl World {
         } else {
             if let Some(live) = &mut self.controllers[at as usize].live {
                 live.destaging += 1;
+                let may = live.machine.may_issue(plan.run, now);
+                debug_assert!(may, "the time of the plan is that of the issue");
             }
             let verb = Verb::Write {
                 cells,

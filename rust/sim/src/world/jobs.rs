@@ -125,7 +125,11 @@ impl World {
                 laid,
             } => self.fetch(at, job, plan, block, data, laid),
             Stage::Lay { plan, data, bad } => self.lay(at, job, plan, data, bad),
-            Stage::Check { plan, data, bad } => self.finish_read(at, job, &plan, &data, bad),
+            Stage::Check {
+                plan,
+                data,
+                sampled,
+            } => self.finish_read(at, job, &plan, &data, sampled),
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Reads of clients: from the log, from adopted slots, from the disk.
 
+use yoke_core::volume::desk::Sampled;
 use yoke_core::volume::{ReadEnd, ReadPlan, Source, BLOCKS_MAX};
 
 use super::posts::block_crc;
@@ -51,7 +52,13 @@ impl World {
         self.stats.laid += 1;
         let count = plan.range.count as usize;
         if bad && plan.sources[..count].contains(&Source::Disk) {
-            return self.advance(at, job, Stage::Check { plan, data, bad });
+            let sampled = Sampled::Unreadable;
+            let next = Stage::Check {
+                plan,
+                data,
+                sampled,
+            };
+            return self.advance(at, job, next);
         }
         self.fetch_next(at, job, plan, data, true);
     }
@@ -71,8 +78,13 @@ impl World {
                 self.fetch_block(at, plan.sources[block as usize], &mut data[block as usize]);
             block += 1;
             if !good {
-                let bad = true;
-                return self.advance(at, job, Stage::Check { plan, data, bad });
+                let sampled = Sampled::Corrupt { at: block - 1 };
+                let next = Stage::Check {
+                    plan,
+                    data,
+                    sampled,
+                };
+                return self.advance(at, job, next);
             }
             if self.setting.scenario.fine {
                 let next = Stage::Fetch {
@@ -85,8 +97,13 @@ impl World {
             }
         }
         if laid {
-            let bad = false;
-            return self.advance(at, job, Stage::Check { plan, data, bad });
+            let sampled = Sampled::Good;
+            let next = Stage::Check {
+                plan,
+                data,
+                sampled,
+            };
+            return self.advance(at, job, next);
         }
         self.fetch_disk(at, job, plan, data);
     }
@@ -129,7 +146,7 @@ impl World {
                 Stage::Check {
                     plan,
                     data,
-                    bad: false,
+                    sampled: Sampled::Good,
                 },
             );
         }
@@ -155,16 +172,12 @@ impl World {
         job: u8,
         plan: &ReadPlan,
         data: &[Block],
-        bad: bool,
+        sampled: Sampled,
     ) {
-        let corrupt = bad
-            && plan
-                .sources
-                .iter()
-                .any(|s| matches!(s, Source::Adopted { .. }));
-        let end = self.tell_machine(at, |machine, now| match bad {
-            true => machine.read_failed(plan, corrupt, now),
-            false => machine.read_finish(plan, now),
+        let end = self.tell_machine(at, |machine, now| match sampled {
+            Sampled::Corrupt { at } => machine.read_failed(plan, Some(at), now),
+            Sampled::Unreadable => machine.read_failed(plan, None, now),
+            Sampled::Good | Sampled::Later | Sampled::Again => machine.read_finish(plan, now),
         });
         if let Some(end) = end {
             self.end_read(at, job, data, end);

@@ -199,7 +199,23 @@ fn volumes(status: &status::Status) -> Vec<Finding> {
         .iter()
         .map(look)
         .chain(volumes.iter().filter_map(registration))
+        .chain(volumes.iter().filter_map(dropped))
         .collect()
+}
+
+/// What a takeover found in this controller's memory, and could not use.
+fn dropped(volume: &Volume) -> Option<Finding> {
+    (volume.dropped > 0).then(|| {
+        bad(
+            "memory",
+            format!(
+                "{} has dropped {} slots of the owner that died: their data is not what their header says",
+                volume.name, volume.dropped
+            ),
+            "over a bridge that keeps writes in order this does not happen: look for machine checks (EDAC, dmesg) of this \
+             controller's memory, and check what is on the volume",
+        )
+    })
 }
 
 /// A disk that takes this controller's registration away again and again. What has the volume's other controllers at that disk

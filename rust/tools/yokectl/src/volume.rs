@@ -35,6 +35,7 @@ pub(crate) struct Volume {
     pub(crate) reservation_holder: String,
     /// How often this controller has registered itself since the volume was opened.
     pub(crate) registrations: u64,
+    pub(crate) dropped: u64,
     pub(crate) reason: String,
 }
 
@@ -78,6 +79,7 @@ pub(crate) fn all(roots: &Roots) -> Vec<Volume> {
 /// One volume from its `/sys/block/yokeN/yoke` directory.
 pub(crate) fn from_dir(dir: &Path) -> Volume {
     let takeover = attr::read(dir, "takeover_possible");
+    let stats = attr::read(dir, "stats");
     let disk = dir
         .parent()
         .and_then(Path::file_name)
@@ -107,7 +109,8 @@ pub(crate) fn from_dir(dir: &Path) -> Volume {
         takeover_writes: attr::read(dir, "takeover_writes"),
         reservation: attr::read(dir, "reservation"),
         reservation_holder: attr::read(dir, "reservation_holder"),
-        registrations: counter(&attr::read(dir, "stats"), "registrations"),
+        registrations: counter(&stats, "registrations"),
+        dropped: counter(&stats, "dropped"),
         reason: attr::read(dir, "reason"),
     }
 }

@@ -129,6 +129,26 @@ fn status_says_why_a_takeover_would_not_work() {
 }
 
 #[test]
+fn the_doctor_names_a_memory_that_did_not_keep_what_was_in_it() {
+    let machine = Machine::new();
+    machine.volume(&[
+        ("name", "vol0"),
+        ("takeover_possible", "yes"),
+        ("stats", "waiting 0\ndropped 0"),
+    ]);
+    let said = text(&machine.run(&["doctor"]).stdout);
+    assert!(!said.contains("memory"), "{said}");
+    machine.volume(&[("stats", "waiting 0\ndropped 2")]);
+    let output = machine.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("vol0 has dropped 2 slots of the owner that died"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_doctor_names_what_takes_a_registration_away_again_and_again() {
     let machine = Machine::new();
     machine.volume(&[

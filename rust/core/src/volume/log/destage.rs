@@ -129,6 +129,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
                 false
             }
             DestageEnd::Corrupt { .. } if over.owned => {
+                if over.corrupt.is_some_and(|entry| self.drop_unchecked(entry)) {
+                    return false;
+                }
                 if let Some(entry) = over.corrupt {
                     self.condemn(entry);
                 }
@@ -225,10 +228,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// Whether a run may still be issued: to be asked right before that, when everything else is prepared. If not, it is
-    /// to be handed back as [`DestageEnd::NotIssued`].
+    /// to be handed back as [`DestageEnd::NotIssued`]. What of it is in adopted slots was found to be what it should be.
     pub fn may_issue(&mut self, run: RunId, now_ns: u64) -> bool {
         let may = self.log.has_run(run) && self.may_destage(now_ns);
         if may {
+            self.log.checked_run(run);
             self.log.runs.issued(run, now_ns);
         }
         may

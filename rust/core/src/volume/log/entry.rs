@@ -64,11 +64,13 @@ pub struct Entry {
     /// The write that waits for it, and the next entry of that write.
     pub(crate) ticket: TicketIndex,
     pub(crate) ticket_next: EntryId,
-    /// Of an adopted slot: the CRC-32C of its data.
+    /// Of an adopted slot: the CRC-32C of its data, as its header says.
     pub(crate) crc: u32,
     pub(crate) state: State,
     /// A tombstone: no version of a block. It is in no bucket, and is never destaged.
     pub(crate) tomb: bool,
+    /// Of an adopted slot: nobody has compared its data with `crc` yet.
+    pub(crate) unchecked: bool,
     /// Links in whose region the slot may hold this version.
     pub(crate) carried: u8,
     /// Links in whose region it was proved to be.
@@ -100,6 +102,7 @@ impl Entry {
         crc: 0,
         state: State::FREE,
         tomb: false,
+        unchecked: false,
         carried: 0,
         proved: 0,
         link: 0,

@@ -43,6 +43,11 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
     }
 
+    /// Whether the region of a link is gone, and what was adopted from it is being condemned.
+    pub(super) fn is_link_gone(&self, link: u8) -> bool {
+        self.sweeps.gone.checked_shr(link.into()).unwrap_or(0) & 1 != 0
+    }
+
     /// What is condemned is given up: of these blocks the disk's version is served. What will be condemned is another
     /// matter.
     pub(crate) fn give_up_condemned(&mut self) {
@@ -67,8 +72,7 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         let end = first.saturating_add(count).min(self.slots);
         for slot in first..end {
             let entry = self.adopted(slot);
-            let link = u32::from(self.at(entry).link);
-            if !gives_up && gone.checked_shr(link).unwrap_or(0) & 1 != 0 {
+            if !gives_up && self.is_link_gone(self.at(entry).link) {
                 self.condemn(entry);
             } else if gives_up && self.at(entry).is_condemned() {
                 self.mark_done(entry);

@@ -3,8 +3,7 @@
 
 use crate::disk::node_block::{NodeBlock, RecordState};
 use crate::guards::Guard;
-use crate::ids::{Generation, LinkId};
-use crate::mirror::header::{Content, SlotHeader, HEADER_SIZE};
+use crate::ids::LinkId;
 use crate::owner::verdict::Base;
 use crate::terms::Terms;
 use crate::volume::action::Token;
@@ -23,6 +22,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         // Long done: it is emptied before any block is read. Nothing may be adopted beside what does not count.
         self.log.empty_now();
         self.log.set_unproved_too(true);
+        self.log.none_dropped();
         self.requests.forget_passes();
         let shadow = match (self.ownership.taking.base, self.ownership.taking.observed) {
             (Base::Shadow, Some(NodeBlock { record, .. })) => match record.state {
@@ -66,62 +66,9 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     }
 
     /// The region that is scanned.
-    fn scanned_link(&self) -> Option<LinkId> {
+    pub(super) fn scanned_link(&self) -> Option<LinkId> {
         let scanning = self.ownership.taking.step() == Takeover::Scanning;
         self.ownership.taking.link.filter(|_| scanning)
-    }
-
-    /// One slot of the region that is scanned.
-    pub(crate) fn scanned_slot(
-        &mut self,
-        token: Token,
-        slot: u32,
-        raw: &[u8; HEADER_SIZE],
-        crc: u32,
-    ) {
-        let Some(link) = self.scanned_link() else {
-            return;
-        };
-        let Some(epoch) = self
-            .mirror
-            .lent(link)
-            .epoch
-            .filter(|_| self.ownership.taking.token == Some(token))
-        else {
-            return;
-        };
-        let Some(header) = SlotHeader::decode(raw, epoch, &self.config.volume, slot) else {
-            return;
-        };
-        let old = self
-            .ownership
-            .taking
-            .observed
-            .map_or(Generation::NONE, |top| top.record.generation);
-        let mut entry = Entry {
-            block: header.block,
-            generation: header.generation.get(),
-            sequence: header.sequence,
-            link: link.get(),
-            ..Entry::EMPTY
-        };
-        let count = match header.content {
-            Content::Data { .. } => 1,
-            Content::Tombstone { count, .. } => count,
-        };
-        if self.check_range(header.block, count).is_err() || header.generation > old {
-            return;
-        }
-        match header.content {
-            Content::Data { crc: told } => {
-                let whole = told == crc || !self.guards.on(Guard::ScanChecks);
-                entry.crc = crc;
-                if whole && self.make_way(slot, &entry) {
-                    self.log.adopt(slot, entry);
-                }
-            }
-            Content::Tombstone { op, .. } => self.adopt_tomb(slot, entry, op, count),
-        }
     }
 
     /// A region is scanned.

@@ -238,9 +238,9 @@ impl<I: Io, S: Slab<Seat<I>>, L: Line<I>> Desk<I, S, L> {
     ) -> Job<I> {
         let end = match sampled {
             Sampled::Good => core.read_finish(plan, now_ns),
-            Sampled::Unreadable => core.read_failed(plan, false, now_ns),
-            Sampled::Corrupt => core.read_failed(plan, true, now_ns),
-            Sampled::Later | Sampled::Again => match core.read_finish(plan, now_ns) {
+            Sampled::Unreadable => core.read_failed(plan, None, now_ns),
+            Sampled::Corrupt { at } => core.read_failed(plan, Some(at), now_ns),
+            Sampled::Later | Sampled::Again => match core.read_returned(plan, now_ns) {
                 ReadEnd::Complete if sampled == Sampled::Again => ReadEnd::Again,
                 ReadEnd::Complete => ReadEnd::Park,
                 other => other,

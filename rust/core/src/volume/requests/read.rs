@@ -99,8 +99,19 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         newest.is_some_and(|entry| self.log.at(entry).is_condemned())
     }
 
-    /// Ends a read: the data was sampled before `now_ns`.
+    /// Ends a read: the data was sampled before `now_ns`, and that of adopted slots is what it should be.
     pub fn read_finish(&mut self, plan: &ReadPlan, now_ns: u64) -> ReadEnd {
+        let end = self.read_returned(plan, now_ns);
+        if end == ReadEnd::Complete {
+            for slot in plan.adopted() {
+                self.log.checked(slot);
+            }
+        }
+        end
+    }
+
+    /// A read comes back: what would become of it, if all of it was sampled.
+    pub(crate) fn read_returned(&mut self, plan: &ReadPlan, now_ns: u64) -> ReadEnd {
         self.read_over(plan.range, plan.ticket);
         if self.ownership.mode().is_none() {
             return ReadEnd::Fail(self.ownership.not_owner());
@@ -140,7 +151,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The read is handed back by this, and this is what becomes of it; it is not [`ReadEnd::Complete`].
     pub fn read_lay(&mut self, plan: &mut ReadPlan, now_ns: u64) -> Result<(), ReadEnd> {
         if self.ownership.mode().is_none() || plan.ticket.term != self.ownership.term() {
-            return Err(self.read_finish(plan, now_ns));
+            return Err(self.read_returned(plan, now_ns));
         }
         let (range, ticket) = (plan.range, plan.ticket);
         let blocks = (plan.range.block..).take(plan.range.count as usize);
@@ -177,12 +188,28 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
         self.log.is_undisturbed(block, range, ticket.sides)
     }
 
-    /// A read could not be done: the disk, or an adopted slot, is at fault. What to tell its issuer.
-    pub fn read_failed(&mut self, plan: &ReadPlan, corrupt: bool, now_ns: u64) -> ReadEnd {
-        match self.read_finish(plan, now_ns) {
-            ReadEnd::Complete if corrupt => ReadEnd::Fail(Reason::Corrupt),
-            ReadEnd::Complete => ReadEnd::Fail(Reason::Disk),
-            other => other,
+    /// A read could not be done: the disk is at fault, or `corrupt`, the block of the plan that is in an adopted slot
+    /// whose data is not what its header says. What to tell its issuer.
+    pub fn read_failed(&mut self, plan: &ReadPlan, corrupt: Option<u32>, now_ns: u64) -> ReadEnd {
+        match (self.read_returned(plan, now_ns), corrupt) {
+            (ReadEnd::Complete, None) => ReadEnd::Fail(Reason::Disk),
+            (ReadEnd::Complete, Some(at)) => self.read_corrupt(plan, at),
+            (other, _) => other,
         }
+    }
+
+    /// The data of an adopted slot is not what it should be.
+    fn read_corrupt(&mut self, plan: &ReadPlan, at: u32) -> ReadEnd {
+        let dropped = match plan.sources.get(at as usize) {
+            Some(Source::Adopted { slot, .. }) => self.log.drop_unchecked(self.log.adopted(*slot)),
+            _ => false,
+        };
+        if !dropped {
+            return ReadEnd::Fail(Reason::Corrupt);
+        }
+        // Flushes and the next record may have waited for it.
+        self.drain_flushes();
+        self.agenda.want_poll(true);
+        ReadEnd::Again
     }
 }

@@ -68,14 +68,17 @@ impl Step {
 }
 
 /// What became of the attempt to get the data of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sampled {
     /// It is there.
     Good,
     /// The disk did not give it.
     Unreadable,
-    /// An adopted slot is not what was adopted.
-    Corrupt,
+    /// The data of an adopted slot is not what its header says.
+    Corrupt {
+        /// Which block of the plan it is, counted from 0.
+        at: u32,
+    },
     /// Nobody tried: begin again when something changes.
     Later,
     /// Nobody tried: begin again elsewhere, at once.
