@@ -30,7 +30,7 @@ pub use action::{Action, Command, Errand, Input, LongRange, Token, Told};
 pub use config::{Config, PowerLoss, BLOCKS_MAX, NEVER_NS};
 pub use log::{buckets_for, RUNS_MAX};
 pub use machine::Volume;
-pub use ownership::found_slot::{SlotAt, SlotCrc};
+pub use ownership::found_slot::{SlotAt, SlotCrc, LOOKS_MAX};
 pub use ownership::reservation::Holder;
 pub use ownership::{cycle, leaving, registration, takeover};
 pub use plan::{

@@ -270,6 +270,43 @@ fn of_two_regions_the_slot_counts_that_is_there() {
     }
 }
 
+/// The window of the first region goes while the second one is looked at: what was adopted from it is lost, and nobody looks at
+/// it again.
+#[test]
+fn nothing_is_looked_at_in_a_window_that_is_gone() {
+    let mut a = Appliance::mirrored(2, |_| ());
+    a.until("mirrored", |a| a.role(0) == MIRRORED);
+    a.hold_destage = true;
+    a.write(0, 3, 10);
+    let state = a.blocks[0].record.state;
+    let yoke_core::disk::node_block::RecordState::Shadow(shadow) = state else {
+        panic!("{state:?}");
+    };
+    let epochs: Vec<_> = shadow.epochs().collect();
+    copy_between(&mut a, epochs[0], epochs[1]);
+    a.kill(0);
+    let mut scans = 0;
+    while a.role(1) != DEGRADED {
+        let now = a.now;
+        let Some(action) = a.node(1).volume.poll_action(now) else {
+            a.now += MS;
+            continue;
+        };
+        scans += u32::from(matches!(action, Action::ScanRegion { .. }));
+        if scans == 2 {
+            let gone = Input::Room {
+                link: link(0),
+                place: None,
+            };
+            a.tell(1, gone);
+            a.node(1).windows[0].data.fill(1 << 40);
+        }
+        a.act(1, action);
+    }
+    a.settle();
+    assert_eq!((a.status(1).condemned, a.status(1).dropped), (1, 0));
+}
+
 /// Both regions have every slot.
 fn copy_between(a: &mut Appliance, first: yoke_core::ids::Epoch, second: yoke_core::ids::Epoch) {
     use yoke_core::mirror::header::SlotHeader;

@@ -12,7 +12,7 @@ use yoke_core::{
         posters::Phase,
         proof::{nothing_proved, Post, Way},
     },
-    volume::{FenceSample, Input, PostTo, SlotCrc, Token},
+    volume::{FenceSample, Input, PostTo, SlotCrc, Token, LOOKS_MAX},
     window::{epoch_word_at, Layout, Place, SLOT_DATA},
 };
 use yoke_sys::{crc::crc32c, pages::Pages, time::boottime_ns, BLOCK};
@@ -171,7 +171,7 @@ impl Lane {
             return Ok(());
         };
         let mut told = None;
-        loop {
+        for _ in 0..=LOOKS_MAX {
             let asked = shared.inner.lock().core.scan_slot(token, &header, told);
             let Some(at) = asked else { return Ok(()) };
             let crc = if at.link == self.port.id() {
@@ -182,6 +182,7 @@ impl Lane {
             };
             told = Some(SlotCrc { at, crc });
         }
+        Err(EIO)
     }
 
     /// The CRC-32C of a slot's data, copied piece by piece.

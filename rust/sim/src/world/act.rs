@@ -3,7 +3,9 @@
 
 use yoke_core::ids::LinkId;
 use yoke_core::mirror::header::{Content, SlotHeader};
-use yoke_core::volume::{Action, FenceSample, Input, LongRange, PassOp, PostTo, SlotCrc, Token};
+use yoke_core::volume::{
+    Action, FenceSample, Input, LongRange, PassOp, PostTo, SlotCrc, Token, LOOKS_MAX,
+};
 
 use super::{node_blocks, posts::block_crc, World};
 use crate::check::owner::Actor;
@@ -176,13 +178,14 @@ impl World {
 
     fn scan_slot(&mut self, at: u8, token: Token, header: &SlotHeader) {
         let mut told = None;
-        loop {
+        for _ in 0..=LOOKS_MAX {
             let asked = self.tell_machine(at, |machine, _| machine.scan_slot(token, header, told));
             let Some(slot) = asked.flatten() else { return };
             self.stats.scanned_data += 1;
             let crc = block_crc(self.adopted_block(at, slot.link.index(), slot.slot));
             told = Some(SlotCrc { at: slot, crc });
         }
+        self.violated(Kind::Endless, "a slot is looked at without an end");
     }
 
     /// A discard or write-zeroes goes to the disk.

@@ -23,16 +23,21 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         }
     }
 
+    /// Whether a look at the data of an adopted slot would tell whether it is there. Not of one whose region is gone: it is the
+    /// only copy, and it is lost.
+    pub(crate) fn is_unchecked(&self, entry: EntryId) -> bool {
+        let at = self.at(entry);
+        self.is_adopted(entry) && at.is_live() && at.unchecked && !self.is_link_gone(at.link)
+    }
+
     /// The data of an adopted slot is not what its header says. If nobody has seen it otherwise, it never arrived: no owner
-    /// can have taken it for proved, and the slot holds nothing. Whether that is so. One whose region is gone is the only
-    /// copy, and is not dropped; nor one that is on its way to the disk: whoever sends it has looked, or is about to.
+    /// can have taken it for proved, and the slot holds nothing. Whether that is so. One that is on its way to the disk stays:
+    /// whoever sends it has looked, or is about to.
     pub(crate) fn drop_unchecked(&mut self, entry: EntryId) -> bool {
-        let at = *self.at(entry);
-        let unseen = self.is_adopted(entry) && at.is_live() && at.unchecked;
-        if !unseen || self.is_link_gone(at.link) {
+        if !self.is_unchecked(entry) {
             return false;
         }
-        if matches!(at.state.hand(), Hand::Nobody | Hand::Ready) {
+        if matches!(self.at(entry).state.hand(), Hand::Nobody | Hand::Ready) {
             self.discard(entry);
             self.count_dropped();
         }

@@ -14,6 +14,9 @@ use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
 use crate::volume::requests::tickets::Ticket;
 
+/// How many slots have to be looked at for one that was found, at most: what is there of its number and of its block, and it.
+pub const LOOKS_MAX: u32 = 3;
+
 /// A slot of the volume's region of our own window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SlotAt {
@@ -49,7 +52,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// decoded with the epoch of the action.
     ///
     /// Some: take the CRC of the data of this slot, which may be another one, and tell of the same header again, with that
-    /// as `told`; three times at most. None: on to the next slot.
+    /// as `told`; [`LOOKS_MAX`] times at most. None: on to the next slot.
     #[must_use]
     pub fn scan_slot(
         &mut self,
@@ -141,15 +144,11 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             let at = self.log.at(there);
             if at.version() < entry.version() {
                 found = Found::Newer;
-            } else if let (true, true, Some(other)) = (
-                at.unchecked,
-                self.guards.on(Guard::CheckBeforeDrop),
-                self.slot_of(there),
-            ) {
-                return Found::After(other);
-            } else {
-                return Found::Older;
+                continue;
             }
+            let look = self.log.is_unchecked(there) && self.guards.on(Guard::CheckBeforeDrop);
+            let other = self.slot_of(there).filter(|_| look);
+            return other.map_or(Found::Older, Found::After);
         }
         found
     }
@@ -165,7 +164,7 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     fn resident_told(&mut self, told: SlotCrc) {
         let entry = self.log.adopted(told.at.slot);
         let at = self.log.at(entry);
-        if !self.log.is_live(entry) || !at.unchecked || at.link != told.at.link.get() {
+        if !self.log.is_unchecked(entry) || at.link != told.at.link.get() {
             return;
         }
         if at.crc == told.crc {
