@@ -16,7 +16,7 @@ from types import FrameType
 from yoke_lab.config import TREE
 from yoke_lab.errors import LabError
 
-from . import report, takeovers
+from . import logs, report, takeovers
 from .fio import AREA_MIB
 from .run import Plan, run
 
@@ -53,7 +53,9 @@ def main(arguments: list[str]) -> int:
         }
         result = report.build(rounds, not options.peers_only, settings)
         if not options.peers_only:
-            result["targets"] = [row.to_json() for row in takeovers.run(options.takeovers, options.name, progress)]
+            targets = takeovers.run(options.takeovers, options.name, progress)
+            targets += logs.run(options.logs, options.name, progress)
+            result["targets"] = [row.to_json() for row in targets]
     except LabError as error:
         print(f"bench: {error}" + (f"\n  try: {error.hint}" if error.hint else ""), file=sys.stderr)
         return 1
@@ -109,6 +111,12 @@ def parser() -> argparse.ArgumentParser:
         type=_count,
         default=3,
         help="deaths of an owner on a shelf, and losses of its disk, 0: none (default: %(default)s)",
+    )
+    top.add_argument(
+        "--logs",
+        type=_count,
+        default=3,
+        help="deaths of an owner with an empty and with a full log of each size, 0: none (default: %(default)s)",
     )
     top.add_argument("--update-docs", action="store_true", help="put the table into docs/bench.md")
     top.add_argument(

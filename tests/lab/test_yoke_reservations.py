@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -154,3 +156,62 @@ def test_a_volume_that_is_closed_leaves_nothing_reserved(appliance: Appliance, s
     for disk in VOLUMES.values():
         device = f"/dev/shelf/{shelf.name}-{disk}"
         b.sh(f"dd if=/dev/zero of={device} bs=4096 count=1 seek=2000 oflag=direct status=none")
+
+
+def registered(node: Node, shelf: Shelf, volume: str) -> tuple[str, str, set[str]]:
+    """What the disk itself says, asked by the tools of its protocol: type of the reservation, key of the holder, all keys."""
+    device = f"/dev/shelf/{shelf.name}-{VOLUMES[volume]}"
+    if volume == "nvme":
+        report = json.loads(node.sh(f"nvme resv-report {device} --eds --output-format=json"))
+        (listed,) = (report[name] for name in ("regctlext", "regctl_eds", "regctls") if name in report)
+        keys = {f"{int(one['rkey']):#x}": int(one["rcsts"]) for one in listed}
+        (holder,) = (key for key, status in keys.items() if status & 1)
+        return str(report["rtype"]), holder, set(keys)
+    keys_said = node.sh(f"sg_persist --no-inquiry --in --read-keys {device}")
+    held = node.sh(f"sg_persist --no-inquiry --in --read-reservation {device}")
+    (holder,) = re.findall(r"Key ?= ?(0x[0-9a-f]+)", held)
+    (kind,) = re.findall(r"type: (.*)", held)
+    return kind, holder, set(re.findall(r"^ +(0x[0-9a-f]+)$", keys_said, re.MULTILINE))
+
+
+@BOTH
+def test_the_tools_of_the_protocol_find_what_yoke_says(appliance: Appliance, shelf: Shelf, volume: str) -> None:
+    a, b = appliance
+    kind, holder, keys = registered(b, shelf, volume)
+    assert kind == {"nvme": "3", "iscsi": "Write Exclusive, registrants only"}[volume]
+    assert holder in keys
+    (other,) = keys - {holder}
+    a.yokectl("giveback", volume)
+    b.wait_volume(volume, "mirrored")
+    b.wait("the reservation", f'[ "$(cat {place(b, volume)}/reservation_holder)" = 1 ]', 60)
+    assert registered(a, shelf, volume) == (kind, other, keys)
+
+
+def test_all_is_taken_down_with_the_partner_dead_and_the_disks_slow(
+    appliance: Appliance, lab: Lab, shelf: Shelf
+) -> None:
+    b = appliance.b
+    lab.kill("a")
+    for volume, disk in VOLUMES.items():
+        b.wait_volume(volume, "solo degraded", 60)
+        shelf.delay(disk, write_ms=2000)
+    disks = " ".join(f"/dev/{b.disk_of(volume)}" for volume in VOLUMES)
+    write = (
+        "exec 9<> $d; while dd if=/dev/urandom of=$d bs=64k count=8 oflag=direct conv=notrunc status=none; do :; done"
+    )
+    b.sh(f"for d in {disks}; do ({write}) > /dev/null 2>&1 & echo $! >> /tmp/writers; done")
+    for volume in VOLUMES:
+        refused = b.run(f"{b.parts.yokectl} volume close {volume}", timeout=60)
+        assert refused.code != 0, "somebody writes"
+        assert "in use" in refused.stderr.decode(), refused.stderr.decode()
+    b.sh(
+        "kill $(cat /tmp/writers); rm /tmp/writers; while pidof dd > /dev/null; do sleep 0.1; done", timeout=scaled(60)
+    )
+    for volume in VOLUMES:
+        b.yokectl("volume", "close", volume, timeout=scaled(120))
+    b.unload()
+    for disk in VOLUMES.values():
+        shelf.heal(disk)
+        device = f"/dev/shelf/{shelf.name}-{disk}"
+        b.sh(f"dd if=/dev/zero of={device} bs=4096 count=1 seek=2000 oflag=direct status=none")
+    assert appliance.splats() == []

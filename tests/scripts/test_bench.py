@@ -11,6 +11,7 @@ import pytest
 from yoke_bench import cli, fio, report, volume, window
 from yoke_bench.fio import DEEP_4K, SEQUENTIAL, SYNC_4K, Result
 from yoke_bench.report import Rounds, Sample
+from yoke_bench.targets import Target
 from yoke_lab.errors import LabError
 
 
@@ -142,3 +143,11 @@ def test_the_page_keeps_everything_but_the_table(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="lost its marks"):
         cli.write_page(page, "new\n")
     assert cli.BEGIN in cli.PAGE.read_text(encoding="utf-8"), "docs/bench.md"
+
+
+def test_a_target_has_the_median_and_the_spread() -> None:
+    row = Target.of("ms", [9.0, 1.0, 2.0], 2.0)
+    assert (row.value, row.ok, row.spread) == (2.0, True, (1.0, 9.0))
+    assert not Target.of("ms", [3.0], 2.0).ok
+    with pytest.raises(LabError, match="nothing was measured for ms"):
+        Target.of("ms", [], 2.0)
