@@ -164,7 +164,8 @@ fn lays(seed: u64) -> bool {
 fn target(s: &mut Scenario, seed: u64) {
     let mut rng = Rng::new(seed ^ 0x7a49);
     if s.reservations {
-        s.target = [Kind::Aborts, Kind::Waits, Kind::Forgets][rng.below(3) as usize];
+        let kinds = [Kind::Aborts, Kind::Waits, Kind::Forgets, Kind::Partly];
+        s.target = kinds[rng.below(4) as usize];
         s.late = if rng.chance(500) {
             rng.range(50, 900) as u32
         } else {

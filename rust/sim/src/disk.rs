@@ -15,7 +15,7 @@ use crate::explore::fingerprint;
 pub mod target;
 mod verb;
 
-use target::Target;
+use target::{Aborted, Target};
 pub use verb::{Block, Cell, Place, Verb};
 
 /// Who issued a command.
@@ -274,8 +274,15 @@ impl<C: Copy> Disk<C> {
 
     /// Commands of `controller` that the target has and that have not landed never will, and are answered
     /// with an error: what preempt-and-abort of a reservation does. Says which.
-    pub fn abort(&mut self, controller: usize) -> Vec<CommandId> {
-        self.abort_if(|c| !c.late && c.issuer.controller == controller)
+    pub fn abort(&mut self, controller: usize, which: Aborted) -> Vec<CommandId> {
+        self.abort_if(|c| {
+            let aborted = match which {
+                Aborted::None => false,
+                Aborted::Some => c.id % 2 == 0,
+                Aborted::All => true,
+            };
+            aborted && !c.late && c.issuer.controller == controller
+        })
     }
 
     fn abort_if(&mut self, which: impl Fn(&Command<C>) -> bool) -> Vec<CommandId> {
@@ -473,7 +480,7 @@ mod tests {
         done(&mut d, w);
         assert_eq!(loss(&d, 0), Cell::Block([5; 2]));
         let late = write(&mut d, 6, false);
-        assert_eq!(d.abort(0), [late]);
+        assert_eq!(d.abort(0, Aborted::All), [late]);
         d.land(late);
         assert_eq!(d.peek(P), Cell::Block([5; 2]));
         assert!(d.complete(late, true).is_some());

@@ -39,7 +39,7 @@ fn is_cut_off(world: &World) -> bool {
 
 #[test]
 fn what_a_preemption_proves_is_what_the_target_does() {
-    for target in [Kind::Aborts, Kind::Waits, Kind::Forgets] {
+    for target in [Kind::Aborts, Kind::Waits, Kind::Forgets, Kind::Partly] {
         let report = explore(&format!("{target:?}"), &reserved(target), STATES);
         assert!(report.violation().is_none(), "{target:?}: {report:?}");
         assert!(

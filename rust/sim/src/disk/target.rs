@@ -16,6 +16,8 @@ pub enum Kind {
     Waits,
     /// It answers at once, and they land.
     Forgets,
+    /// It answers at once; some of them never land, and others do. So does LIO, which ends what came while the victim held.
+    Partly,
     /// As `Forgets`, and it is taken for one that waits.
     Lies,
 }
@@ -29,13 +31,24 @@ pub struct Target {
     holder: Option<usize>,
 }
 
+/// Which commands of one that is preempted never land.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Aborted {
+    /// None.
+    None,
+    /// Every other one.
+    Some,
+    /// All.
+    All,
+}
+
 /// What becomes of the commands of one that is preempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Preempted {
     /// Whose they are.
     pub victim: usize,
-    /// They never land.
-    pub aborted: bool,
+    /// Which of them never land.
+    pub aborted: Aborted,
     /// The answer comes when none is under way any more.
     pub waits: bool,
     /// Whoever preempted takes them for over, then.
@@ -89,9 +102,13 @@ impl Target {
         }
         Some(Preempted {
             victim,
-            aborted: held && self.kind == Kind::Aborts,
+            aborted: match self.kind {
+                Kind::Aborts if held => Aborted::All,
+                Kind::Partly if held => Aborted::Some,
+                _ => Aborted::None,
+            },
             waits: held && self.kind == Kind::Waits,
-            ended: held && self.kind != Kind::Forgets,
+            ended: held && !matches!(self.kind, Kind::Forgets | Kind::Partly),
         })
     }
 

@@ -66,10 +66,8 @@ impl World {
         self.trace.line(self.now_ns, || {
             format!("target: controller {at} has preempted {preempted:?}")
         });
-        if preempted.aborted {
-            for command in self.disk.abort(preempted.victim) {
-                self.soon(Event::Complete { command, bad: true });
-            }
+        for command in self.disk.abort(preempted.victim, preempted.aborted) {
+            self.soon(Event::Complete { command, bad: true });
         }
         Some(preempted)
     }
