@@ -5,6 +5,9 @@
 #[path = "support/appliance.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
+#[path = "support/scanning.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod scanning;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -497,4 +500,28 @@ fn a_mirrored_volume_whose_disk_is_silent_goes_on_until_its_log_is_full() {
     let good = world.done.values().filter(|(end, _)| end.is_ok()).count();
     // One slot is in use from the start.
     assert_eq!(good, appliance::SLOTS as usize - 1);
+}
+
+/// A read of a slot that nobody has looked at yet, and that comes back untried, has seen nothing of it.
+#[test]
+fn a_read_that_nobody_tried_has_seen_nothing() {
+    for untried in [Sampled::Later, Sampled::Again] {
+        let mut a = scanning::dead_owner(&[(3, 10)]);
+        scanning::taken(&mut a);
+        let plan = scanning::plan_of(&mut a, 3);
+        let now = a.now;
+        let seats = (0..TICKETS).map(|_| Seat::EMPTY).collect();
+        let mut desk: Counter = Desk::new(seats, TICKETS, BOUND).unwrap();
+        let io = Caller {
+            id: 0,
+            ask: Ask::Read(plan.range),
+            born: now,
+            ended: true,
+        };
+        let job = desk.sampled(&mut a.node(1).volume, io, &plan, untried, now);
+        assert!(matches!(job, Job::Kept));
+        scanning::spoil(&mut a, 10);
+        let plan = scanning::plan_of(&mut a, 3);
+        assert_eq!(scanning::found_bad(&mut a, &plan), ReadEnd::Again);
+    }
 }

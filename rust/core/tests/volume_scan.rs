@@ -5,45 +5,20 @@
 #[path = "support/appliance.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod appliance;
+#[path = "support/scanning.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod scanning;
 
-use appliance::{link, one, Appliance, MS, SLOTS};
+use appliance::{link, Appliance, MS, SLOTS};
+use scanning::{dead_owner, found_bad, may_write, plan_of, spoil, taken, DEGRADED, MIRRORED};
 use yoke_core::volume::*;
 
-const DEGRADED: Role = Role::Owner(Mode::Degraded);
-const MIRRORED: Role = Role::Owner(Mode::Mirrored);
 const SOLO: Role = Role::Owner(Mode::Solo);
 
-/// An owner with these writes in its log, mirrored over one link, dead; its partner has not begun to take over.
-fn dead_owner(writes: &[(u64, u64)]) -> Appliance {
-    let mut a = Appliance::mirrored(1, |_| ());
-    a.until("mirrored", |a| a.role(0) == MIRRORED);
-    a.hold_destage = true;
-    for (block, value) in writes {
-        a.write(0, *block, *value);
-    }
-    a.kill(0);
-    a
-}
-
-fn taken(a: &mut Appliance) {
-    a.until("taken", |a| a.role(1) == DEGRADED);
-}
-
-/// The slot of the own window that has this value is not what its header says.
-fn spoil(a: &mut Appliance, value: u64) {
-    let data = &mut a.node(1).windows[0].data;
-    *data.iter_mut().find(|there| **there == value).unwrap() ^= 1 << 40;
-}
-
-/// What a read of a block comes to that finds the data of an adopted slot wrong.
+/// What a read that is begun now comes to, if it finds the data of its adopted slot wrong.
 fn read_in_vain(a: &mut Appliance, block: u64) -> ReadEnd {
-    let now = a.now;
-    let volume = &mut a.node(1).volume;
-    let ReadBegin::Plan(plan) = volume.read_begin(one(block), now) else {
-        panic!("not begun");
-    };
-    assert!(matches!(plan.sources[0], Source::Adopted { .. }));
-    volume.read_failed(&plan, Some(0), now)
+    let plan = plan_of(a, block);
+    found_bad(a, &plan)
 }
 
 #[test]
@@ -160,11 +135,9 @@ fn what_was_read_once_is_never_dropped() {
 fn what_nobody_was_told_of_is_not_seen() {
     let mut a = dead_owner(&[(3, 10)]);
     taken(&mut a);
+    let plan = plan_of(&mut a, 3);
     let now = a.now;
     let volume = &mut a.node(1).volume;
-    let ReadBegin::Plan(plan) = volume.read_begin(one(3), now) else {
-        panic!("not begun");
-    };
     // The lease is over by then.
     let late = now + 60_000 * MS;
     assert_eq!(volume.read_finish(&plan, late), ReadEnd::Park);
@@ -177,10 +150,7 @@ fn what_nobody_was_told_of_is_not_seen() {
 fn what_was_sent_to_the_disk_is_never_dropped() {
     let mut a = dead_owner(&[(3, 10)]);
     taken(&mut a);
-    a.until("it may write", |a| {
-        let now = a.now;
-        a.node(1).volume.wants_destage(now)
-    });
+    may_write(&mut a);
     let now = a.now;
     let volume = &mut a.node(1).volume;
     let plan = volume.next_destage(now, 4).unwrap();
@@ -191,23 +161,23 @@ fn what_was_sent_to_the_disk_is_never_dropped() {
     assert_eq!(a.status(1).dropped, 0);
 }
 
-/// While somebody prepares to write it down it stays where it is, and the reader comes again.
+/// While somebody prepares to write it down it stays where it is, and the reader waits for that.
 #[test]
 fn what_is_in_hand_is_dropped_by_whoever_has_it() {
     let mut a = dead_owner(&[(3, 10)]);
     spoil(&mut a, 10);
     taken(&mut a);
-    a.until("it may write", |a| {
-        let now = a.now;
-        a.node(1).volume.wants_destage(now)
-    });
+    may_write(&mut a);
     let now = a.now;
     let plan = a.node(1).volume.next_destage(now, 4).unwrap();
-    assert_eq!(read_in_vain(&mut a, 3), ReadEnd::Again);
+    let woken = a.node(1).wakes;
+    assert_eq!(read_in_vain(&mut a, 3), ReadEnd::Park);
     assert_eq!((a.status(1).adopted, a.status(1).dropped), (1, 0));
     let volume = &mut a.node(1).volume;
     volume.destage_finish(plan.run, DestageEnd::Corrupt { at: 0 }, now);
     assert_eq!((a.status(1).adopted, a.status(1).dropped), (0, 1));
+    a.settle();
+    assert!(a.node(1).wakes > woken);
 }
 
 /// What was adopted from a window that is gone is no post that did not arrive: it is the only copy, and it is lost.
@@ -215,11 +185,9 @@ fn what_is_in_hand_is_dropped_by_whoever_has_it() {
 fn nothing_is_dropped_of_a_window_that_is_gone() {
     let mut a = dead_owner(&[(3, 10)]);
     taken(&mut a);
+    let plan = plan_of(&mut a, 3);
     let now = a.now;
     let volume = &mut a.node(1).volume;
-    let ReadBegin::Plan(plan) = volume.read_begin(one(3), now) else {
-        panic!("not begun");
-    };
     let gone = Input::Room {
         link: link(0),
         place: None,

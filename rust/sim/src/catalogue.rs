@@ -15,12 +15,13 @@ use crate::scenario::{Plan, Scenario, MS, US};
 pub type Draw = fn(u64) -> Scenario;
 
 /// Scenarios by name: the general ones first.
-pub const NAMED: [(&str, Draw); 42] = [
+pub const NAMED: [(&str, Draw); 43] = [
     ("mixed", mixed),
     ("single", single),
     ("storm", storm),
     ("flappy", directed::flappy),
     ("torn", directed::torn),
+    ("half-arrived", directed::half_arrived),
     ("apart", directed::apart),
     ("asleep", directed::asleep),
     ("sluggish", directed::sluggish),

@@ -119,6 +119,8 @@ pub enum Script {
     HeaderFirst,
     /// The same, with an older version of the block in the log.
     NewerTorn,
+    /// Stores of several posts arrive in any order, and not all of them.
+    HalfArrived,
     /// A write that reached nobody is in the disk's queue when its owner dies.
     Unproved,
     /// A `shadow` record lands after the partner has looked for the last time.

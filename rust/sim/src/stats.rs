@@ -85,6 +85,8 @@ stats! {
     scans,
     /// Slots whose data was looked at in a scan.
     scanned_data,
+    /// Slots that turned out to hold nothing when they were first used.
+    dropped,
     /// Reservations preempted.
     preempts,
     /// Preemptions that failed.

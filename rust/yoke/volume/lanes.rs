@@ -12,7 +12,7 @@ use yoke_core::{
         posters::Phase,
         proof::{nothing_proved, Post, Way},
     },
-    volume::{FenceSample, Input, PostTo, SlotCrc, Token, LOOKS_MAX},
+    volume::{FenceSample, Input, PostTo, SlotAt, SlotCrc, Token, LOOKS_MAX},
     window::{epoch_word_at, Layout, Place, SLOT_DATA},
 };
 use yoke_sys::{crc::crc32c, pages::Pages, time::boottime_ns, BLOCK};
@@ -174,13 +174,12 @@ impl Lane {
         for _ in 0..=LOOKS_MAX {
             let asked = shared.inner.lock().core.scan_slot(token, &header, told);
             let Some(at) = asked else { return Ok(()) };
-            let crc = if at.link == self.port.id() {
-                self.data_crc(at.slot)?
+            if at.link == self.port.id() {
+                let crc = self.data_crc(at.slot)?;
+                told = Some(SlotCrc { at, crc });
             } else {
-                let other = shared.inner.lock().lane_of(at.link);
-                other.ok_or(EIO)?.data_crc(at.slot)?
-            };
-            told = Some(SlotCrc { at, crc });
+                told = look_elsewhere(shared, at);
+            }
         }
         Err(EIO)
     }
@@ -206,6 +205,22 @@ impl Lane {
         }
         Ok(crc)
     }
+}
+
+/// Looks at the data of a slot in the own window of another link than the one that is scanned. Where that cannot be, the window
+/// is gone, and the machine is told: it asks for nothing in it any more.
+fn look_elsewhere(shared: &Shared, at: SlotAt) -> Option<SlotCrc> {
+    let lane = shared.inner.lock().lane_of(at.link);
+    let crc = lane.as_ref().map(|lane| lane.data_crc(at.slot));
+    if let Some(Ok(crc)) = crc {
+        return Some(SlotCrc { at, crc });
+    }
+    let (link, place) = (at.link, lane.and_then(|lane| lane.place));
+    let mut inner = shared.inner.lock();
+    inner
+        .core
+        .handle(Input::Room { link, place }, boottime_ns());
+    None
 }
 
 /// A lane with the log whose slots are posted over it.

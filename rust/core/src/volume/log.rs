@@ -8,7 +8,7 @@
 
 use core::ops::DerefMut;
 
-mod checks;
+pub(crate) mod checks;
 mod destage;
 mod doubts;
 pub mod entry;

@@ -46,6 +46,21 @@ pub fn torn(seed: u64) -> Scenario {
     s
 }
 
+/// An owner that dies while its posts overtake each other, and a survivor with all the trouble of a storm: slots whose data
+/// never came, and many who look at them.
+pub fn half_arrived(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed ^ 0x4a1f);
+    let mut s = storm(seed);
+    s.plan = Plan::Script(Script::HalfArrived);
+    s.storm_ns = rng.delay(50 * MS, 500 * MS);
+    s.swaps = 500;
+    s.post_slow_ns = rng.delay(MS, 5 * MS);
+    // Many, so that seldom two versions of one are in the log.
+    s.blocks = rng.range(2, 24) as u32;
+    busy(&mut s, &mut rng);
+    s
+}
+
 /// Controllers that lose sight of each other, and stand still; the disk is slow at times; clients ask both.
 pub fn apart(seed: u64) -> Scenario {
     let mut rng = Rng::new(seed ^ 0xa9a2);

@@ -40,6 +40,7 @@ pub fn run(driver: &mut Driver, script: Script) {
         Script::Rejoin => rejoin(driver, owner),
         Script::HeaderFirst => header_first(driver, owner),
         Script::NewerTorn => newer_torn(driver, owner),
+        Script::HalfArrived => half_arrived(driver, owner),
         Script::Unproved => unproved(driver, owner),
         Script::LateShadow => late_shadow(driver, owner),
         Script::Hasty => hasty(driver, owner),
@@ -134,6 +135,28 @@ fn tear(driver: &mut Driver, owner: u8) {
     let keep = driver.rng.range(1, 2) as u8;
     kill(driver, owner, [keep; 4]);
     survive(driver, 1 - owner);
+}
+
+/// The owner dies when several of its stores are under way, in any order; then anything goes.
+fn half_arrived(driver: &mut Driver, owner: u8) {
+    driver.set_clients(true);
+    rest(driver, 20 * MS);
+    let end = owner as usize;
+    if !wait(driver, |world| world.links[0].under_way(end) > STORES) {
+        return;
+    }
+    let under_way = driver.world.links[0].under_way(end) as u64;
+    for _ in 0..2 * under_way {
+        let (link, at) = (0, owner);
+        let index = driver.rng.below(under_way) as u8;
+        driver.take(Event::Swap { link, at, index });
+    }
+    let keep = driver.rng.range(1, under_way - 1) as u8;
+    kill(driver, owner, [keep; 4]);
+    driver.set_faults(true);
+    let until = driver.world.now_ns + driver.world.setting.scenario.storm_ns;
+    driver.run(until, |_| false);
+    driver.set_faults(false);
 }
 
 fn unproved(driver: &mut Driver, owner: u8) {

@@ -235,6 +235,7 @@ impl World {
             format!("controller {at} destages {cells:?}")
         });
         if let Some(first) = corrupt {
+            self.stats.dropped += 1;
             let end = DestageEnd::Corrupt { at: first };
             self.tell_machine(at, |machine, now| {
                 machine.destage_finish(plan.run, end, now)

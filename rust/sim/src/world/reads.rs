@@ -180,6 +180,8 @@ impl World {
             Sampled::Good | Sampled::Later | Sampled::Again => machine.read_finish(plan, now),
         });
         if let Some(end) = end {
+            let bad = matches!(sampled, Sampled::Corrupt { .. });
+            self.stats.dropped += u64::from(bad && end == ReadEnd::Again);
             self.end_read(at, job, data, end);
         }
     }

@@ -3,9 +3,23 @@
 //! takeover takes no longer for a full log than for an empty one. Until then nobody has seen it.
 
 use super::entry::{Entry, EntryId};
-use super::state::Hand;
+use super::state::{Hand, Place};
 use super::{Log, Slab};
 use crate::volume::plan::RunId;
+
+/// What becomes of an adopted slot whose data is not what its header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bad {
+    /// Nobody has seen it otherwise, so it never arrived: no owner can have taken it for proved. The slot held nothing, and is
+    /// dropped.
+    Dropped,
+    /// It is gone already.
+    Gone,
+    /// Somebody prepares to write it down, and is about to find that too.
+    InHand,
+    /// It was there once, or its window is gone: what is left of it is the only copy.
+    Spoilt,
+}
 
 impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     /// The data of an adopted slot is what its header says, or whoever asked has seen that it is.
@@ -24,24 +38,27 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
     }
 
     /// Whether a look at the data of an adopted slot would tell whether it is there. Not of one whose region is gone: it is the
-    /// only copy, and it is lost.
+    /// only copy, and it is lost. Nor of one that is on the disk, or outdone by what is there.
     pub(crate) fn is_unchecked(&self, entry: EntryId) -> bool {
         let at = self.at(entry);
-        self.is_adopted(entry) && at.is_live() && at.unchecked && !self.is_link_gone(at.link)
+        let dirty = at.state.place() == Place::Dirty;
+        self.is_adopted(entry) && dirty && at.unchecked && !self.is_link_gone(at.link)
     }
 
-    /// The data of an adopted slot is not what its header says. If nobody has seen it otherwise, it never arrived: no owner
-    /// can have taken it for proved, and the slot holds nothing. Whether that is so. One that is on its way to the disk stays:
-    /// whoever sends it has looked, or is about to.
-    pub(crate) fn drop_unchecked(&mut self, entry: EntryId) -> bool {
+    /// The data of an adopted slot is not what its header says.
+    pub(crate) fn found_bad(&mut self, entry: EntryId) -> Bad {
+        if !self.is_live(entry) {
+            return Bad::Gone;
+        }
         if !self.is_unchecked(entry) {
-            return false;
+            return Bad::Spoilt;
         }
-        if matches!(self.at(entry).state.hand(), Hand::Nobody | Hand::Ready) {
-            self.discard(entry);
-            self.count_dropped();
+        if !matches!(self.at(entry).state.hand(), Hand::Nobody | Hand::Ready) {
+            return Bad::InHand;
         }
-        true
+        self.discard(entry);
+        self.count_dropped();
+        Bad::Dropped
     }
 
     /// The data of a slot that was found is not what its header says.

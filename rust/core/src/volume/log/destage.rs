@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Destaging: sorted runs of blocks to the disk (PROTOCOL P5).
 
+use super::checks::Bad;
 use super::entry::{Entry, EntryId, NONE};
 use super::{Log, Slab};
 use crate::ids::LinkId;
@@ -82,6 +83,9 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
         (life_ns, now_ns): (u64, u64),
         mut each: impl FnMut(TicketIndex),
     ) -> Option<Over> {
+        if matches!(end, DestageEnd::Written | DestageEnd::Failed) {
+            self.checked_run(id);
+        }
         let (run, lost) = self.runs.end(id)?;
         let written = end == DestageEnd::Written && !lost;
         let until_ns = run.issued_ns.saturating_add(life_ns);
@@ -129,10 +133,10 @@ impl<E: Slab<Entry>, B: Slab<u32>> Log<E, B> {
                 false
             }
             DestageEnd::Corrupt { .. } if over.owned => {
-                if over.corrupt.is_some_and(|entry| self.drop_unchecked(entry)) {
-                    return false;
-                }
                 if let Some(entry) = over.corrupt {
+                    if self.found_bad(entry) == Bad::Dropped {
+                        return false;
+                    }
                     self.condemn(entry);
                 }
                 self.runs.rest(poll_ns, now_ns)

@@ -163,14 +163,10 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// The data of a slot that was adopted was looked at.
     fn resident_told(&mut self, told: SlotCrc) {
         let entry = self.log.adopted(told.at.slot);
-        let at = self.log.at(entry);
-        if !self.log.is_unchecked(entry) || at.link != told.at.link.get() {
-            return;
-        }
-        if at.crc == told.crc {
+        if self.log.at(entry).crc == told.crc {
             self.log.checked(told.at.slot);
         } else {
-            self.log.drop_unchecked(entry);
+            self.log.found_bad(entry);
         }
     }
 }

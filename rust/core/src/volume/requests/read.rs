@@ -7,6 +7,7 @@
 
 use crate::guards::Guard;
 use crate::volume::config::BLOCKS_MAX;
+use crate::volume::log::checks::Bad;
 use crate::volume::log::entry::{Entry, EntryId};
 use crate::volume::log::Slab;
 use crate::volume::machine::Volume;
@@ -102,12 +103,20 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
     /// Ends a read: the data was sampled before `now_ns`, and that of adopted slots is what it should be.
     pub fn read_finish(&mut self, plan: &ReadPlan, now_ns: u64) -> ReadEnd {
         let end = self.read_returned(plan, now_ns);
-        if end == ReadEnd::Complete {
-            for slot in plan.adopted() {
-                self.log.checked(slot);
-            }
+        if end != ReadEnd::Complete {
+            return end;
         }
-        end
+        // Freeing waits for reads: a slot that is gone was found not to hold what this read has of it.
+        if plan
+            .adopted()
+            .any(|slot| !self.log.is_live(self.log.adopted(slot)))
+        {
+            return ReadEnd::Again;
+        }
+        for slot in plan.adopted() {
+            self.log.checked(slot);
+        }
+        ReadEnd::Complete
     }
 
     /// A read comes back: what would become of it, if all of it was sampled.
@@ -200,16 +209,23 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
 
     /// The data of an adopted slot is not what it should be.
     fn read_corrupt(&mut self, plan: &ReadPlan, at: u32) -> ReadEnd {
-        let dropped = match plan.sources.get(at as usize) {
-            Some(Source::Adopted { slot, .. }) => self.log.drop_unchecked(self.log.adopted(*slot)),
-            _ => false,
-        };
-        if !dropped {
+        let Some(Source::Adopted { slot, .. }) = plan.sources.get(at as usize) else {
             return ReadEnd::Fail(Reason::Corrupt);
+        };
+        match self.log.found_bad(self.log.adopted(*slot)) {
+            Bad::Spoilt => ReadEnd::Fail(Reason::Corrupt),
+            Bad::Gone => ReadEnd::Again,
+            Bad::InHand => {
+                self.requests.park();
+                ReadEnd::Park
+            }
+            Bad::Dropped => {
+                // As after the end of a run: who waits for room, for the log to be on the disk, and for the next record.
+                self.requests.retry_parked();
+                self.drain_flushes();
+                self.agenda.want_poll(true);
+                ReadEnd::Again
+            }
         }
-        // Flushes and the next record may have waited for it.
-        self.drain_flushes();
-        self.agenda.want_poll(true);
-        ReadEnd::Again
     }
 }
