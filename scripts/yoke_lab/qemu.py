@@ -9,10 +9,13 @@ from pathlib import Path
 
 from yoke_build.kernel import BOOT_WORDS
 
-from .config import TREE, VECTORS, LabConfig, Paths, ShelfDisk
+from .config import TREE, VECTORS, LabConfig, Paths, ShelfDisk, wants_debug
 from .qmp import AGENT_PORT
 
 BINARY = "qemu-system-x86_64"
+# With KASAN every object of a type-safe cache is freed by a callback of its own (SLUB_RCU_DEBUG), and takes a stack trace for that.
+# Ten thousand of them in one softirq stand still for a minute under emulation, and count as a soft lockup: give them a thread.
+DEBUG_WORDS = "rcutree.use_softirq=0"
 # The first address that QEMU's user network gives out; it forwards to that one.
 OUT_ADDRESS = "10.0.2.15"
 
@@ -215,6 +218,7 @@ def kernel_words(config: LabConfig, node: str) -> list[str]:
         BOOT_WORDS,
         f"yoke.lab_node={config.machine_number(node)}",
         f"sysctl.kernel.hung_task_timeout_secs={hung}" if hung else "",
+        DEBUG_WORDS if wants_debug() else "",
         config.append,
     ]
     return [word for word in words if word]

@@ -222,7 +222,6 @@ impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
             Bad::Dropped => {
                 // As after the end of a run: who waits for room, for the log to be on the disk, and for the next record.
                 self.requests.retry_parked();
-                self.drain_flushes();
                 self.agenda.want_poll(true);
                 ReadEnd::Again
             }
