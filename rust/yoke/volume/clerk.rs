@@ -137,12 +137,14 @@ impl Clerk {
             }
             Errand::Reserve => disk.reserve(mine),
             Errand::Release => disk.release(mine),
-            Errand::CutOff { victim } => {
+            Errand::CutOff { victim } if ends_commands(&self.dev.target()) => {
                 let held = self.held(&disk, before, victim);
                 let answer = disk.preempt_and_abort(mine, raw(victim)?);
-                ended = held && answer == Ok(Abort::Yes) && ends_commands(&self.dev.target());
+                ended = held && answer == Ok(Abort::Yes);
                 answer.map(|_| ())
             }
+            // Nothing would rest on an abort, and LIO's can take our own connection with it (docs/reservations.md).
+            Errand::CutOff { victim } => disk.preempt(mine, raw(victim)?, Abort::No),
         };
         self.say(errand, answer);
         if errand == Errand::Register && answer.is_ok() {
