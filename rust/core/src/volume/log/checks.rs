@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Whether the data of adopted slots is what their headers say (PROTOCOL P7.4). It is looked at when it is first used: so a
-//! takeover takes no longer for a full log than for an empty one. Until then nobody has seen it.
+//! takeover hardly takes longer for a full log than for an empty one. Until then nobody has seen it.
 
 use super::entry::{Entry, EntryId};
 use super::state::{Hand, Place};

@@ -3,7 +3,8 @@
 //!
 //! Of each block the newest version is adopted whose data has arrived. The header says which version it is, and has a CRC of
 //! its own; the data is looked at where an older version would go for it, and else when it is first used
-//! ([`crate::volume::log`]). So the time of a takeover does not hang on how full the log is.
+//! ([`crate::volume::log`]). So the time of a takeover hardly hangs on how full the log is: only on how many slots are found
+//! after an older version of their block.
 
 use crate::guards::Guard;
 use crate::ids::{Generation, LinkId};
