@@ -143,11 +143,12 @@ class Takeovers:
         """The owner dies when commands of its host have come to the shelf, each of which takes five seconds. The survivor's first
         write, in milliseconds after the end of the last of them. LabError where it is earlier than that."""
         self.shelf.delay(0, write_ms=DELAY_MS, behind=DELAYED_SECTORS)
+        # With holes between them: neighbours are merged.
         words = (
-            f"--filename={self.device} --offset={DELAYED_SECTORS * 512} --size={UNDER_WAY * 4096} --rw=write --bs=4k"
+            f"--filename={self.device} --offset={DELAYED_SECTORS * 512} --rw=write:60k --bs=4k --size={UNDER_WAY * 64}k"
         )
-        words += f" --iodepth={UNDER_WAY} --ioengine=libaio --direct=1"
-        busy = f"awk '{{exit $2 < {UNDER_WAY}}}' /sys/block/$(basename $(readlink -f /dev/mapper/disk0))/inflight"
+        words += f" --io_size={UNDER_WAY * 4}k --iodepth={UNDER_WAY} --ioengine=libaio --direct=1"
+        busy = f"awk '{{exit $2 < {UNDER_WAY}}}' /sys/block/dm-$(dmsetup info -c --noheadings -o minor disk0)/inflight"
         with self._under_load() as probe:
             begun = time.monotonic()
             self.a.sh(f"fio --name=under-way {words} > /dev/null 2>&1 &")
