@@ -9,13 +9,14 @@ from pathlib import Path
 
 from yoke_build.kernel import BOOT_WORDS
 
-from .config import TREE, VECTORS, LabConfig, Paths, ShelfDisk, wants_debug
+from .config import TREE, VECTORS, LabConfig, Paths, ShelfDisk
 from .qmp import AGENT_PORT
+from .timing import scaled
 
 BINARY = "qemu-system-x86_64"
-# With KASAN every object of a type-safe cache is freed by a callback of its own (SLUB_RCU_DEBUG), and takes a stack trace for that.
-# Ten thousand of them in one softirq stand still for a minute under emulation, and count as a soft lockup: give them a thread.
-DEBUG_WORDS = "rcutree.use_softirq=0"
+# A machine that is paused finds, when it goes on, that its clock has: what ran then "was stuck" for as long. So this bound grows
+# with all others. Linux counts twice as much, and takes 60 at most.
+WATCHDOG_SECONDS, WATCHDOG_MAX = 10, 60
 # The first address that QEMU's user network gives out; it forwards to that one.
 OUT_ADDRESS = "10.0.2.15"
 
@@ -214,11 +215,12 @@ def supports_direct(path: Path) -> bool:
 def kernel_words(config: LabConfig, node: str) -> list[str]:
     """For the kernel's command line, however the machine finds its root."""
     hung = config.hung_task_seconds
+    watchdog = min(WATCHDOG_MAX, max(WATCHDOG_SECONDS, round(scaled(WATCHDOG_SECONDS))))
     words = [
         BOOT_WORDS,
         f"yoke.lab_node={config.machine_number(node)}",
         f"sysctl.kernel.hung_task_timeout_secs={hung}" if hung else "",
-        DEBUG_WORDS if wants_debug() else "",
+        f"sysctl.kernel.watchdog_thresh={watchdog}",
         config.append,
     ]
     return [word for word in words if word]
