@@ -49,7 +49,7 @@ enum Found {
 }
 
 impl<E: Slab<Entry>, B: Slab<u32>, T: Slab<Ticket>> Volume<E, B, T> {
-    /// Tells of one slot of the region that is scanned ([`super::Action::ScanRegion`]): what its header says, which was
+    /// Tells of one slot of the region that is scanned ([`crate::volume::Action::ScanRegion`]): what its header says, which was
     /// decoded with the epoch of the action.
     ///
     /// Some: take the CRC of the data of this slot, which may be another one, and tell of the same header again, with that
