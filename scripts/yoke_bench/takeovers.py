@@ -17,14 +17,12 @@ from pathlib import Path
 
 from yoke_demo.probe import Probe
 from yoke_lab.appliance import MIRROR_SECONDS, Appliance, Beats, Node
-from yoke_lab.brittle import HEADER_SECTORS
 from yoke_lab.default import default_config
 from yoke_lab.errors import LabError
 from yoke_lab.host_tools import build
 from yoke_lab.initiator import Initiator
 from yoke_lab.lab import Lab
 from yoke_lab.shelf import Shelf
-from yoke_lab.timing import scaled
 from yoke_lab.torture import verify, writing
 
 from .targets import Target
@@ -35,12 +33,8 @@ BLOCKS = 4096
 ACKED_MIN = 1000
 # The target hears of the death of a controller by its silence alone, and ends what it has begun to receive only then.
 KEEP_ALIVE_S = 1
-# Commands of the owner that are in the shelf when it dies, and how long each is there.
-UNDER_WAY, DELAY_MS = 64, 5000
-# Where on the disk they write: behind all that anybody compares.
-DELAYED_SECTORS = HEADER_SECTORS + 2 * BLOCKS * 8
 # The targets, in their units.
-FIRST_WRITE_RATIO, AFTER_LEASE_MS, HANDOVER_MS, AFTER_DELAYED_MS = 1.25, 150.0, 2000.0, 500.0
+FIRST_WRITE_RATIO, AFTER_LEASE_MS, HANDOVER_MS = 1.25, 150.0, 2000.0
 
 Progress = Callable[[str], None]
 
@@ -139,37 +133,6 @@ class Takeovers:
         self._ready()
         return times
 
-    def delayed(self) -> float:
-        """The owner dies when commands of its host have come to the shelf, each of which takes five seconds. The survivor's first
-        write, in milliseconds after the end of the last of them. LabError where it is earlier than that."""
-        self.shelf.delay(0, write_ms=DELAY_MS, behind=DELAYED_SECTORS)
-        # With holes between them: neighbours are merged.
-        words = (
-            f"--filename={self.device} --offset={DELAYED_SECTORS * 512} --rw=write:60k --bs=4k --size={UNDER_WAY * 64}k"
-        )
-        words += f" --io_size={UNDER_WAY * 4}k --iodepth={UNDER_WAY} --ioengine=libaio --direct=1"
-        busy = f"awk '{{exit $2 < {UNDER_WAY}}}' /sys/block/dm-$(dmsetup info -c --noheadings -o minor disk0)/inflight"
-        with self._under_load() as probe:
-            begun = time.monotonic()
-            self.a.sh(f"fio --name=under-way {words} > /dev/null 2>&1 &")
-            self._wait_in_shelf(busy)
-            killed = time.monotonic()
-            self.lab.kill("a")
-        (write,) = probe.first("write")
-        self.shelf.heal(0)
-        if write.arrived < begun + DELAY_MS / 1000:
-            raise LabError("the survivor wrote while commands of the dead owner were under way", "lab logs b")
-        after = (write.arrived - killed) * 1000 - DELAY_MS
-        self.progress(f"owner killed with {UNDER_WAY} commands under way: first write {after:.0f} ms after their end")
-        self.lab.start("a")
-        self._attach(self.a)
-        self._ready()
-        return after
-
-    def _wait_in_shelf(self, condition: str) -> None:
-        limit = round(scaled(60))
-        self.shelf.sh(f"end=$((SECONDS + {limit})); until {condition}; do ((SECONDS < end)) || exit 1; sleep 0.1; done")
-
     def pathless(self) -> float:
         """The owner's wires to its disk are cut in mid-write, its links are whole. The partner's first write, in milliseconds."""
         wires = Initiator(self.lab, "a").wires(self.shelf)
@@ -212,12 +175,10 @@ def run(rounds: int, name: str, progress: Progress) -> list[Target]:
         takeovers.up()
         deaths = [takeovers.death() for _ in range(rounds)]
         handovers = [takeovers.pathless() for _ in range(rounds)]
-        delayed = [takeovers.delayed() for _ in range(rounds)]
         after = [times.first_read - times.detected - takeovers.lease_ms for times in deaths]
     ratios = [times.first_write / times.first_read for times in deaths]
     return [
         Target.of("nvme_first_write_over_first_read", ratios, FIRST_WRITE_RATIO),
         Target.of("first_read_after_detection_and_lease_ms", after, AFTER_LEASE_MS),
         Target.of("pathless_owner_first_write_ms", handovers, HANDOVER_MS),
-        Target.of("first_write_after_64_commands_have_ended_ms", delayed, AFTER_DELAYED_MS),
     ]

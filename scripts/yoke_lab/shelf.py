@@ -134,9 +134,8 @@ class Shelf:
     def _put(self, disk: int, table: str) -> None:
         """Puts another table in the place of the one that is. What is under way in the old one ends first."""
         name = self._mapped(disk)
-        # A table of several lines is read from the standard input.
         self.sh(
-            f"dmsetup load {name} <<< {shlex.quote(table)}; dmsetup suspend --nolockfs {name}; dmsetup resume {name}"
+            f"dmsetup load {name} --table {shlex.quote(table)}; dmsetup suspend --nolockfs {name}; dmsetup resume {name}"
         )
 
     def heal(self, disk: int) -> None:
@@ -144,12 +143,9 @@ class Shelf:
         self.unhang(disk)
         self._put(disk, self._table(disk, "linear"))
 
-    def delay(self, disk: int, *, read_ms: int = 0, write_ms: int = 0, behind: int = 0) -> None:
-        """Each command behind the first so many sectors waits for so long before the disk gets it. It does not heal before they
-        have ended."""
-        place = f"{self.raw(disk)} {behind}"
-        slow = f"{behind} {self._sectors(disk) - behind} delay {place} {read_ms} {place} {write_ms} {place} {write_ms}"
-        self._put(disk, f"0 {behind} linear {self.raw(disk)} 0\n{slow}" if behind else slow)
+    def delay(self, disk: int, *, read_ms: int = 0, write_ms: int = 0) -> None:
+        """Each command waits for so long before the disk gets it. It does not heal before they have ended."""
+        self._put(disk, self._table(disk, "delay", f"{{place}} {read_ms} {{place}} {write_ms} {{place}} {write_ms}"))
 
     def fail(self, disk: int, what: str) -> None:
         """`writes`, `reads` or `all` fail, and the disk does not get them."""
